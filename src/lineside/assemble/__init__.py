@@ -1,0 +1,1 @@
+"""Where the parts become one system: configuration, the composition root, start and stop."""

@@ -1,0 +1,1 @@
+"""From a committed record to a settled delivery: pull, route, render, deliver, settle."""

@@ -1,0 +1,1 @@
+"""One package per system the gateway speaks to; the file names say the role."""

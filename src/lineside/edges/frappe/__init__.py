@@ -1,0 +1,1 @@
+"""Frappe and ERPNext: documents carried out exactly once."""

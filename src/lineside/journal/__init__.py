@@ -1,0 +1,1 @@
+"""The durable log over the store: segments, consumers with their gaps, dedupe, dead letters."""

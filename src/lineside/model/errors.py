@@ -1,0 +1,27 @@
+"""Errors that a person may see: each is one clear line."""
+
+from __future__ import annotations
+
+
+class LinesideError(Exception):
+    """Something failed that a person can act on; ``str()`` is the line to show. The command exits with 1."""
+
+
+class ConfigurationError(LinesideError):
+    """The configuration is wrong; ``problems`` holds every error found, one line each. Exits with 2."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class JournalLocked(LinesideError):
+    """Another process holds the journal."""
+
+
+class JournalUnusable(LinesideError):
+    """The journal's file cannot be opened or belongs to a newer release."""
+
+
+class NotFound(LinesideError):
+    """There is no such record, dead letter, route or source."""

@@ -1,0 +1,54 @@
+"""What became of one attempt to deliver a record."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Delivered(Struct, frozen=True, tag=True):
+    """The target holds the document."""
+
+    name: str
+    found: bool = False
+    """An earlier attempt had already made it; this one only found it."""
+
+
+class Skipped(Struct, frozen=True, tag=True):
+    """The route's ``when`` was false: nothing is owed."""
+
+
+class Refused(Struct, frozen=True, tag=True):
+    """The target will never take this record as it is: it becomes a dead letter."""
+
+    code: str
+    reason: str
+    reply: str | None = None
+    """The target's own words, as received."""
+
+
+class Retry(Struct, frozen=True, tag=True):
+    """This record failed, perhaps not the next time. Counts towards ``max_deliver``."""
+
+    reason: str
+    after: float | None = None
+    """Seconds; None leaves it to the route's backoff."""
+    ambiguous: bool = False
+    """The target may hold the document although it did not say so."""
+
+
+class TargetDown(Struct, frozen=True, tag=True):
+    """Nothing gets through at present, whatever the record. Never counts."""
+
+    reason: str
+    after: float | None = None
+    """Seconds after which the target asked to be tried again."""
+
+
+class Blocked(Struct, frozen=True, tag=True):
+    """The target turned the gateway away (401, 403): a person must act. Parks the route; never counts."""
+
+    reason: str
+    remedy: str
+
+
+Outcome = Delivered | Skipped | Refused | Retry | TargetDown | Blocked

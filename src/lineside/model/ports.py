@@ -1,0 +1,128 @@
+"""The seams between the parts. `assemble` connects them; a part knows only what it names here.
+
+Every coroutine runs on the reactor's thread and may be awaited there only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, Protocol
+
+from msgspec import Struct
+
+from lineside.model.event import Event, Page, Receipt, Record, Seq
+from lineside.model.outcome import Blocked, Outcome, TargetDown
+
+
+class ConsumerSpec(Struct, frozen=True):
+    """How one durable consumer reads the journal. The names are those of NATS."""
+
+    id: str
+    """Permanent: its progress is stored under this name."""
+    sources: frozenset[str]
+    order_key: Callable[[Record], str | None]
+    """Records with one key are handed out one after the other, each when the last is settled."""
+    max_deliver: int = 8
+    """After so many failures of its own a record becomes a dead letter."""
+    max_ack_pending: int = 1024
+    """At most so many records are out or in backoff at a time."""
+    backoff: tuple[float, ...] = (1.0, 2.0, 5.0, 15.0, 60.0)
+    """Seconds before each further attempt; the last one repeats."""
+    deliver_policy: Literal["all", "new"] = "all"
+    """Where a consumer that is seen for the first time begins."""
+
+
+class Pending(Struct, frozen=True):
+    """A record that is handed out and not settled yet."""
+
+    record: Record
+    attempt: int
+    """1 for the first; only failures of the record itself count."""
+    redelivered: bool = False
+    """It was handed out before, perhaps by a process that died: the target may already hold the document."""
+
+
+class Consumer(Protocol):
+    """One route's durable place in the journal: an ack floor, and the gaps above it."""
+
+    async def pull(self, limit: int) -> list[Pending]:
+        """Hand out up to ``limit`` records in order, of each order key at most one; empty when none may go."""
+        ...
+
+    async def settle(self, done: list[tuple[Pending, Outcome]]) -> None:
+        """Store what became of records; durable when it returns."""
+        ...
+
+    def on_ready(self, wake: Callable[[], None]) -> None:
+        """Call ``wake`` whenever `pull` may have something new to hand out."""
+        ...
+
+
+class Journal(Protocol):
+    """The durable log."""
+
+    async def append(self, source: str, events: list[Event]) -> list[Receipt]:
+        """Store events; committed and synced to disk when it returns, receipts in the same order.
+
+        Raises:
+            OSError or sqlite3.Error: nothing of this call was stored.
+
+        """
+        ...
+
+    async def read(self, after: Seq, *, sources: frozenset[str] | None, limit: int) -> Page:
+        """Return up to ``limit`` records above ``after``."""
+        ...
+
+    def on_commit(self, published: Callable[[list[Record]], None]) -> Callable[[], None]:
+        """Call ``published`` with each commit's new records, in order; returns a function that ends it."""
+        ...
+
+    async def consumer(self, spec: ConsumerSpec) -> Consumer:
+        """Open the durable consumer of this name, or create it."""
+        ...
+
+
+class Delivery(Struct, frozen=True):
+    """One record, rendered for its target."""
+
+    id: str
+    """32 hex digits, the same at every attempt."""
+    action: str
+    doctype: str
+    document: dict[str, Any]
+    redelivered: bool = False
+    """An earlier attempt may have succeeded unseen: look it up before sending."""
+
+
+class Ready(Struct, frozen=True):
+    """The target answers, and said what rendering must know of it."""
+
+    time_zone: str
+    """IANA name of the zone in which the target keeps its naive times."""
+
+
+class Target(Protocol):
+    """A system that takes documents."""
+
+    async def probe(self) -> Ready | TargetDown | Blocked:
+        """Ask whether the target would take a delivery now. Never raises."""
+        ...
+
+    async def deliver(self, batch: list[Delivery]) -> list[Outcome]:
+        """Carry out deliveries; outcomes in the same order. Never raises but for cancellation."""
+        ...
+
+
+class Part(Protocol):
+    """Something the system starts and stops, in order."""
+
+    name: str
+
+    async def start(self) -> None:
+        """Return when it works; raise `LinesideError` when it cannot."""
+        ...
+
+    async def stop(self) -> None:
+        """Return when it has let go of everything. Never raises."""
+        ...

@@ -1,0 +1,1 @@
+"""A Frappe-compatible ERP on twisted.web and SQLite, for tests, demonstrations and the workshop."""

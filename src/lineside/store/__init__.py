@@ -1,0 +1,1 @@
+"""The one SQLite database: a thread that writes, a thread that reads, migrations by component."""
