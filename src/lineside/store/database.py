@@ -1,0 +1,197 @@
+"""The one SQLite database: writes in groups on one thread, reads on another."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from sqlite3 import Connection
+from typing import Any, Protocol, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from lineside.model.errors import JournalUnusable
+from lineside.store.lock import FileLock
+from lineside.store.migrations import Component, migrate
+from lineside.store.workers import ThreadWorker, Worker
+
+T = TypeVar("T")
+
+
+class FromThread(Protocol):
+    """`IReactorFromThreads.callFromThread`: run a function on the reactor's thread, soon."""
+
+    def __call__(self, f: Callable[..., object], *args: object) -> object:  # noqa: D102
+        ...
+
+
+class Write:
+    """A piece of work for the writer, and the Deferred of its result."""
+
+    __slots__ = ("result", "work")
+
+    def __init__(self, work: Callable[[Connection], Any]) -> None:
+        self.work = work
+        self.result: Deferred[Any] = Deferred()
+
+
+class Database:
+    """A SQLite file in WAL mode whose commits are synced, and which one process holds at a time.
+
+    Writes that wait while a commit is under way are committed together by the next one: there is no
+    timer, a lone write goes at once. Methods are called, and their Deferreds fire, on the reactor's
+    thread; the work passed in runs on the writer's or the reader's.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        components: tuple[Component, ...],
+        call_from_thread: FromThread,
+        *,
+        worker: Callable[[str], Worker] = ThreadWorker,
+    ) -> None:
+        self._path = path
+        self._components = components
+        self._call_from_thread = call_from_thread
+        self._worker = worker
+        self._lock = FileLock(path.with_name(path.name + ".lock"))
+        self._waiting: deque[Write] = deque()
+
+    async def open(self) -> None:
+        """Take the lock, start the threads, create or migrate the file.
+
+        Raises:
+            JournalLocked: another process holds it.
+            JournalUnusable: it cannot be opened, is no database, or belongs to a newer release.
+
+        """
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+        except OSError as failed:
+            raise JournalUnusable(f"cannot open {self._path}: {failed}") from failed
+        self._writer = self._worker("journal-writer")
+        self._reader = self._worker("journal-reader")
+        try:
+            await self._run_on(self._writer, self._connect)
+        except BaseException as failed:
+            self._release()
+            if isinstance(failed, OSError | sqlite3.Error):
+                raise JournalUnusable(f"cannot open {self._path}: {failed}") from failed
+            raise
+
+    def write(self, work: Callable[[Connection], T]) -> Deferred[T]:
+        """Run ``work`` in a transaction on the writer's thread.
+
+        The Deferred fires when the transaction is synced to disk. It fails with what ``work`` raised,
+        whose own changes are then undone, or with the error of the commit: then nothing of the group
+        was stored.
+        """
+        write = Write(work)
+        self._waiting.append(write)
+        self._writer.do(self._commit_waiting)
+        return write.result
+
+    def read(self, work: Callable[[Connection], T]) -> Deferred[T]:
+        """Run ``work`` on the reader's thread, in one snapshot of what is committed."""
+
+        def snapshot() -> T:
+            self._read_connection.execute("BEGIN")
+            try:
+                return work(self._read_connection)
+            finally:
+                self._read_connection.execute("COMMIT")
+
+        return self._run_on(self._reader, snapshot)
+
+    async def close(self) -> None:
+        """Finish what is queued, close the file, release the lock."""
+        await self._run_on(self._reader, self._read_connection.close)
+        await self._run_on(self._writer, self._write_connection.close)
+        self._release()
+
+    def _connect(self) -> None:
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        self._write_connection = _connect(self._path)
+        migrate(self._write_connection, self._components)
+        self._read_connection = _connect(self._path)
+        self._read_connection.execute("PRAGMA query_only=ON")
+
+    def _release(self) -> None:
+        self._reader.quit()
+        self._writer.quit()
+        self._lock.release()
+
+    def _run_on(self, worker: Worker, work: Callable[[], T]) -> Deferred[T]:
+        result: Deferred[T] = Deferred()
+
+        def run() -> None:
+            outcome: T | Failure
+            try:
+                outcome = work()
+            except BaseException:  # noqa: BLE001 (it goes to the caller)
+                outcome = Failure()
+            self._call_from_thread(result.callback, outcome)
+
+        worker.do(run)
+        return result
+
+    def _commit_waiting(self) -> None:
+        group = []
+        while self._waiting:
+            group.append(self._waiting.popleft())
+        if group:
+            self._call_from_thread(_tell, group, commit(self._write_connection, group))
+
+
+def commit(connection: Connection, group: list[Write]) -> list[Any]:
+    """Carry out a group in one synced transaction; return each one's result or `Failure`.
+
+    A write that raises is undone alone. When the transaction itself fails, all of them failed.
+    """
+    outcomes: list[Any] = []
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        for write in group:
+            connection.execute("SAVEPOINT one")
+            try:
+                outcomes.append(write.work(connection))
+            except BaseException:  # noqa: BLE001 (it goes to the caller)
+                outcomes.append(Failure())
+                if not connection.in_transaction:
+                    # A full disk or a failing one makes SQLite itself undo the whole transaction.
+                    return [outcomes[-1]] * len(group)
+                connection.execute("ROLLBACK TO one")
+            connection.execute("RELEASE one")
+        connection.execute("COMMIT")
+    except BaseException:  # noqa: BLE001 (it goes to the callers)
+        failure = Failure()
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        return [failure] * len(group)
+    return outcomes
+
+
+def _tell(group: list[Write], outcomes: list[Any]) -> None:
+    for write, outcome in zip(group, outcomes, strict=True):
+        write.result.callback(outcome)
+
+
+def _connect(path: Path) -> Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+    for pragma in (
+        "auto_vacuum=INCREMENTAL",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "busy_timeout=5000",
+        "temp_store=MEMORY",
+        "cache_size=-16384",
+        "wal_autocheckpoint=2000",
+        "journal_size_limit=67108864",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
