@@ -1,0 +1,67 @@
+# Two commands do everything on a machine with Python 3.11 and make: `make demo` and `make test`.
+# Set-up is part of them; see docs/decisions/0002-two-commands.md.
+
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+UV = UV_PROJECT_ENVIRONMENT=.venv .tools/uv
+LOCKED := uv.lock pyproject.toml tools/bootstrap.py
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test acceptance bench lint check-format check-rules check-types check-layers format docs wheel clean distclean
+
+help: ## list the targets
+	@echo "Usage: make TARGET [ARGS='...']"
+	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: .venv/.ready-runtime ## watch lines become documents; ARGS='--seconds 20' ends by itself
+	@$(BIN)/lineside demo $(ARGS)
+
+test: .venv/.ready-dev ## run the tests; ARGS goes to pytest
+	$(BIN)/python -m pytest $(ARGS)
+
+acceptance: .venv/.ready-dev ## run the long proofs
+	$(BIN)/python -m pytest -m acceptance tests/acceptance $(ARGS)
+
+bench: .venv/.ready-dev ## measure; ARGS goes to each benchmark
+	@for script in benchmarks/*.py; do \
+		echo "== $$script"; $(BIN)/python $$script $(ARGS) || exit 1; \
+	done
+
+lint: check-format check-rules check-types check-layers ## run every check of the source
+
+check-format: .venv/.ready-dev
+	$(BIN)/ruff format --check .
+
+check-rules: .venv/.ready-dev
+	$(BIN)/ruff check .
+
+check-types: .venv/.ready-dev
+	$(BIN)/mypy
+
+check-layers: .venv/.ready-dev
+	$(BIN)/lint-imports
+
+format: .venv/.ready-dev ## format the source and mend what can be mended
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+docs: .venv/.ready-docs ## build the documentation into docs/_build
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
+wheel: .venv/.ready-runtime ## build the wheel into dist/
+	rm -rf dist
+	$(UV) build --wheel --out-dir dist
+
+clean: ## remove what the other targets built
+	rm -rf dist build docs/_build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+distclean: clean ## clean, and remove the environment with its tools
+	rm -rf .venv .tools
+
+# Done once, and again when what is locked changes; the script keeps the groups that were set up before.
+.venv/.ready-%: $(LOCKED)
+	@$(PYTHON) tools/bootstrap.py $*
