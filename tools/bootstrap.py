@@ -32,7 +32,7 @@ import subprocess
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -132,10 +132,12 @@ def system_authorities() -> bool:
 class Fetcher:
     """HTTP GET that honours proxies, named authorities and credentials in an address."""
 
-    def __init__(self, cafile: str | None, proxy: str | None) -> None:
+    def __init__(
+        self, cafile: str | None, proxies: dict[str, str], pause: Callable[[float], None] = time.sleep
+    ) -> None:
         self._cafile = cafile
-        self._proxies = {"http": proxy, "https": proxy} if proxy else getproxies()
-        self.trusts_anyone = cafile is None and not system_authorities()
+        self._proxies = proxies
+        self._pause = pause
 
     def get(self, url: str, *, accept: str = "*/*", pinned: bool = False) -> bytes:
         """Return the body.
@@ -148,7 +150,7 @@ class Fetcher:
 
         """
         context = ssl.create_default_context(cafile=self._cafile)
-        if pinned and self.trusts_anyone:
+        if pinned and self._cafile is None and not system_authorities():
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         opener = build_opener(ProxyHandler(self._proxies), HTTPSHandler(context=context))
@@ -160,6 +162,7 @@ class Fetcher:
             try:
                 return self._read(opener.open(request, timeout=TIMEOUT))
             except HTTPError as refused:
+                refused.close()
                 if refused.code < 500 or attempt == ATTEMPTS:
                     raise SetupFailed(f"{clean} answers {refused.code} {refused.reason}.") from refused
             except (OSError, ValueError) as failed:
@@ -168,7 +171,7 @@ class Fetcher:
                     raise SetupFailed(untrusted(urlsplit(clean).hostname, why.verify_message)) from failed
                 if attempt == ATTEMPTS:
                     raise SetupFailed(unreachable(urlsplit(clean).hostname, why)) from failed
-            time.sleep(attempt)
+            self._pause(attempt)
         raise AssertionError
 
     def _read(self, response: Any) -> bytes:
@@ -304,8 +307,10 @@ def unpack_uv(wheel: bytes, target: Path) -> None:
         program.replace(target)
 
 
-def fetch_uv(fetcher: Fetcher, index: str | None, wheels: list[dict[str, Any]], machine: Machine) -> Path:
-    """Fetch the uv that uv.lock pins, check it, and return where it is.
+def fetch_uv(
+    fetcher: Fetcher, index: str | None, wheels: list[dict[str, Any]], machine: Machine, tools: Path
+) -> Path:
+    """Fetch the uv that uv.lock pins, check it, and return where below ``tools`` it is.
 
     Raises:
         SetupFailed: there is none for this machine, it could not be had, or it is not what was pinned.
@@ -317,7 +322,7 @@ def fetch_uv(fetcher: Fetcher, index: str | None, wheels: list[dict[str, Any]], 
     wheel = fitting[0]
     filename = wheel["url"].rsplit("/", 1)[1]
     version = filename.split("-")[1]
-    target = TOOLS / f"uv-{version}" / "uv"
+    target = tools / f"uv-{version}" / "uv"
     if target.exists():
         return target
     say(f"fetching uv {version} ({wheel['size'] / 1e6:.0f} MB), which installs the rest ...")
@@ -409,11 +414,12 @@ def set_up(group: str, environ: Mapping[str, str]) -> None:
     pip = pip_settings(environ, Path.home())
     index = package_index(environ, pip)
     proxy = pip.get("proxy")
-    fetcher = Fetcher(authorities_file(environ, pip), proxy)
+    cafile = authorities_file(environ, pip)
+    fetcher = Fetcher(cafile, {"http": proxy, "https": proxy} if proxy else getproxies())
     uv = uv_on_path(environ.get("PATH"))
     if uv is None:
         lock = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))
-        uv = fetch_uv(fetcher, index, locked_wheels(lock, "uv"), Machine.here())
+        uv = fetch_uv(fetcher, index, locked_wheels(lock, "uv"), Machine.here(), TOOLS)
     TOOLS.mkdir(exist_ok=True)
     link = TOOLS / "uv"
     link.unlink(missing_ok=True)
@@ -421,7 +427,7 @@ def set_up(group: str, environ: Mapping[str, str]) -> None:
     groups = [name for name in GROUPS if name == group or stamp(name).exists()]
     say(f"installing into .venv from uv.lock ({', '.join(groups)}); the first time takes about a minute ...")
     try:
-        install(uv, index, groups, uv_environment(environ, authorities_file(environ, pip), proxy))
+        install(uv, index, groups, uv_environment(environ, cafile, proxy))
     except SetupFailed:
         if not environ.get("UV_OFFLINE"):
             fetcher.get(f"{index or PYPI}/uv/")  # says it better, where the network is the cause
