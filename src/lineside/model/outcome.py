@@ -31,7 +31,7 @@ class Retry(Struct, frozen=True, tag=True):
 
     reason: str
     after: float | None = None
-    """Seconds; None leaves it to the route's backoff."""
+    """Seconds; None until the route's backoff has filled it in."""
     ambiguous: bool = False
     """The target may hold the document although it did not say so."""
 

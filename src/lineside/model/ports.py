@@ -26,8 +26,6 @@ class ConsumerSpec(Struct, frozen=True):
     """After so many failures of its own a record becomes a dead letter."""
     max_ack_pending: int = 1024
     """At most so many records are out or in backoff at a time."""
-    backoff: tuple[float, ...] = (1.0, 2.0, 5.0, 15.0, 60.0)
-    """Seconds before each further attempt; the last one repeats."""
     deliver_policy: Literal["all", "new"] = "all"
     """Where a consumer that is seen for the first time begins."""
 
@@ -76,10 +74,6 @@ class Journal(Protocol):
 
     def on_commit(self, published: Callable[[list[Record]], None]) -> Callable[[], None]:
         """Call ``published`` with each commit's new records, in order; returns a function that ends it."""
-        ...
-
-    async def consumer(self, spec: ConsumerSpec) -> Consumer:
-        """Open the durable consumer of this name, or create it."""
         ...
 
 

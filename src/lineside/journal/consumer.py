@@ -1,0 +1,278 @@
+"""A route's durable place in the journal: hands records out, and stores what became of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from sqlite3 import Connection
+
+from twisted.internet.defer import DeferredLock
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from lineside.journal import deadletters
+from lineside.journal.deadletters import DeadLetter
+from lineside.journal.log import SqliteJournal
+from lineside.journal.progress import Changes, Progress
+from lineside.model.errors import JournalUnusable
+from lineside.model.event import NO_SEQ, Record, Seq
+from lineside.model.outcome import Delivered, Outcome, Refused, Retry, Skipped
+from lineside.model.ports import ConsumerSpec, Pending
+from lineside.store.database import Database
+
+PAGE = 256
+PAGES_A_PULL = 8
+MAX_TRACKED_BYTES = 64 * 1024 * 1024
+
+
+class DurableConsumer:
+    """The `Consumer` over the journal's tables.
+
+    Call `open` first. One `pull` at a time; `settle` may overlap it. Undecodable events are settled
+    without being handed out: they are dead letters already.
+    """
+
+    def __init__(
+        self,
+        spec: ConsumerSpec,
+        journal: SqliteJournal,
+        database: Database,
+        clock: IReactorTime,
+        *,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.spec = spec
+        self._journal = journal
+        self._database = database
+        self._clock = clock
+        self._now_ns = now_ns
+        self._records: dict[Seq, Record] = {}
+        self._bytes = 0
+        self._readmitted: set[Seq] = set()
+        self._wake: Callable[[], None] = lambda: None
+        self._timer: IDelayedCall | None = None
+        self._storing = DeferredLock()
+        self._unstored: list[Callable[[Connection], None]] = []
+        self._unsubscribe: Callable[[], None] | None = None
+
+    async def open(self) -> None:
+        """Restore what is stored under this name, or begin where ``deliver_policy`` says.
+
+        Raises:
+            JournalUnusable: a record that is owed is not in the journal.
+
+        """
+        name = self.spec.id
+        head = self._journal.head
+
+        def restore(connection: Connection) -> tuple[Seq, dict[Seq, int], dict[str, Seq], list[DeadLetter]]:
+            row = connection.execute("SELECT cursor FROM consumer WHERE id = ?", (name,)).fetchone()
+            if row is None:
+                row = (NO_SEQ if self.spec.deliver_policy == "all" else head,)
+                connection.execute("INSERT INTO consumer (id, cursor) VALUES (?, ?)", (name, row[0]))
+            gaps = connection.execute("SELECT seq, attempts FROM gap WHERE consumer = ? ORDER BY seq", (name,))
+            backlogs = connection.execute("SELECT key, after FROM backlog WHERE consumer = ?", (name,))
+            return Seq(row[0]), dict(gaps), dict(backlogs), deadletters.retrying(connection, name)
+
+        cursor, gaps, backlogs, retrying = await self._database.write(restore)
+        records = await self._journal.get(list(gaps))
+        for letter in retrying:
+            records[letter.record.seq] = letter.record
+            self._readmitted.add(letter.record.seq)
+        if missing := gaps.keys() - records.keys():
+            raise JournalUnusable(f"the journal has lost record {min(missing)}, which route {name} still owes")
+        self._progress = Progress(cursor, backlogs, max_ack_pending=self.spec.max_ack_pending)
+        for seq, attempts in gaps.items():
+            record = records[seq]
+            self._progress.restore(seq, self.spec.order_key(record), attempts)
+            self._keep(record)
+        self._unsubscribe = self._journal.on_commit(self._committed)
+
+    def close(self) -> None:
+        """Stop waking anyone. What is stored stays."""
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+            self._unsubscribe = None
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+        self._wake = lambda: None
+
+    def on_ready(self, wake: Callable[[], None]) -> None:
+        """Call ``wake`` after commits, when a backoff ends, and when a pull stopped short of the head."""
+        self._wake = wake
+
+    @property
+    def floor(self) -> Seq:
+        """Nothing at or below is unsettled."""
+        return self._progress.floor
+
+    @property
+    def pending(self) -> int:
+        """How many records are out or in backoff."""
+        return self._progress.outstanding
+
+    async def pull(self, limit: int) -> list[Pending]:
+        """Hand out up to ``limit`` records; see `lineside.model.ports.Consumer.pull`."""
+        for key, after in self._progress.short_backlogs():
+            await self._catch_up(key, after)
+        for _ in range(PAGES_A_PULL):
+            if not (self._progress.wants(limit) and self._bytes < MAX_TRACKED_BYTES and await self._read_on()):
+                break
+        else:
+            self._clock.callLater(0, self._wake_up)
+        taken = self._progress.take(limit, self._clock.seconds())
+        self._set_timer()
+        return [
+            Pending(self._records[gap.seq], attempt=gap.attempts + 1, redelivered=gap.tries > 1) for gap in taken
+        ]
+
+    async def settle(self, done: list[tuple[Pending, Outcome]]) -> None:
+        """Store outcomes; see `lineside.model.ports.Consumer.settle`.
+
+        A `Retry` needs ``after``. If storing fails nothing is forgotten: the next call, with an empty
+        list too, stores it all.
+        """
+        for pending, outcome in done:
+            self._apply(pending, outcome)
+        self._set_timer()
+        await self._store()
+        self._wake()
+
+    async def readmit(self, letter: DeadLetter) -> bool:
+        """Hand a dead letter of this consumer out again; False if that is under way already."""
+        if not self._progress.readmit(letter.record.seq, self.spec.order_key(letter.record)):
+            return False
+        self._keep(letter.record)
+        self._readmitted.add(letter.record.seq)
+        self._unstored.append(lambda connection: deadletters.mark_retrying(connection, letter))
+        await self._store()
+        self._wake()
+        return True
+
+    async def _read_on(self) -> bool:
+        before = self._progress.cursor
+        page = await self._journal.read(before, sources=self.spec.sources, limit=PAGE)
+        for record in page.records:
+            if record.event.error is None and self._progress.admit(record.seq, self.spec.order_key(record)):
+                self._keep(record)
+        self._progress.advance(page.next_after)
+        return page.next_after > before
+
+    async def _catch_up(self, key: str, after: Seq) -> None:
+        page = await self._journal.read(after, sources=self.spec.sources, limit=PAGE)
+        reached = min(page.next_after, self._progress.cursor)
+        found = [
+            record
+            for record in page.records
+            if record.seq <= reached and record.event.error is None and self.spec.order_key(record) == key
+        ]
+        room = self._progress.lane_room(key)
+        if len(found) > room:
+            found = found[:room]
+            reached = found[-1].seq
+        for record in found:
+            self._keep(record)
+        self._progress.catch_up(key, [record.seq for record in found], reached)
+        if reached < self._progress.cursor:
+            self._clock.callLater(0, self._wake_up)
+
+    def _apply(self, pending: Pending, outcome: Outcome) -> None:
+        record = pending.record
+        seq = record.seq
+        match outcome:
+            case Retry() if pending.attempt >= self.spec.max_deliver:
+                outcome = Refused("max-deliver", f"failed {pending.attempt} times, last: {outcome.reason}")
+            case Retry():
+                assert outcome.after is not None
+                self._progress.retry(seq, self._clock.seconds() + outcome.after)
+                return
+            case Delivered() | Refused() | Skipped():
+                pass
+            case _:
+                self._progress.release(seq)
+                return
+        self._progress.settle(seq)
+        self._bytes -= len(self._records.pop(seq).event.body)
+        if seq in self._readmitted:
+            self._readmitted.remove(seq)
+            self._unstored.append(lambda connection: deadletters.forget(connection, self.spec.id, seq))
+        if not isinstance(outcome, Skipped):
+            self._unstored.append(_note(self.spec.id, pending, outcome, self._now_ns()))
+
+    async def _store(self) -> None:
+        await self._storing.acquire()
+        try:
+            changes = self._progress.changes()
+            self._unstored.append(lambda connection: _store_changes(connection, self.spec.id, changes))
+            unstored = list(self._unstored)
+
+            def write(connection: Connection) -> None:
+                for store in unstored:
+                    store(connection)
+
+            await self._database.write(write)
+            del self._unstored[: len(unstored)]
+        finally:
+            self._storing.release()
+
+    def _keep(self, record: Record) -> None:
+        self._records[record.seq] = record
+        self._bytes += len(record.event.body)
+
+    def _committed(self, records: list[Record]) -> None:
+        if records[0].source in self.spec.sources:
+            self._wake()
+
+    def _wake_up(self) -> None:
+        self._wake()
+
+    def _set_timer(self) -> None:
+        due = self._progress.next_due()
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+        if due is not None:
+            self._timer = self._clock.callLater(max(0.0, due - self._clock.seconds()), self._wake_up)
+
+
+def _note(
+    consumer: str, pending: Pending, outcome: Delivered | Refused, at_ns: int
+) -> Callable[[Connection], None]:
+    def store(connection: Connection) -> None:
+        if isinstance(outcome, Delivered):
+            connection.execute(
+                """INSERT OR REPLACE INTO delivered (consumer, seq, name, found, attempts, at_ns)
+                   VALUES (?, ?, ?, ?, ?, ?)""",
+                (consumer, pending.record.seq, outcome.name, outcome.found, pending.attempt, at_ns),
+            )
+        else:
+            deadletters.keep(
+                connection,
+                consumer,
+                pending.record,
+                code=outcome.code,
+                reason=outcome.reason,
+                reply=outcome.reply,
+                attempts=pending.attempt,
+                at_ns=at_ns,
+            )
+
+    return store
+
+
+def _store_changes(connection: Connection, consumer: str, changes: Changes) -> None:
+    connection.execute("UPDATE consumer SET cursor = ? WHERE id = ?", (changes.cursor, consumer))
+    connection.executemany(
+        "INSERT OR REPLACE INTO gap (consumer, seq, attempts) VALUES (?, ?, ?)",
+        [(consumer, seq, attempts) for seq, attempts in changes.gaps],
+    )
+    connection.executemany(
+        "DELETE FROM gap WHERE consumer = ? AND seq = ?", [(consumer, seq) for seq in changes.settled]
+    )
+    connection.executemany(
+        "INSERT OR REPLACE INTO backlog (consumer, key, after) VALUES (?, ?, ?)",
+        [(consumer, key, after) for key, after in changes.backlogs.items()],
+    )
+    connection.executemany(
+        "DELETE FROM backlog WHERE consumer = ? AND key = ?", [(consumer, key) for key in changes.caught_up]
+    )

@@ -1,0 +1,252 @@
+"""The durable log: append, read, and tell who listens."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from sqlite3 import Connection
+from typing import cast
+
+from msgspec import Struct
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from lineside.journal import deadletters
+from lineside.journal.seen import Seen
+from lineside.journal.segments import Stored, pack, split, unpack
+from lineside.model.event import NO_SEQ, Event, Page, Receipt, Record, Seq
+from lineside.store.database import Database
+
+MAX_PAGE_BYTES = 4 * 1024 * 1024
+DEFAULT_DEDUPE_WINDOW = 7 * 86400.0
+
+
+class Batch(Struct, eq=False):
+    """One call of `SqliteJournal.append` on its way to the disk."""
+
+    source: str
+    events: list[Stored]
+    appended: Deferred[list[Receipt]]
+
+
+class Commit(Struct):
+    """The batches that one write carries, known to it only once it runs."""
+
+    batches: list[Batch]
+    receipts: list[list[Receipt]]
+
+
+class SqliteJournal:
+    """The `Journal` over the store: appends that wait for the disk share segments and one commit.
+
+    Args:
+        database: open, with the journal's tables.
+        now_ns: the wall clock, for stamps and the dedupe window only.
+        dedupe_window: seconds for which a sender's key is remembered.
+
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        now_ns: Callable[[], int] = time.time_ns,
+        dedupe_window: float = DEFAULT_DEDUPE_WINDOW,
+    ) -> None:
+        self._database = database
+        self._now_ns = now_ns
+        self._seen = Seen(int(dedupe_window * 1e9))
+        self._waiting: deque[Batch] = deque()
+        self._scheduled = False
+        self._listeners: list[Callable[[list[Record]], None]] = []
+        self.epoch = ""
+        self.head = NO_SEQ
+
+    async def open(self) -> None:
+        """Read the epoch and the head."""
+
+        def read(connection: Connection) -> tuple[str, Seq]:
+            (epoch,) = connection.execute("SELECT epoch FROM journal").fetchone()
+            return epoch, _head(connection)
+
+        self.epoch, self.head = await self._database.read(read)
+
+    async def append(self, source: str, events: list[Event]) -> list[Receipt]:
+        """Store events; see `lineside.model.ports.Journal.append`."""
+        received = self._now_ns()
+        appended: Deferred[list[Receipt]] = Deferred()
+        self._waiting.append(Batch(source, [Stored.of(event, received) for event in events], appended))
+        if not self._scheduled:
+            self._scheduled = True
+            commit = Commit([], [])
+            self._database.write(lambda connection: self._commit(connection, commit)).addBoth(self._tell, commit)
+        return await appended
+
+    async def read(self, after: Seq, *, sources: frozenset[str] | None = None, limit: int = 256) -> Page:
+        """Return records above ``after``; see `lineside.model.ports.Journal.read`."""
+        return await self._database.read(lambda connection: self._page(connection, after, sources, limit))
+
+    async def last(self, count: int, *, sources: frozenset[str] | None = None) -> list[Record]:
+        """Return the newest ``count`` records of these sources, oldest first."""
+
+        def read(connection: Connection) -> list[Record]:
+            names = _source_names(connection)
+            found: list[Record] = []
+            rows = connection.execute(
+                f"""SELECT first, source, epoch, events FROM segment
+                    WHERE {_among(names, sources)} ORDER BY first DESC"""
+            )
+            for first, source, epoch, blob in rows:
+                found[:0] = _records(first, names[source], epoch, blob)
+                if len(found) >= count:
+                    break
+            return found[-count:]
+
+        return await self._database.read(read)
+
+    async def get(self, seqs: list[Seq]) -> dict[Seq, Record]:
+        """Return those of the records that are still kept."""
+
+        def read(connection: Connection) -> dict[Seq, Record]:
+            names = _source_names(connection)
+            found: dict[Seq, Record] = {}
+            for seq in seqs:
+                if seq in found:
+                    continue
+                row = connection.execute(
+                    """SELECT first, last, source, epoch, events FROM segment
+                       WHERE first <= ? ORDER BY first DESC LIMIT 1""",
+                    (seq,),
+                ).fetchone()
+                if row is not None and seq <= row[1]:
+                    wanted = {seq for seq in seqs if row[0] <= seq <= row[1]}
+                    found.update(
+                        (record.seq, record)
+                        for record in _records(row[0], names[row[2]], row[3], row[4])
+                        if record.seq in wanted
+                    )
+            return found
+
+        return await self._database.read(read)
+
+    def on_commit(self, published: Callable[[list[Record]], None]) -> Callable[[], None]:
+        """Call ``published`` with each commit's new records; see `lineside.model.ports.Journal.on_commit`."""
+        self._listeners.append(published)
+        return lambda: self._listeners.remove(published)
+
+    def _commit(self, connection: Connection, commit: Commit) -> None:
+        # Runs on the writer's thread. The flag falls before the queue is emptied: an append that finds it
+        # still raised is in the queue already, and one that comes later schedules a write of its own.
+        self._scheduled = False
+        while self._waiting:
+            commit.batches.append(self._waiting.popleft())
+        last = _head(connection)
+        for source, batches in _by_source(commit.batches):
+            identifier = _source_id(connection, source)
+            fresh: list[Stored] = []
+            for batch in batches:
+                receipts = []
+                for stored in batch.events:
+                    known = self._seen.find(connection, identifier, stored)
+                    if known is not None:
+                        receipts.append(Receipt(known, repeated=True))
+                        continue
+                    last = Seq(last + 1)
+                    fresh.append(stored)
+                    receipts.append(Receipt(last, repeated=False, error=stored.error))
+                    self._seen.add(connection, identifier, stored, last)
+                    if stored.error is not None:
+                        deadletters.keep_undecodable(connection, self._record(last, source, stored))
+                commit.receipts.append(receipts)
+            first = Seq(last - len(fresh) + 1)
+            for segment in split(fresh):
+                end, received_ns = first + len(segment) - 1, segment[-1].received_ns
+                connection.execute(
+                    "INSERT INTO segment (first, last, source, epoch, received_ns, events) VALUES (?,?,?,?,?,?)",
+                    (first, end, identifier, self.epoch, received_ns, pack(segment)),
+                )
+                first = Seq(first + len(segment))
+            self._seen.prune(connection, self._now_ns(), limit=16 + 2 * len(fresh))
+
+    def _tell(self, result: Failure | None, commit: Commit) -> None:
+        if isinstance(result, Failure):
+            for batch in commit.batches:
+                batch.appended.errback(result)
+            return
+        ordered = [batch for _, batches in _by_source(commit.batches) for batch in batches]
+        for batch, receipts in zip(ordered, commit.receipts, strict=True):
+            fresh = [
+                self._record(receipt.seq, batch.source, stored)
+                for receipt, stored in zip(receipts, batch.events, strict=True)
+                if not receipt.repeated
+            ]
+            if fresh:
+                self.head = max(self.head, fresh[-1].seq)
+                for published in list(self._listeners):
+                    published(fresh)
+            batch.appended.callback(receipts)
+
+    def _record(self, seq: Seq, source: str, stored: Stored) -> Record:
+        return Record(seq, self.epoch, source, stored.received_ns, stored.event)
+
+    def _page(self, connection: Connection, after: Seq, sources: frozenset[str] | None, limit: int) -> Page:
+        names = _source_names(connection)
+        (oldest,) = connection.execute("SELECT MIN(first) FROM segment").fetchone()
+        floor = NO_SEQ if oldest is None else Seq(oldest - 1)
+        head = _head(connection)
+        records: list[Record] = []
+        size = 0
+        rows = connection.execute(
+            f"""SELECT first, source, epoch, events FROM segment
+                WHERE first >= (SELECT COALESCE(MAX(first), 0) FROM segment WHERE first <= ?)
+                AND last > ? AND {_among(names, sources)} ORDER BY first""",
+            (after, after),
+        )
+        for first, source, epoch, blob in rows:
+            for record in _records(first, names[source], epoch, blob):
+                if record.seq > after:
+                    if len(records) == limit or size > MAX_PAGE_BYTES:
+                        return Page(records, records[-1].seq, floor, head)
+                    records.append(record)
+                    size += len(record.event.body)
+        return Page(records, max(after, head), floor, head)
+
+
+def _records(first: int, source: str, epoch: str, blob: bytes) -> list[Record]:
+    return [
+        Record(Seq(first + index), epoch, source, stored.received_ns, stored.event)
+        for index, stored in enumerate(unpack(blob))
+    ]
+
+
+def _by_source(batches: list[Batch]) -> list[tuple[str, list[Batch]]]:
+    grouped: dict[str, list[Batch]] = {}
+    for batch in batches:
+        grouped.setdefault(batch.source, []).append(batch)
+    return list(grouped.items())
+
+
+def _head(connection: Connection) -> Seq:
+    (last,) = connection.execute(
+        "SELECT MAX(last) FROM segment WHERE first = (SELECT MAX(first) FROM segment)"
+    ).fetchone()
+    return NO_SEQ if last is None else Seq(last)
+
+
+def _source_names(connection: Connection) -> dict[int, str]:
+    return dict(connection.execute("SELECT id, name FROM source"))
+
+
+def _source_id(connection: Connection, name: str) -> int:
+    row = connection.execute("SELECT id FROM source WHERE name = ?", (name,)).fetchone()
+    if row is None:
+        row = connection.execute("INSERT INTO source (name) VALUES (?) RETURNING id", (name,)).fetchone()
+    return cast(int, row[0])
+
+
+def _among(names: dict[int, str], sources: frozenset[str] | None) -> str:
+    # Identifiers are integers of our own table, so that they may stand in the statement.
+    if sources is None:
+        return "1"
+    return f"source IN ({','.join(str(identifier) for identifier, name in names.items() if name in sources)})"

@@ -1,0 +1,73 @@
+"""The journal's tables."""
+
+from lineside.store.migrations import Component
+
+JOURNAL = Component(
+    "journal",
+    (
+        (
+            "CREATE TABLE journal (epoch TEXT NOT NULL)",
+            "INSERT INTO journal (epoch) VALUES (lower(hex(randomblob(8))))",
+            "CREATE TABLE source (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
+            # The last segment is never removed: its `last` is where the sequence goes on.
+            """CREATE TABLE segment (
+                first INTEGER PRIMARY KEY,
+                last INTEGER NOT NULL,
+                source INTEGER NOT NULL REFERENCES source,
+                epoch TEXT NOT NULL,
+                received_ns INTEGER NOT NULL,
+                events BLOB NOT NULL
+            )""",
+            # Rows stand in the order of arrival, so that pruning takes them from the front.
+            """CREATE TABLE seen (
+                id INTEGER PRIMARY KEY,
+                source INTEGER NOT NULL REFERENCES source,
+                key TEXT NOT NULL,
+                seq INTEGER NOT NULL,
+                received_ns INTEGER NOT NULL,
+                UNIQUE (source, key)
+            )""",
+            # Every record at or below `cursor` is settled, but for the rows of the two tables below.
+            "CREATE TABLE consumer (id TEXT PRIMARY KEY, cursor INTEGER NOT NULL) WITHOUT ROWID",
+            """CREATE TABLE gap (
+                consumer TEXT NOT NULL,
+                seq INTEGER NOT NULL,
+                attempts INTEGER NOT NULL,
+                PRIMARY KEY (consumer, seq)
+            ) WITHOUT ROWID""",
+            # Of this key, every record above `after` is unsettled too.
+            """CREATE TABLE backlog (
+                consumer TEXT NOT NULL,
+                key TEXT NOT NULL,
+                after INTEGER NOT NULL,
+                PRIMARY KEY (consumer, key)
+            ) WITHOUT ROWID""",
+            """CREATE TABLE delivered (
+                consumer TEXT NOT NULL,
+                seq INTEGER NOT NULL,
+                name TEXT NOT NULL,
+                found INTEGER NOT NULL,
+                attempts INTEGER NOT NULL,
+                at_ns INTEGER NOT NULL,
+                PRIMARY KEY (consumer, seq)
+            ) WITHOUT ROWID""",
+            # `consumer` is '' for what could not be decoded. The event is copied, not referred to, so that
+            # retention may remove its segment.
+            """CREATE TABLE dead_letter (
+                id INTEGER PRIMARY KEY AUTOINCREMENT,
+                consumer TEXT NOT NULL,
+                seq INTEGER NOT NULL,
+                epoch TEXT NOT NULL,
+                source TEXT NOT NULL,
+                code TEXT NOT NULL,
+                reason TEXT NOT NULL,
+                reply TEXT,
+                attempts INTEGER NOT NULL,
+                at_ns INTEGER NOT NULL,
+                retrying INTEGER NOT NULL DEFAULT 0,
+                event BLOB NOT NULL,
+                UNIQUE (consumer, seq)
+            )""",
+        ),
+    ),
+)
