@@ -423,7 +423,7 @@ def set_up(group: str, environ: Mapping[str, str]) -> None:
     TOOLS.mkdir(exist_ok=True)
     link = TOOLS / "uv"
     link.unlink(missing_ok=True)
-    link.symlink_to(uv)
+    link.symlink_to(uv.relative_to(TOOLS) if uv.is_relative_to(TOOLS) else uv)
     groups = [name for name in GROUPS if name == group or stamp(name).exists()]
     say(f"installing into .venv from uv.lock ({', '.join(groups)}); the first time takes about a minute ...")
     try:
