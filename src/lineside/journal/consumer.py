@@ -21,14 +21,16 @@ from lineside.store.database import Database
 
 PAGE = 256
 PAGES_A_PULL = 8
+STORE_EVERY = 10_000
+"""So many records that are none of its business make a consumer store its cursor."""
 MAX_TRACKED_BYTES = 64 * 1024 * 1024
 
 
 class DurableConsumer:
     """The `Consumer` over the journal's tables.
 
-    Call `open` first. One `pull` at a time; `settle` may overlap it. Undecodable events are settled
-    without being handed out: they are dead letters already.
+    Call `open` first. One `pull` at a time; `settle` may overlap it. Undecodable events are not handed
+    out: they are dead letters already.
     """
 
     def __init__(
@@ -87,8 +89,8 @@ class DurableConsumer:
             self._keep(record)
         self._unsubscribe = self._journal.on_commit(self._committed)
 
-    def close(self) -> None:
-        """Stop waking anyone. What is stored stays."""
+    async def close(self) -> None:
+        """Store how far it came, and stop waking anyone."""
         if self._unsubscribe is not None:
             self._unsubscribe()
             self._unsubscribe = None
@@ -96,6 +98,7 @@ class DurableConsumer:
             self._timer.cancel()
         self._timer = None
         self._wake = lambda: None
+        await self._store()
 
     def on_ready(self, wake: Callable[[], None]) -> None:
         """Call ``wake`` after commits, when a backoff ends, and when a pull stopped short of the head."""
@@ -120,6 +123,8 @@ class DurableConsumer:
                 break
         else:
             self._clock.callLater(0, self._wake_up)
+        if self._progress.unstored >= STORE_EVERY:
+            await self._store()
         taken = self._progress.take(limit, self._clock.seconds())
         self._set_timer()
         return [
@@ -153,7 +158,7 @@ class DurableConsumer:
         before = self._progress.cursor
         page = await self._journal.read(before, sources=self.spec.sources, limit=PAGE)
         for record in page.records:
-            if record.event.error is None and self._progress.admit(record.seq, self.spec.order_key(record)):
+            if self._owes(record) and self._progress.admit(record.seq, self.spec.order_key(record)):
                 self._keep(record)
         self._progress.advance(page.next_after)
         return page.next_after > before
@@ -164,7 +169,7 @@ class DurableConsumer:
         found = [
             record
             for record in page.records
-            if record.seq <= reached and record.event.error is None and self.spec.order_key(record) == key
+            if record.seq <= reached and self._owes(record) and self.spec.order_key(record) == key
         ]
         room = self._progress.lane_room(key)
         if len(found) > room:
@@ -175,6 +180,9 @@ class DurableConsumer:
         self._progress.catch_up(key, [record.seq for record in found], reached)
         if reached < self._progress.cursor:
             self._clock.callLater(0, self._wake_up)
+
+    def _owes(self, record: Record) -> bool:
+        return record.event.error is None and self.spec.accepts(record)
 
     def _apply(self, pending: Pending, outcome: Outcome) -> None:
         record = pending.record

@@ -84,6 +84,11 @@ class Progress:
         bounds = [self.cursor, *self._backlogs.values()]
         return min(bounds) if oldest is None else min(*bounds, Seq(oldest - 1))
 
+    @property
+    def unstored(self) -> int:
+        """How far the cursor would move if everything were stored now: a hint, in sequences."""
+        return 0 if self._gaps else self.cursor - self._stored
+
     def wants(self, limit: int) -> bool:
         """Whether reading on may help to hand out ``limit`` records."""
         return len(self._ready) < limit and self.tracked < MAX_TRACKED and len(self._backlogs) < MAX_BACKLOGS
@@ -190,6 +195,8 @@ class Progress:
 
     def changes(self) -> Changes:
         """Return what is to be stored, and take it for stored."""
+        if not self._gaps:
+            self._stored = self.cursor
         while self._above_stored and self._above_stored[0] <= self._stored:
             self._changed_rows.add(heappop(self._above_stored))
         gaps: list[tuple[Seq, int]] = []

@@ -20,6 +20,8 @@ class ConsumerSpec(Struct, frozen=True):
     id: str
     """Permanent: its progress is stored under this name."""
     sources: frozenset[str]
+    accepts: Callable[[Record], bool]
+    """Records for which this is false are none of this consumer's business. Must not raise."""
     order_key: Callable[[Record], str | None]
     """Records with one key are handed out one after the other, each when the last is settled."""
     max_deliver: int = 8

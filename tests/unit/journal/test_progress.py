@@ -62,9 +62,9 @@ class Consumption(RuleBasedStateMachine):
         for key, after in self.progress.short_backlogs():
             self.catch_up(key, after, page=3)
         if self.progress.wants(limit):
-            for seq, key in list(self.keys.items()):
+            for seq, order_key in list(self.keys.items()):
                 if seq > self.progress.cursor:
-                    self.progress.admit(seq, key)
+                    self.progress.admit(seq, order_key)
                     if not self.progress.wants(limit):
                         break
         for gap in self.progress.take(limit, self.now):

@@ -1,0 +1,166 @@
+"""Carries one route's records to its target: pull, render, deliver, settle."""
+
+from __future__ import annotations
+
+from random import Random
+
+import msgspec
+from twisted.internet.defer import CancelledError
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from lineside.background import Background
+from lineside.delivery.backoff import Backoff
+from lineside.delivery.gate import BLOCKED_FOR, Gate
+from lineside.delivery.route import Route
+from lineside.delivery.wakeup import Wakeup
+from lineside.model.outcome import Blocked, Delivered, Outcome, Refused, Retry, TargetDown
+from lineside.model.ports import Consumer, Delivery, Pending, Ready
+
+log = Logger()
+
+DRAIN = 10.0
+"""Seconds that deliveries under way get when the gateway stops; the rest is delivered after the next start."""
+STORE_AGAIN = 1.0
+"""Seconds before outcomes that could not be stored are stored again."""
+
+
+class Courier:
+    """The `Part` that works one route off, for as long as the gateway runs.
+
+    Up to ``route.concurrency`` records are under way at a time, of each order key one. Outcomes are
+    stored together while an earlier commit is under way.
+    """
+
+    def __init__(
+        self,
+        route: Route,
+        consumer: Consumer,
+        gate: Gate,
+        clock: IReactorTime,
+        random: Random,
+        *,
+        backoff: Backoff,
+    ) -> None:
+        self.name = f"route {route.id}"
+        self.route = route
+        self.consumer = consumer
+        self.gate = gate
+        self._clock = clock
+        self._random = random
+        self._backoff = backoff
+        self._loops = Background(self.name)
+        self._deliveries = Background(self.name)
+        self._wakeup = Wakeup()
+        self._decided = Wakeup()
+        self._outcomes: list[tuple[Pending, Outcome]] = []
+        self._blocked: Blocked | None = None
+        self.delivered = 0
+        self.refused = 0
+        self.retried = 0
+
+    @property
+    def problem(self) -> TargetDown | Blocked | None:
+        """Why nothing is delivered at present; None while the route works."""
+        return self._blocked or self.gate.problem
+
+    async def start(self) -> None:
+        """Begin to deliver."""
+        self.consumer.on_ready(self._wakeup.set)
+        self._loops.run("deliver", self._deliver_all())
+        self._loops.run("settle", self._settle_all())
+
+    async def stop(self) -> None:
+        """Stop pulling, give what is under way `DRAIN` seconds, store every outcome."""
+        self._loops.cancel()
+        await self._loops.finish()
+        late = self._clock.callLater(DRAIN, self._deliveries.cancel)
+        await self._deliveries.finish()
+        if late.active():
+            late.cancel()
+        try:
+            await self.consumer.settle(self._take_outcomes())
+            await self.consumer.close()
+        except Exception:  # noqa: BLE001 (the records stay owed and are found at the target after the next start)
+            log.failure("settle.failed", route=self.route.id)
+
+    async def _deliver_all(self) -> None:
+        while True:
+            ready = await self.gate.passed()
+            if self._blocked is not None:
+                await deferLater(self._clock, BLOCKED_FOR)
+                self._blocked = None
+            room = self.route.concurrency - len(self._deliveries)
+            pulled = await self.consumer.pull(room) if room > 0 else []
+            for pending in pulled:
+                self._begin(pending, ready)
+            if not pulled:
+                await self._wakeup.wait()
+
+    def _begin(self, pending: Pending, ready: Ready) -> None:
+        rendered = self.route.render(pending, ready)
+        if isinstance(rendered, Delivery):
+            self._deliveries.run(pending.record.identity, self._deliver(pending, rendered))
+        else:
+            self._decide(pending, rendered)
+
+    async def _deliver(self, pending: Pending, delivery: Delivery) -> None:
+        try:
+            await self.gate.slots.acquire()
+            try:
+                [outcome] = await self.gate.target.deliver([delivery])
+            finally:
+                self.gate.slots.release()
+        except CancelledError:
+            # The record stays owed, and nobody is to blame.
+            self._outcomes.append((pending, TargetDown("the gateway stops")))
+            raise
+        except Exception as failed:
+            self._decide(pending, Retry(f"{type(failed).__name__}: {failed}", ambiguous=True))
+            raise
+        self._decide(pending, outcome)
+
+    def _decide(self, pending: Pending, outcome: Outcome) -> None:
+        facts = {"route": self.route.id, "event": pending.record.identity}
+        match outcome:
+            case Retry(reason=reason):
+                self.retried += 1
+                if outcome.after is None:
+                    after = self._backoff.delay(pending.attempt, self._random)
+                    outcome = msgspec.structs.replace(outcome, after=after)
+                log.info("delivery.retry", reason=reason, attempt=pending.attempt, after=outcome.after, **facts)
+            case TargetDown():
+                self.gate.down(outcome)
+            case Blocked(reason=reason, remedy=remedy):
+                if self._blocked is None:
+                    log.error("route.blocked", reason=reason, remedy=remedy, **facts)
+                self._blocked = outcome
+            case Refused(code=code, reason=reason):
+                self.refused += 1
+                self.gate.succeeded()
+                log.warn("delivery.refused", code=code, reason=reason, **facts)
+            case Delivered():
+                self.delivered += 1
+                self.gate.succeeded()
+            case _:
+                pass
+        self._outcomes.append((pending, outcome))
+        self._decided.set()
+        self._wakeup.set()
+
+    async def _settle_all(self) -> None:
+        while True:
+            await self._decided.wait()
+            try:
+                await self.consumer.settle(self._take_outcomes())
+            except CancelledError:
+                raise
+            except Exception:  # noqa: BLE001 (a full disk, say: the consumer keeps them for the next call)
+                log.failure("settle.failed", route=self.route.id, again_in=STORE_AGAIN)
+                await deferLater(self._clock, STORE_AGAIN)
+                self._decided.set()
+
+    def _take_outcomes(self) -> list[tuple[Pending, Outcome]]:
+        outcomes, self._outcomes = self._outcomes, []
+        return outcomes

@@ -1,0 +1,96 @@
+"""Whether a target takes deliveries at present; shared by all routes that lead to it."""
+
+from __future__ import annotations
+
+from random import Random
+
+from twisted.internet.defer import DeferredLock, DeferredSemaphore
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from lineside.delivery.backoff import Backoff
+from lineside.model.outcome import Blocked, TargetDown
+from lineside.model.ports import Ready, Target
+
+log = Logger()
+
+DOWN = Backoff((0.5, 1.0, 2.0, 5.0, 10.0, 30.0), jitter=0.2)
+"""Seconds between two probes of a target that is down and named no time itself."""
+BLOCKED_FOR = 60.0
+"""Seconds between two probes of a target that turned the gateway away."""
+
+
+class Gate:
+    """Open while the target answers; closed by `down`, and opened again by a probe that succeeds.
+
+    Args:
+        name: the target's, for the log.
+        concurrency: how many deliveries may be under way at a time, over all routes.
+
+    """
+
+    def __init__(self, name: str, target: Target, clock: IReactorTime, random: Random, *, concurrency: int) -> None:
+        self.name = name
+        self.target = target
+        self.slots = DeferredSemaphore(concurrency)
+        self._clock = clock
+        self._random = random
+        self._ready: Ready | None = None
+        self._failures = 0
+        self._rest = 0.0
+        self._probing = DeferredLock()
+        self._problem: TargetDown | Blocked | None = None
+
+    @property
+    def problem(self) -> TargetDown | Blocked | None:
+        """Why it is closed; None while it is open or was not tried yet."""
+        return self._problem
+
+    async def passed(self) -> Ready:
+        """Return once the target answers: at once while the gate is open."""
+        if self._ready is not None:
+            return self._ready
+        await self._probing.acquire()
+        try:
+            while self._ready is None:
+                if self._rest:
+                    await deferLater(self._clock, self._rest)
+                answer = await self.target.probe()
+                if isinstance(answer, Ready):
+                    self._open(answer)
+                else:
+                    self._close(answer)
+            return self._ready
+        finally:
+            self._probing.release()
+
+    def down(self, outcome: TargetDown) -> None:
+        """A delivery found the target down: let nothing pass until a probe succeeds."""
+        if self._ready is not None:
+            self._close(outcome)
+
+    def succeeded(self) -> None:
+        """A delivery was decided by the target itself: it is well."""
+        self._failures = 0
+
+    def _open(self, ready: Ready) -> None:
+        if self._problem is not None:
+            log.info("target.up", target=self.name)
+        self._ready = ready
+        self._problem = None
+        self._rest = 0.0
+
+    def _close(self, why: TargetDown | Blocked) -> None:
+        self._ready = None
+        self._failures += 1
+        first = type(why) is not type(self._problem)
+        self._problem = why
+        if isinstance(why, Blocked):
+            self._rest = BLOCKED_FOR
+            if first:
+                log.error("target.blocked", target=self.name, reason=why.reason, remedy=why.remedy)
+            return
+        self._rest = DOWN.delay(self._failures, self._random) if why.after is None else why.after
+        if first:
+            log.warn("target.down", target=self.name, reason=why.reason, again_in=round(self._rest, 1))

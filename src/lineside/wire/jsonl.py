@@ -1,0 +1,70 @@
+"""JSON lines: one JSON object a line. Pure."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from lineside.model.event import Event
+from lineside.model.fields import key_text, lookup
+
+_decode = msgspec.json.Decoder().decode
+
+
+class JsonLines(Struct, frozen=True):
+    """Turns a line into an event; ``dedupe`` and ``device`` are field paths into the object."""
+
+    dedupe: str | None = None
+    device: str | None = None
+
+    def decode(self, line: bytes, sender: str | None = None) -> Event:
+        """Return the line's event. What is no JSON object comes back whole, as an event with ``error``.
+
+        Args:
+            line: without its delimiter.
+            sender: the device, where the object itself does not say.
+
+        """
+        try:
+            payload = _decode(line)
+        except UnicodeDecodeError as wrong:
+            return undecodable(line, "utf8", f"byte {wrong.start + 1} is not UTF-8", sender)
+        except (msgspec.DecodeError, RecursionError) as wrong:
+            return undecodable(line, *_classify(line, wrong), sender)
+        if not isinstance(payload, dict):
+            return undecodable(line, "json", f"expected an object, got {_kind(payload)}", sender)
+        if self.dedupe is None and self.device is None:
+            return Event(line, device=sender)
+        return Event(
+            line,
+            key=self.dedupe and key_text(lookup(payload, self.dedupe)),
+            device=(self.device and key_text(lookup(payload, self.device))) or sender,
+        )
+
+
+def undecodable(frame: bytes, code: str, reason: str, sender: str | None) -> Event:
+    """Return the event of a frame that makes no sense: its bytes, and why."""
+    return Event(b"", raw=frame, device=sender, error=f"{code}: {reason}")
+
+
+def _classify(line: bytes, wrong: Exception) -> tuple[str, str]:
+    # The decoder may stumble over the structure before it reaches a bad byte; the byte is the better reason.
+    try:
+        line.decode()
+    except UnicodeDecodeError as bad:
+        return "utf8", f"byte {bad.start + 1} is not UTF-8"
+    return "json", str(wrong)
+
+
+def _kind(value: object) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case _:
+            return "an array"
