@@ -261,6 +261,19 @@ class Reconnecting(SynchronousTestCase):
         self.assertEqual(gateway.received(), named(1))
         self.assertEqual(device.counts.reconnects, 0)
 
+    def test_why_there_is_no_connection(self) -> None:
+        """The person at the terminal is told the reason for as long as it holds."""
+        gateway = PlayedGateway()
+        device = gateway.device(lines())
+        self.assertEqual((device.connected, device.trouble), (False, None))
+        gateway.refuse()
+        self.assertIn("refused", str(device.trouble))
+        gateway.redial()
+        self.assertEqual((device.connected, device.trouble), (True, None))
+        gateway.lose()
+        self.assertFalse(device.connected)
+        self.assertIn("closed", str(device.trouble))
+
     def test_refusals_do_not_make_a_busy_loop(self) -> None:
         """There is a pause between two dials, and it grows."""
         gateway = PlayedGateway()

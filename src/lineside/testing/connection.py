@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, cast
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITCPTransport
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IProtocol,
+    IProtocolFactory,
+    IReactorTime,
+    IStreamClientEndpoint,
+    ITCPTransport,
+)
 from twisted.internet.protocol import connectionDone
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from lineside.wire import answers
 
@@ -71,11 +80,11 @@ class LineConnection(LineOnlyReceiver, TimeoutMixin):
             self._expecting = expecting
             self.setTimeout(self._answer_timeout if expecting else None)
 
-    def callLater(self, period: float, func: Callable[[], object]) -> IDelayedCall:  # noqa: N802
+    def callLater(self, period: float, func: Callable[[], object]) -> IDelayedCall:
         """Keep the watch on the reactor that was passed in."""
         return self._reactor.callLater(period, func)
 
-    def connectionMade(self) -> None:  # noqa: N802
+    def connectionMade(self) -> None:
         """Tell the caller in the next turn: until then the dialling cannot be stopped cleanly."""
         self._open = True
         self._reactor.callLater(0, self._tell_opened)
@@ -84,27 +93,45 @@ class LineConnection(LineOnlyReceiver, TimeoutMixin):
         if self._open:
             self._caller.opened(self)
 
-    def dataReceived(self, data: bytes) -> None:  # noqa: N802
+    def dataReceived(self, data: bytes) -> None:
         """Tell each answer, then let the caller send on, once for the whole chunk."""
         super().dataReceived(data)
         self._caller.go_on()
 
-    def lineReceived(self, line: bytes) -> None:  # noqa: N802
+    def lineReceived(self, line: bytes) -> None:
         """Tell one answer; the watch begins anew."""
         self.resetTimeout()
         self._caller.answered(self, line)
 
-    def lineLengthExceeded(self, line: bytes) -> None:  # noqa: N802
+    def lineLengthExceeded(self, line: bytes) -> None:
         """Tell that what comes is no answer."""
         self._caller.garbled(f"an answer longer than {self.MAX_LENGTH} bytes")
 
-    def timeoutConnection(self) -> None:  # noqa: N802
+    def timeoutConnection(self) -> None:
         """Tell that the answer is overdue."""
         self._expecting = False
         self._caller.overdue()
 
-    def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: N802
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Stop the watch and tell the caller."""
         self._open = False
         self.setTimeout(None)
         self._caller.lost(self, reason)
+
+
+@implementer(IStreamClientEndpoint)
+class WatchedEndpoint:
+    """Dials as another endpoint does, and tells why a dial failed: a `ClientService` keeps that to itself."""
+
+    def __init__(self, endpoint: IStreamClientEndpoint, failed: Callable[[Failure], None]) -> None:
+        self._endpoint = endpoint
+        self._failed = failed
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:  # noqa: N803
+        """Dial; the failure is told and passed on."""
+
+        def tell(failure: Failure) -> Failure:
+            self._failed(failure)
+            return failure
+
+        return self._endpoint.connect(protocolFactory).addErrback(tell)

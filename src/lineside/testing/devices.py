@@ -16,7 +16,7 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from lineside.testing.connection import LineConnection
+from lineside.testing.connection import LineConnection, WatchedEndpoint
 from lineside.testing.ledger import Ledger, Line
 from lineside.testing.pace import Pace
 from lineside.wire import answers
@@ -43,13 +43,10 @@ class Counts(Struct):
     resent: int = 0
     """Lines sent another time, after a cut or because the gateway was unavailable."""
     connections: int = 0
+    reconnects: int = 0
+    """Connections after the first."""
     timeouts: int = 0
     """Connections cut because an answer was overdue."""
-
-    @property
-    def reconnects(self) -> int:
-        """Connections after the first."""
-        return max(0, self.connections - 1)
 
 
 class _Sent(Struct):
@@ -93,6 +90,8 @@ class LineDevice:
             raise ValueError(f"an answer time-out of {answer_timeout} s gives the gateway no time")
         self.name = name
         self.counts = Counts()
+        self.trouble: str | None = None
+        """Why there is no connection, in one line; None while there is one, and before the first dial."""
         self._reactor = reactor
         self._lines = lines
         self._ledger = ledger
@@ -102,7 +101,7 @@ class LineDevice:
         self._random = random if random is not None else Random()  # noqa: S311 - jitter
         jitter = self._random
         self._service = ClientService(
-            endpoint,
+            WatchedEndpoint(endpoint, self._dial_failed),
             Factory.forProtocol(lambda: LineConnection(self, reactor, answer_timeout)),
             retryPolicy=backoffPolicy(0.1, 3.0, 1.7, jitter=lambda: jitter.uniform(0.0, 0.2)),
             clock=reactor,
@@ -127,6 +126,9 @@ class LineDevice:
     def connected(self) -> bool:
         """There is a connection now."""
         return self._connection is not None
+
+    def _dial_failed(self, failure: Failure) -> None:
+        self.trouble = failure.getErrorMessage()
 
     def start(self) -> None:
         """Dial the gateway, and keep dialling until `stop`."""
@@ -198,7 +200,9 @@ class LineDevice:
     def opened(self, connection: LineConnection) -> None:
         """Send everything unanswered again, in order, then go on."""
         self._connection = connection
+        self.counts.reconnects += 1 if self.counts.connections else 0
         self.counts.connections += 1
+        self.trouble = None
         log.info("device.connected", device=self.name, again=len(self._again) + len(self._unanswered))
         self._unanswered = deque(chain(self._again, self._unanswered))
         self._again.clear()
@@ -210,7 +214,8 @@ class LineDevice:
         if self._connection is connection:
             self._connection = None
         self._cancel_wakeup()
-        log.info("device.cut", device=self.name, reason=reason.getErrorMessage())
+        self.trouble = reason.getErrorMessage()
+        log.info("device.cut", device=self.name, reason=self.trouble)
 
     def overdue(self) -> None:
         """Cut: a gateway that answers nothing is no better than none."""

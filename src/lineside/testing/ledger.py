@@ -13,6 +13,7 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
+from lineside.model.errors import LinesideError
 from lineside.model.event import Seq
 
 
@@ -104,12 +105,16 @@ class LedgerFile:
     that of the machine. One short blocking write a record, fit for simulators only.
 
     Raises:
-        OSError: the file cannot be opened or written.
+        LinesideError: the file cannot be opened or written.
 
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("ab")
+        self._path = path
+        try:
+            self._file = path.open("ab")
+        except OSError as failed:
+            raise LinesideError(f"cannot record to {path}: {failed.strerror}") from failed
         self._encoder = msgspec.json.Encoder()
 
     def __enter__(self) -> LedgerFile:
@@ -123,8 +128,11 @@ class LedgerFile:
         self._file.close()
 
     def _append(self, entry: Entry) -> None:
-        self._file.write(self._encoder.encode(entry) + b"\n")
-        self._file.flush()
+        try:
+            self._file.write(self._encoder.encode(entry) + b"\n")
+            self._file.flush()
+        except OSError as failed:
+            raise LinesideError(f"cannot record to {self._path}: {failed.strerror}") from failed
 
     def on_sent(self, line: Line, sent_at: float) -> None:
         """Append a `LineSent`."""
