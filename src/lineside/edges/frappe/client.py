@@ -1,0 +1,284 @@
+"""An asynchronous HTTP client for one Frappe site."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urlencode, urlsplit
+
+from OpenSSL import SSL
+from service_identity import CertificateError, VerificationError
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, succeed
+from twisted.internet.error import (
+    ConnectError,
+    ConnectingCancelledError,
+    ConnectionClosed,
+    DNSLookupError,
+    UnsupportedAddressFamily,
+)
+from twisted.internet.interfaces import IConsumer, IReactorTime
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone
+from twisted.web.http import PotentialDataLoss
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent, IBodyProducer, IResponse
+from zope.interface import implementer
+
+from lineside.edges.frappe.reply import Reply, Unreachable
+from lineside.model.errors import ConfigurationError
+
+MAX_BODY_BYTES = 16 * 1024 * 1024
+IDLE_SECONDS = 10.0
+"""An idle connection is closed by us first: nginx closes it after 15 s, perhaps as we send."""
+
+CONNECT_SECONDS = 10.0
+CLOSE_SECONDS = 5.0
+
+HANDSHAKE_FAILURES = (
+    "certificate verify failed",
+    "handshake failure",
+    "http request",
+    "protocol version",
+    "unrecognized name",
+    "unsupported protocol",
+    "wrong version number",
+)
+"""What OpenSSL says only before the first byte of a request may go out."""
+
+NO_CONNECTION = (
+    ConnectError,
+    ConnectingCancelledError,
+    DNSLookupError,
+    UnsupportedAddressFamily,
+)
+"""What the agent raises as itself only when there is no connection to send on."""
+
+
+class FrappeClient:
+    """Requests to one site, authenticated by an API key, over a pool of connections.
+
+    A request is sent once: it is never repeated, no redirect is followed and no cookie is kept (a session
+    cookie would win over the API key; contract, section 10).
+
+    Args:
+        reactor: its clock counts the time-outs; without an ``agent`` it also connects.
+        url: ``http`` or ``https``, host, and a path where the site has one.
+        api_key: of the user who owns the documents.
+        api_secret: that user's.
+        site: sent as ``X-Frappe-Site-Name``; None where the host name tells the site.
+        timeout: seconds for a whole request, from connecting to the answer's last byte.
+        pool_size: requests in flight at a time, and connections kept; further ones wait their turn.
+        agent: carries the requests instead of real connections.
+
+    Raises:
+        ConfigurationError: ``url`` is no address of a site.
+
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        url: str,
+        api_key: str,
+        api_secret: str,
+        *,
+        site: str | None = None,
+        timeout: float = 30.0,
+        pool_size: int = 4,
+        agent: IAgent | None = None,
+    ) -> None:
+        self.clock = reactor
+        self.pool_size = pool_size
+        self._address = _address(url)
+        self._timeout = timeout
+        self._slots = DeferredSemaphore(pool_size)
+        self._headers = {b"Authorization": f"token {api_key}:{api_secret}".encode(), b"Accept": b"application/json"}
+        if site is not None:
+            self._headers[b"X-Frappe-Site-Name"] = site.encode()
+        self._pool = HTTPConnectionPool(reactor)
+        self._pool.maxPersistentPerHost = pool_size
+        self._pool.cachedConnectionTimeout = IDLE_SECONDS  # type: ignore[assignment]
+        self._pool.retryAutomatically = False
+        self._agent: IAgent = agent or Agent(reactor, connectTimeout=min(timeout, CONNECT_SECONDS), pool=self._pool)
+
+    async def request(
+        self, method: str, path: str, *, body: bytes | None = None, within: float | None = None
+    ) -> Reply:
+        """Send one request and return its whole answer, of whatever status.
+
+        Args:
+            method: such as ``GET``.
+            path: percent-encoded, as `url_path` makes it.
+            body: JSON.
+            within: seconds, where less than the client's time-out is enough.
+
+        Raises:
+            Unreachable: no whole answer came, or one larger than 16 MiB.
+            CancelledError: the caller gave up; the connection is aborted.
+
+        """
+        await self._slots.acquire()
+        try:
+            return await self._timed(method, path, body, min(within or self._timeout, self._timeout))
+        finally:
+            self._slots.release()
+
+    async def ask(
+        self, method: str, path: str, *, body: bytes | None = None, within: float | None = None
+    ) -> Reply | Unreachable:
+        """Send one request as `request` does; what stopped it is returned, not raised."""
+        try:
+            return await self.request(method, path, body=body, within=within)
+        except Unreachable as error:
+            return error
+
+    async def close(self) -> None:
+        """Close the idle connections; returns when they are closed, or after 5 seconds."""
+        closed = self._pool.closeCachedConnections()
+        await closed.addTimeout(CLOSE_SECONDS, self.clock, onTimeoutCancel=lambda _result, _seconds: None)
+
+    async def _timed(self, method: str, path: str, body: bytes | None, seconds: float) -> Reply:
+        exchange = Deferred.fromCoroutine(self._exchange(method, path, body))
+        expired = False
+
+        def expire() -> None:
+            nonlocal expired
+            expired = True
+            exchange.cancel()
+
+        timer = self.clock.callLater(seconds, expire)
+        try:
+            return await exchange
+        except Unreachable:
+            raise
+        except Exception as error:
+            # A cancelled request fails with whatever the agent makes of it, seldom with CancelledError.
+            causes = _causes(error)
+            sent = not isinstance(error, NO_CONNECTION) and not any(_no_handshake(cause) for cause in causes)
+            if expired:
+                raise Unreachable(f"no answer within {seconds:g} s", sent=sent) from error
+            if any(isinstance(cause, CancelledError | ConnectingCancelledError) for cause in causes):
+                raise CancelledError from error
+            raise Unreachable(_reason(causes[-1]), sent=sent) from error
+        finally:
+            if timer.active():
+                timer.cancel()
+
+    async def _exchange(self, method: str, path: str, body: bytes | None) -> Reply:
+        headers = Headers({name: [value] for name, value in self._headers.items()})
+        producer = None
+        if body is not None:
+            headers.setRawHeaders(b"Content-Type", [b"application/json"])
+            producer = _WholeBody(body)
+        response: IResponse = await self._agent.request(
+            method.encode(), self._address + path.encode(), headers, producer
+        )
+        received = {
+            name.decode("latin-1").lower(): values[-1].decode("latin-1")
+            for name, values in response.headers.getAllRawHeaders()
+        }
+        content_type = received.get("content-type", "").partition(";")[0].strip().lower()
+        collected = _Collected()
+        response.deliverBody(collected)
+        return Reply(response.code, received, content_type, await collected.whole)
+
+
+def url_path(*segments: str, **query: str) -> str:
+    """Return ``/`` and the segments, each percent-encoded, and the query."""
+    path = "/" + "/".join(quote(segment, safe="") for segment in segments)
+    return f"{path}?{urlencode(query, quote_via=quote)}" if query else path
+
+
+def _address(url: str) -> bytes:
+    try:
+        parts = urlsplit(url)
+        address = url.rstrip("/").encode("ascii")
+        right = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        right = right and parts.username is None and not set(url) & set(" ?#") and url.isprintable()
+    except ValueError:
+        right = False
+    if not right:
+        raise ConfigurationError([f"{url!r} is no address of a Frappe site: give http(s)://host[:port][/path]"])
+    return address
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return an error of the agent and what it wraps, the innermost last."""
+    found = [error]
+    for reason in getattr(error, "reasons", None) or ():
+        if isinstance(reason, Failure) and reason.value is not None:
+            found += _causes(reason.value)
+    return found
+
+
+def _no_handshake(cause: BaseException) -> bool:
+    if isinstance(cause, SSL.Error):
+        return any(failure in str(cause) for failure in HANDSHAKE_FAILURES)
+    return isinstance(cause, CertificateError | VerificationError)
+
+
+def _reason(cause: BaseException) -> str:
+    if isinstance(cause, SSL.Error):
+        told = [str(entry[-1]) for entry in cause.args[0]] if cause.args and isinstance(cause.args[0], list) else []
+        return f"TLS failed: {', '.join(told) or 'the connection was cut'}"
+    if isinstance(cause, CertificateError | VerificationError):
+        return "TLS failed: the certificate is for another host"
+    if isinstance(cause, ConnectionClosed):
+        return "the connection was lost before the whole answer had come"
+    return str(cause) or type(cause).__name__
+
+
+@implementer(IBodyProducer)
+class _WholeBody:
+    """A request's body that is in memory: written at once, with its length."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self.length = len(body)
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        consumer.write(self._body)
+        return succeed(None)
+
+    def pauseProducing(self) -> None:
+        """Do nothing: it is written."""
+
+    def resumeProducing(self) -> None:
+        """Do nothing: it is written."""
+
+    def stopProducing(self) -> None:
+        """Do nothing: it is written."""
+
+
+class _Collected(Protocol):
+    """Collects an answer's body up to `MAX_BODY_BYTES`; ``whole`` fires with it."""
+
+    def __init__(self) -> None:
+        self.whole: Deferred[bytes] = Deferred(self._cancelled)
+        self._body = bytearray()
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.whole.called:
+            return
+        self._body += data
+        if len(self._body) > MAX_BODY_BYTES:
+            self._cut()
+            self.whole.errback(Unreachable(f"an answer larger than {MAX_BODY_BYTES >> 20} MiB", sent=True))
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self.whole.called:
+            return
+        # An answer without a length ends with the connection; a body cut short is no JSON.
+        if reason.check(ResponseDone, PotentialDataLoss):
+            self.whole.callback(bytes(self._body))
+        else:
+            self.whole.errback(reason)
+
+    def _cancelled(self, whole: Deferred[bytes]) -> None:
+        whole.errback(CancelledError())
+        self._cut()
+
+    def _cut(self) -> None:
+        # The response's transport offers no abortConnection. Its stopProducing closes the socket
+        # itself, where loseConnection would wait for the peer's TLS close.
+        if self.transport is not None:
+            self.transport.stopProducing()  # type: ignore[attr-defined]
