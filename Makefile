@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+WORKERS ?= 2
 BIN := .venv/bin
 UV = UV_PROJECT_ENVIRONMENT=.venv .tools/uv
 LOCKED := uv.lock pyproject.toml tools/bootstrap.py
@@ -18,8 +19,8 @@ help: ## list the targets
 demo: .venv/.ready-runtime ## watch lines become documents; ARGS='--seconds 20' ends by itself
 	@$(BIN)/lineside demo $(ARGS)
 
-test: .venv/.ready-dev ## run the tests; ARGS goes to pytest
-	$(BIN)/python -m pytest $(ARGS)
+test: .venv/.ready-dev ## run the tests; ARGS goes to pytest (-n 0 for one process, --pdb)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 acceptance: .venv/.ready-dev ## run the long proofs
 	$(BIN)/python -m pytest -m acceptance tests/acceptance $(ARGS)
@@ -48,7 +49,7 @@ format: .venv/.ready-dev ## format the source and mend what can be mended
 	$(BIN)/ruff format .
 
 docs: .venv/.ready-docs ## build the documentation into docs/_build
-	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
 
 wheel: .venv/.ready-runtime ## build the wheel into dist/
