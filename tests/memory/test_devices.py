@@ -233,6 +233,17 @@ class Unavailable(SynchronousTestCase):
         gateway.reactor.advance(0.4)
         self.assertEqual(gateway.received(), named(2))
 
+    def test_turned_away_at_the_door(self) -> None:
+        """A gateway with too many connections says so and hangs up; the line it never read is not lost."""
+        gateway = PlayedGateway()
+        gateway.device(lines())
+        gateway.accept()
+        gateway.answer("ERR busy too many connections")
+        gateway.lose()
+        gateway.redial()
+        self.assertEqual(gateway.received(), named(1))
+        self.assertEqual(gateway.ledger.errors, {})
+
     def test_a_cut_while_waiting_keeps_all(self) -> None:
         """Lines refused and lines unanswered go out together after the cut, in their order."""
         gateway = PlayedGateway()

@@ -39,7 +39,7 @@ class Counts(Struct):
     errors: int = 0
     """Lines the gateway took as dead letters."""
     unavailable: int = 0
-    """Answers "not stored, send again"."""
+    """Answers "not stored, send it again"."""
     resent: int = 0
     """Lines sent another time, after a cut or because the gateway was unavailable."""
     connections: int = 0
@@ -61,8 +61,8 @@ class LineDevice:
 
     At most ``window`` lines are without an answer at any time. Answers belong to lines in order. After a
     cut the device cannot know what became of the unanswered lines, and sends all of them again, in order,
-    before any new one. A line answered "unavailable" goes out again after a delay, and no new line before
-    it; with a window of 1 the gateway therefore stores lines in exactly the order of ``lines``.
+    before any new one. A line answered "unavailable" or "busy" goes out again after a delay, and no new
+    line before it; with a window of 1 the gateway therefore stores lines in exactly the order of ``lines``.
 
     ``lines`` is asked for a line only when it can be sent at once. ``rate`` is in lines per second; what an
     outage kept back is caught up for at most one second's worth. ``answer_timeout`` is how many seconds the
@@ -109,7 +109,7 @@ class LineDevice:
         self._connection: LineConnection | None = None
         self._unanswered: deque[_Sent] = deque()
         self._again: deque[_Sent] = deque()
-        """Answered "unavailable". All are older than any in ``_unanswered``, for no new line passes them."""
+        """Answered "unavailable" or "busy". All are older than any in ``_unanswered``, for no new line passes them."""
         self._again_at = 0.0
         self._refusals_in_a_row = 0
         self._wakeup: IDelayedCall | None = None

@@ -38,7 +38,7 @@ class Ledger(Protocol):
         ...
 
     def on_error(self, line_id: str, code: str, reason: str) -> None:
-        """The gateway took the line as a dead letter. Never told for "unavailable": such a line is sent again."""
+        """The gateway took the line as a dead letter. Never told for `answers.AGAIN`."""
         ...
 
 

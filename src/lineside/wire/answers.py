@@ -14,7 +14,13 @@ from msgspec import Struct
 from lineside.model.event import Seq
 
 UNAVAILABLE: Final = "unavailable"
-"""The one code that means "not stored: send the line again". With any other the line is kept as a dead letter."""
+"""The gateway could not store the line."""
+
+BUSY: Final = "busy"
+"""The gateway takes no further connection, and hangs up: it read no line."""
+
+AGAIN: Final = frozenset({UNAVAILABLE, BUSY})
+"""The codes that mean "not stored: send the line again". With any other the line is kept as a dead letter."""
 
 REASON_LIMIT: Final = 200
 """Characters of a reason that are sent; what goes beyond ends in an ellipsis."""
@@ -35,7 +41,7 @@ class Ok(Struct, frozen=True):
 
 
 class Err(Struct, frozen=True):
-    """The line became no event: send it again if the code is `UNAVAILABLE`, else it is kept as a dead letter."""
+    """The line became no event: send it again if the code is one of `AGAIN`, else it is kept as a dead letter."""
 
     code: str
     reason: str
@@ -43,7 +49,7 @@ class Err(Struct, frozen=True):
     @property
     def again(self) -> bool:
         """Nothing was stored; the sender still owns the line."""
-        return self.code == UNAVAILABLE
+        return self.code in AGAIN
 
 
 def reason_line(text: str) -> str:

@@ -78,9 +78,10 @@ class Parsing(SynchronousTestCase):
             self.assertEqual(answers.parse(b"OK 7" + end), answers.Ok(Seq(7)))
             self.assertEqual(answers.parse(b"ERR utf8 byte 3" + end), answers.Err("utf8", "byte 3"))
 
-    def test_only_unavailable_means_again(self) -> None:
+    def test_which_codes_mean_again(self) -> None:
         """A device resends exactly what was not stored."""
-        self.assertTrue(answers.Err("unavailable", "journal is behind").again)
+        for code in ("unavailable", "busy"):
+            self.assertTrue(answers.Err(code, "").again)
         for code in ("json", "utf8", "too-long", "unavailable-2"):
             self.assertFalse(answers.Err(code, "").again)
 
