@@ -14,7 +14,7 @@ from lineside.background import Background
 from lineside.delivery.backoff import Backoff
 from lineside.delivery.gate import BLOCKED_FOR, Gate
 from lineside.delivery.route import Route
-from lineside.delivery.wakeup import Wakeup
+from lineside.wakeup import Wakeup
 from lineside.model.outcome import Blocked, Delivered, Outcome, Refused, Retry, TargetDown
 from lineside.model.ports import Consumer, Delivery, Pending, Ready
 

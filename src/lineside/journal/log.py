@@ -28,6 +28,8 @@ class Batch(Struct, eq=False):
     source: str
     events: list[Stored]
     appended: Deferred[list[Receipt]]
+    also: Callable[[Connection], None] | None = None
+    """More to store in the same transaction."""
 
 
 class Commit(Struct):
@@ -72,11 +74,13 @@ class SqliteJournal:
 
         self.epoch, self.head = await self._database.read(read)
 
-    async def append(self, source: str, events: list[Event]) -> list[Receipt]:
-        """Store events; see `lineside.model.ports.Journal.append`."""
+    async def append(
+        self, source: str, events: list[Event], *, also: Callable[[Connection], None] | None = None
+    ) -> list[Receipt]:
+        """Store events, and ``also`` in the same transaction; see `lineside.model.ports.Journal.append`."""
         received = self._now_ns()
         appended: Deferred[list[Receipt]] = Deferred()
-        self._waiting.append(Batch(source, [Stored.of(event, received) for event in events], appended))
+        self._waiting.append(Batch(source, [Stored.of(event, received) for event in events], appended, also))
         if not self._scheduled:
             self._scheduled = True
             commit = Commit([], [])
@@ -146,6 +150,8 @@ class SqliteJournal:
             identifier = _source_id(connection, source)
             fresh: list[Stored] = []
             for batch in batches:
+                if batch.also is not None:
+                    batch.also(connection)
                 receipts = []
                 for stored in batch.events:
                     known = self._seen.find(connection, identifier, stored)

@@ -6,11 +6,12 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IConsumer, IDelayedCall, ITCPTransport
+from twisted.internet.interfaces import IConsumer, IDelayedCall, IPushProducer, ITCPTransport
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from lineside.model.event import Event, Receipt
 from lineside.wire.answers import encode_err, encode_ok
@@ -195,6 +196,7 @@ class DeviceConnection(LineReceiver):
             self.transport.abortConnection()
 
 
+@implementer(IPushProducer)
 class _AnswerPressure:
     """Told by the transport when the device does not read its answers, and when it does again."""
 

@@ -1,0 +1,75 @@
+"""Starting and stopping: parts in order, stopped in reverse, whatever happens in between."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, NoReturn
+
+from twisted.internet import task
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.logger import Logger
+
+from lineside.model.ports import Part
+
+log = Logger()
+
+
+class System:
+    """The parts of a gateway, in the order in which they start.
+
+    A part that cannot start stops those that had, in reverse, before the error goes on.
+    """
+
+    def __init__(self, parts: list[Part]) -> None:
+        self._parts = parts
+        self._started: list[Part] = []
+        self._stopping: Deferred[None] | None = None
+
+    async def start(self) -> None:
+        """Start every part, each when the one before it works.
+
+        Raises:
+            LinesideError: a part could not start; nothing is left running.
+
+        """
+        for part in self._parts:
+            if self._stopping is not None:
+                return
+            try:
+                await part.start()
+            except BaseException:
+                await self.stop()
+                raise
+            self._started.append(part)
+
+    async def stop(self) -> None:
+        """Stop what was started, the last first. A second call waits for the first."""
+        if self._stopping is None:
+            self._stopping = Deferred.fromCoroutine(self._stop_started())
+        await DeferredList([self._stopping])
+
+    async def _stop_started(self) -> None:
+        while self._started:
+            part = self._started.pop()
+            try:
+                await part.stop()
+            except Exception:  # noqa: BLE001 (one part's failure must not keep the others from letting go)
+                log.failure("stop.failed", part=part.name)
+
+
+def run_reactor(main: Callable[..., Coroutine[Deferred[Any], Any, Any]], *arguments: object) -> NoReturn:
+    """Run ``main(reactor, *arguments)`` to its end, then exit: 0, or the code of a raised `SystemExit`.
+
+    Twisted's timers follow the wall clock, which may be set while the gateway runs; here they follow
+    the monotonic one.
+    """
+    from twisted.internet import reactor  # noqa: PLC0415, TID251 (the one place that chooses the reactor)
+
+    follow_monotonic_clock(reactor)
+    task.react(main, arguments)
+
+
+def follow_monotonic_clock(reactor: Any) -> None:
+    """Let the reactor's timers follow the monotonic clock, so that setting the wall clock stalls nothing."""
+    reactor.seconds = time.monotonic

@@ -1,0 +1,91 @@
+"""The log: one line an event, for people or, as JSON, for programs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import IO, Any, Literal
+
+import msgspec
+from twisted.logger import (
+    FilteringLogObserver,
+    ILogObserver,
+    LogEvent,
+    LogLevel,
+    LogLevelFilterPredicate,
+    formatEvent,
+    globalLogBeginner,
+)
+from zope.interface import implementer
+
+LogFormat = Literal["text", "json"]
+
+
+def begin(format: LogFormat, level: str = "info", stream: IO[str] | None = None) -> None:  # noqa: A002 (the option's name)
+    """Send everything that is logged to ``stream``, standard error by default. Call once."""
+    observer = LineObserver(stream or sys.stderr, format)
+    predicate = LogLevelFilterPredicate(defaultLogLevel=LogLevel.levelWithName(level))
+    globalLogBeginner.beginLoggingTo([FilteringLogObserver(observer, [predicate])], redirectStandardIO=False)
+
+
+@implementer(ILogObserver)
+class LineObserver:
+    """Writes each event as one line: time, level, event name, then its fields."""
+
+    def __init__(self, stream: IO[str], format: LogFormat) -> None:  # noqa: A002 (the option's name)
+        self._stream = stream
+        self._render = _json_line if format == "json" else _text_line
+
+    def __call__(self, event: LogEvent) -> None:
+        """Write one event."""
+        try:
+            self._stream.write(self._render(event) + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):
+            # The log's reader is gone; the gateway goes on.
+            return
+
+
+def _text_line(event: LogEvent) -> str:
+    words = [_time(event), f"{_level(event):5}", formatEvent(event).replace("\n", " ")]
+    words += [f"{name}={_word(value)}" for name, value in _fields(event).items()]
+    line = " ".join(words)
+    return f"{line}\n{_traceback(event)}" if "log_failure" in event else line
+
+
+def _json_line(event: LogEvent) -> str:
+    facts: dict[str, Any] = {"time": _time(event), "level": _level(event), "event": formatEvent(event)}
+    facts.update(_fields(event))
+    if "log_failure" in event:
+        facts["traceback"] = _traceback(event)
+    return msgspec.json.encode(facts, enc_hook=str).decode()
+
+
+def _time(event: LogEvent) -> str:
+    return datetime.fromtimestamp(event["log_time"], UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _level(event: LogEvent) -> str:
+    level = event.get("log_level")
+    return level.name if level is not None else "info"
+
+
+def _fields(event: LogEvent) -> Mapping[str, Any]:
+    # Twisted's own messages carry whole objects along; ours carry plain values under names of their own.
+    return {
+        name: value
+        for name, value in event.items()
+        if not name.startswith("log_")
+        and name not in {"message", "time", "system", "format", "isError", "failure", "why"}
+        and isinstance(value, str | int | float | bool | None)
+    }
+
+
+def _word(value: object) -> str:
+    text = str(value)
+    return msgspec.json.encode(text).decode() if not text or any(c in text for c in ' "=\n\r\t') else text
+
+
+def _traceback(event: LogEvent) -> str:
+    return str(event["log_failure"].getTraceback()).rstrip()

@@ -1,0 +1,266 @@
+"""The control socket: operations of a running gateway for other processes of the same user.
+
+A Unix stream socket, mode 0600. The client sends one request as a line of JSON and gets lines of JSON:
+``{"result": …}`` once, or ``{"item": …}`` for each result of a stream until it hangs up, or
+``{"error": "…"}``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.endpoints import UNIXClientEndpoint, UNIXServerEndpoint, connectProtocol
+from twisted.internet.error import ConnectError
+from twisted.internet.interfaces import IListeningPort, IPushProducer, IReactorUNIX
+from twisted.internet.protocol import Factory, connectionDone
+from twisted.logger import Logger
+from twisted.protocols.basic import LineOnlyReceiver
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from lineside.background import Background
+from lineside.model.errors import LinesideError
+from lineside.operations.registry import Operations
+from lineside.operations.requests import AnyRequest, Request
+from lineside.wakeup import Wakeup
+
+log = Logger()
+
+R = TypeVar("R")
+
+_request = msgspec.json.Decoder(AnyRequest)
+
+LONGEST_PATH = 107
+"""Bytes of a Unix socket's path (unix(7), ``sun_path``)."""
+
+
+class NoGateway(LinesideError):
+    """No gateway listens on the control socket."""
+
+
+class ControlSocket:
+    """The `Part` that serves a gateway's operations to other processes. Hold the journal's lock first."""
+
+    name = "control socket"
+
+    def __init__(self, reactor: IReactorUNIX, path: Path, operations: Operations) -> None:
+        self._reactor = reactor
+        self._path = path
+        self._operations = operations
+        self._port: IListeningPort | None = None
+        self._conversations = Background(self.name)
+
+    async def start(self) -> None:
+        """Listen; a socket that a killed process left behind is replaced, since the journal's lock is ours.
+
+        Raises:
+            LinesideError: the path is too long or cannot be bound.
+
+        """
+        check_path(self._path)
+        factory = Factory.forProtocol(lambda: Conversation(self._operations, self._conversations))
+        factory.noisy = False
+        # Between bind and chmod the socket must not be open to others either.
+        mask = os.umask(0o177)
+        try:
+            with suppress(FileNotFoundError):
+                self._path.unlink()
+            self._port = await UNIXServerEndpoint(self._reactor, str(self._path), mode=0o600).listen(factory)
+        except Exception as failed:
+            raise LinesideError(f"cannot open the control socket {self._path}: {failed}") from failed
+        finally:
+            os.umask(mask)
+
+    async def stop(self) -> None:
+        """End every conversation and remove the socket."""
+        if self._port is not None:
+            stopped = self._port.stopListening()
+            if isinstance(stopped, Deferred):
+                await stopped
+            self._port = None
+        self._conversations.cancel()
+        await self._conversations.finish()
+
+
+class Conversation(LineOnlyReceiver):
+    """One client's request and its answers."""
+
+    delimiter = b"\n"
+    MAX_LENGTH = 1024 * 1024
+
+    def __init__(self, operations: Operations, conversations: Background) -> None:
+        self._operations = operations
+        self._conversations = conversations
+        self._answering: Deferred[None] | None = None
+        self._drained = Wakeup()
+
+    def lineReceived(self, line: bytes) -> None:
+        """Begin to answer the request."""
+        if self._answering is None:
+            self._answering = self._conversations.run("answer", self._answer(line))
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Whoever asked is gone: stop answering."""
+        if self._answering is not None:
+            self._answering.cancel()
+
+    async def _answer(self, line: bytes) -> None:
+        try:
+            request = _request.decode(line)
+            if self._operations.streams(request):
+                await self._stream(request)
+            else:
+                self._say(result=await self._operations.call(request, "admin"))
+        except CancelledError:
+            raise
+        except LinesideError as failed:
+            self._say(error=str(failed))
+        except msgspec.DecodeError as wrong:
+            self._say(error=f"not a request this gateway knows: {wrong}")
+        except Exception as failed:
+            self._say(error=f"the gateway failed: {type(failed).__name__}: {failed}")
+            raise
+        finally:
+            assert self.transport is not None
+            self.transport.loseConnection()
+
+    async def _stream(self, request: Request[Any]) -> None:
+        producer = _Pull(self._drained)
+        assert self.transport is not None
+        self.transport.registerProducer(producer, True)  # type: ignore[attr-defined]
+        items = self._operations.follow(request, "admin")
+        try:
+            async for item in items:
+                self._say(item=item)
+                while producer.paused:
+                    await self._drained.wait()
+        finally:
+            self.transport.unregisterProducer()  # type: ignore[attr-defined]
+            await items.aclose()  # type: ignore[attr-defined]
+
+    def _say(self, **answer: object) -> None:
+        assert self.transport is not None
+        self.transport.write(msgspec.json.encode(answer) + b"\n")
+
+
+@implementer(IPushProducer)
+class _Pull:
+    """Lets a stream go on only while its client reads."""
+
+    def __init__(self, drained: Wakeup) -> None:
+        self.paused = False
+        self._drained = drained
+
+    def pauseProducing(self) -> None:
+        self.paused = True
+
+    def resumeProducing(self) -> None:
+        self.paused = False
+        self._drained.set()
+
+    def stopProducing(self) -> None:
+        self.resumeProducing()
+
+
+class _Asking(LineOnlyReceiver):
+    """The client's side: sends the request, keeps the answers until they are taken."""
+
+    delimiter = b"\n"
+    MAX_LENGTH = 64 * 1024 * 1024
+
+    def __init__(self) -> None:
+        self._lines: list[bytes] = []
+        self._arrived = Wakeup()
+        self._lost = False
+
+    def ask(self, request: Request[Any]) -> None:
+        assert self.transport is not None
+        self.transport.write(msgspec.json.encode(request) + b"\n")
+
+    def lineReceived(self, line: bytes) -> None:
+        self._lines.append(line)
+        self._arrived.set()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._lost = True
+        self._arrived.set()
+
+    async def answers(self) -> AsyncIterator[dict[str, msgspec.Raw]]:
+        while True:
+            lines, self._lines = self._lines, []
+            for line in lines:
+                answer = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+                if "error" in answer:
+                    raise LinesideError(msgspec.json.decode(answer["error"], type=str))
+                yield answer
+            if not self._lines:
+                if self._lost:
+                    return
+                await self._arrived.wait()
+
+    def hang_up(self) -> None:
+        if not self._lost:
+            assert self.transport is not None
+            self.transport.loseConnection()
+
+
+class RemoteOperations:
+    """The operations of a gateway that runs in another process."""
+
+    def __init__(self, reactor: IReactorUNIX, path: Path) -> None:
+        self._reactor = reactor
+        self._path = path
+
+    async def call(self, request: Request[R]) -> R:
+        """Ask for one result.
+
+        Raises:
+            NoGateway: nothing listens.
+            LinesideError: the gateway's own error, or it went away.
+
+        """
+        async for answer in self._answers(request):
+            result: R = msgspec.json.decode(answer["result"], type=request.result)
+            return result
+        raise LinesideError("the gateway went away before it answered")
+
+    async def follow(self, request: Request[R]) -> AsyncIterator[R]:
+        """Ask for a stream of results; ends when the gateway stops. Raises as `call` does."""
+        async for answer in self._answers(request):
+            item: R = msgspec.json.decode(answer["item"], type=request.result)
+            yield item
+
+    async def _answers(self, request: Request[Any]) -> AsyncIterator[dict[str, msgspec.Raw]]:
+        check_path(self._path)
+        endpoint = UNIXClientEndpoint(self._reactor, str(self._path), timeout=5)
+        asking = _Asking()
+        try:
+            await connectProtocol(endpoint, asking)
+        except (ConnectError, OSError) as refused:
+            raise NoGateway(f"no gateway listens on {self._path}") from refused
+        asking.ask(request)
+        try:
+            async for answer in asking.answers():
+                yield answer
+        finally:
+            asking.hang_up()
+
+
+def check_path(path: Path) -> None:
+    """Refuse a path that no Unix socket can have.
+
+    Raises:
+        LinesideError: it is too long.
+
+    """
+    if len(os.fsencode(path)) > LONGEST_PATH:
+        raise LinesideError(
+            f"the control socket's path {path} is longer than {LONGEST_PATH} bytes; "
+            "set a shorter one with journal.control"
+        )

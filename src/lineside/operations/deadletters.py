@@ -1,0 +1,152 @@
+"""Dead letters: list, show, retry, discard."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
+from typing import Protocol
+
+from lineside.journal import deadletters
+from lineside.journal.deadletters import UNDECODABLE, DeadLetter
+from lineside.journal.log import SqliteJournal
+from lineside.model.errors import NotFound
+from lineside.model.event import Event
+from lineside.operations.registry import Operations
+from lineside.operations.requests import (
+    DeadLetterList,
+    DeadLetterSummary,
+    DiscardDeadLetters,
+    Done,
+    ListDeadLetters,
+    RetryDeadLetters,
+    ShowDeadLetter,
+)
+from lineside.operations.texts import summarize_letter
+from lineside.store.database import Database
+
+MOST = 1000
+"""Dead letters in one answer, and handled at a time."""
+
+
+class Readmitting(Protocol):
+    """A route's consumer, as far as dead letters are concerned."""
+
+    async def readmit(self, letter: DeadLetter) -> bool:
+        """Hand the letter out again; False if that is under way."""
+        ...
+
+
+class DeadLetterOperations:
+    """What may be asked of dead letters.
+
+    Args:
+        journal: open.
+        database: the journal's.
+        decoders: by source, what turns a frame into an event.
+        consumers: by route.
+
+    """
+
+    def __init__(
+        self,
+        journal: SqliteJournal,
+        database: Database,
+        decoders: Mapping[str, Callable[[bytes, str | None], Event]],
+        consumers: Mapping[str, Readmitting],
+    ) -> None:
+        self._journal = journal
+        self._database = database
+        self._decoders = decoders
+        self._consumers = consumers
+        self._decoding: set[int] = set()
+
+    def register(self, operations: Operations) -> None:
+        """Offer the operations."""
+        operations.answer(ListDeadLetters, self.list_letters)
+        operations.answer(ShowDeadLetter, self.show)
+        operations.answer(RetryDeadLetters, self.retry)
+        operations.answer(DiscardDeadLetters, self.discard)
+
+    async def list_letters(self, request: ListDeadLetters) -> DeadLetterList:
+        """Return dead letters above ``after``."""
+        limit = max(1, min(request.limit, MOST))
+        letters = await self._page(request.after, request.route, limit)
+        total = await self._database.read(deadletters.count)
+        return DeadLetterList([summarize_letter(letter) for letter in letters], total)
+
+    async def show(self, request: ShowDeadLetter) -> DeadLetterSummary:
+        """Return one dead letter.
+
+        Raises:
+            NotFound: there is none with this id.
+
+        """
+        return summarize_letter(await self._get(request.id), reply=True)
+
+    async def retry(self, request: RetryDeadLetters) -> Done:
+        """Give dead letters another chance; what is still wrong comes back as it was."""
+        done, skipped = 0, []
+        async for letter in self._chosen(request.ids, request.route):
+            why = await (self._decode_again(letter) if letter.consumer == UNDECODABLE else self._readmit(letter))
+            if why is None:
+                done += 1
+            else:
+                skipped.append(f"{letter.id}: {why}")
+        return Done(done, skipped)
+
+    async def discard(self, request: DiscardDeadLetters) -> Done:
+        """Remove dead letters, but for those that are being delivered again."""
+        done, skipped = 0, []
+        async for letter in self._chosen(request.ids, request.route):
+            if letter.retrying:
+                skipped.append(f"{letter.id}: is being delivered again")
+            else:
+                await self._database.write(partial(deadletters.discard, letter=letter))
+                done += 1
+        return Done(done, skipped)
+
+    async def _readmit(self, letter: DeadLetter) -> str | None:
+        consumer = self._consumers.get(letter.consumer)
+        if consumer is None:
+            return f"there is no route {letter.consumer} any more"
+        return None if await consumer.readmit(letter) else "is being delivered again already"
+
+    async def _decode_again(self, letter: DeadLetter) -> str | None:
+        decode = self._decoders.get(letter.record.source)
+        if decode is None:
+            return f"there is no source {letter.record.source} any more"
+        event = decode(letter.record.event.raw or b"", letter.record.event.device)
+        if event.error is not None:
+            return event.error
+        if letter.id in self._decoding:
+            return "is being decoded again already"
+        self._decoding.add(letter.id)
+        try:
+            await self._journal.append(
+                letter.record.source, [event], also=partial(deadletters.discard, letter=letter)
+            )
+        finally:
+            self._decoding.remove(letter.id)
+        return None
+
+    async def _chosen(self, ids: list[int] | None, route: str | None) -> AsyncIterator[DeadLetter]:
+        if ids is not None:
+            for identifier in ids:
+                yield await self._get(identifier)
+            return
+        after = 0
+        while letters := await self._page(after, route, MOST):
+            for letter in letters:
+                after = letter.id
+                yield letter
+
+    async def _get(self, identifier: int) -> DeadLetter:
+        letter = await self._database.read(lambda connection: deadletters.get(connection, identifier))
+        if letter is None:
+            raise NotFound(f"there is no dead letter {identifier}")
+        return letter
+
+    async def _page(self, after: int, route: str | None, limit: int) -> list[DeadLetter]:
+        return await self._database.read(
+            lambda connection: deadletters.page(connection, after=after, consumer=route, limit=limit)
+        )

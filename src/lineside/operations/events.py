@@ -1,0 +1,132 @@
+"""Events: list, show, follow."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from sqlite3 import Connection
+from typing import Any
+
+from lineside.journal import deadletters
+from lineside.journal.log import SqliteJournal
+from lineside.model.errors import NotFound
+from lineside.model.event import Record, Seq
+from lineside.operations.registry import Operations
+from lineside.operations.requests import (
+    DeliveryStory,
+    EventList,
+    EventStory,
+    EventSummary,
+    ListEvents,
+    ShowEvent,
+    TailEvents,
+)
+from lineside.operations.texts import moment, readable, summarize
+from lineside.store.database import Database
+from lineside.wakeup import Wakeup
+
+MOST = 1000
+"""Events in one answer."""
+
+
+class EventOperations:
+    """What may be asked of the journal's events."""
+
+    def __init__(self, journal: SqliteJournal, database: Database) -> None:
+        self._journal = journal
+        self._database = database
+
+    def register(self, operations: Operations) -> None:
+        """Offer the operations."""
+        operations.answer(ListEvents, self.list_events)
+        operations.answer(ShowEvent, self.show)
+        operations.stream(TailEvents, self.tail)
+
+    async def list_events(self, request: ListEvents) -> EventList:
+        """Return events above ``after``, or the newest."""
+        sources = _only(request.source)
+        limit = max(1, min(request.limit, MOST))
+        if request.after is None:
+            records = await self._journal.last(limit, sources=sources)
+            next_after, head = self._journal.head, self._journal.head
+        else:
+            page = await self._journal.read(Seq(request.after), sources=sources, limit=limit)
+            records, next_after, head = page.records, page.next_after, page.head
+        return EventList([summarize(record) for record in records], next_after, head)
+
+    async def show(self, request: ShowEvent) -> EventStory:
+        """Return one event's story.
+
+        Raises:
+            NotFound: the journal holds no such event.
+
+        """
+        seq = Seq(request.seq)
+        record = (await self._journal.get([seq])).get(seq)
+        if record is None:
+            raise NotFound(f"there is no event {seq}; the newest is {self._journal.head}")
+        raw = record.event.raw
+        return EventStory(
+            summarize(record),
+            record.identity,
+            None if raw is None else readable(raw),
+            await self._database.read(lambda connection: _deliveries(connection, seq)),
+        )
+
+    async def tail(self, request: TailEvents) -> AsyncIterator[EventSummary]:
+        """Yield the newest events, then each one as it is committed.
+
+        It reads from the journal at its own pace: a slow follower costs no memory.
+        """
+        sources = _only(request.source)
+        committed = Wakeup()
+
+        def wake(records: Any) -> None:
+            committed.set()
+
+        unsubscribe = self._journal.on_commit(wake)
+        try:
+            after = self._journal.head
+            last: list[Record] = []
+            if request.last > 0:
+                last = await self._journal.last(min(request.last, MOST), sources=sources)
+            for record in last:
+                after = max(after, record.seq)
+                yield summarize(record)
+            while True:
+                page = await self._journal.read(after, sources=sources, limit=256)
+                for record in page.records:
+                    yield summarize(record)
+                after = page.next_after
+                if not page.records:
+                    await committed.wait()
+        finally:
+            unsubscribe()
+
+
+def _only(source: str | None) -> frozenset[str] | None:
+    return None if source is None else frozenset({source})
+
+
+def _deliveries(connection: Connection, seq: Seq) -> list[DeliveryStory]:
+    stories = {
+        route: DeliveryStory(route, "delivered", name, bool(found), attempts, moment(at_ns))
+        for route, name, found, attempts, at_ns in connection.execute(
+            "SELECT consumer, name, found, attempts, at_ns FROM delivered WHERE seq = ?", (seq,)
+        )
+    }
+    for letter in deadletters.of_event(connection, seq):
+        stories[letter.consumer] = DeliveryStory(
+            letter.consumer,
+            "retrying" if letter.retrying else "dead",
+            attempts=letter.attempts,
+            at=moment(letter.at_ns),
+            reason=f"{letter.code}: {letter.reason}",
+            dead_letter=letter.id,
+        )
+    owing = connection.execute(
+        """SELECT id, cursor < ? OR EXISTS (SELECT 1 FROM gap WHERE consumer = id AND seq = ?) FROM consumer""",
+        (seq, seq),
+    )
+    for route, owes in owing:
+        stories.setdefault(route, DeliveryStory(route, "pending" if owes else "skipped"))
+    return [stories[route] for route in sorted(stories)]

@@ -1,0 +1,208 @@
+"""The typed operations: what may be asked, and what comes back. Pure values.
+
+A request travels as JSON with its name under ``operation``. HTTP, the operator's shell, live rpc and the
+command line only translate into these.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Generic, Literal, TypeVar
+
+from msgspec import Struct
+
+R = TypeVar("R")
+
+Permission = Literal["viewer", "operator", "admin"]
+
+
+class Request(Struct, Generic[R], frozen=True, tag_field="operation", forbid_unknown_fields=True):
+    """Ask for an ``R``."""
+
+    permission: ClassVar[Permission] = "viewer"
+    result: ClassVar[Any]
+
+
+class EventSummary(Struct, frozen=True):
+    """One event in a list."""
+
+    seq: int
+    source: str
+    received: str
+    """ISO 8601, UTC."""
+    device: str | None
+    key: str | None
+    body: str
+    """The event's JSON; for an undecodable one what was received, bad bytes escaped."""
+    error: str | None
+
+
+class EventList(Struct, frozen=True):
+    """Events by ascending sequence."""
+
+    events: list[EventSummary]
+    next_after: int
+    head: int
+
+
+class DeliveryStory(Struct, frozen=True):
+    """What one route did with an event."""
+
+    route: str
+    state: Literal["delivered", "dead", "retrying", "skipped", "pending"]
+    name: str | None = None
+    """The document in the target."""
+    found: bool = False
+    attempts: int = 0
+    at: str | None = None
+    reason: str | None = None
+    dead_letter: int | None = None
+
+
+class EventStory(Struct, frozen=True):
+    """Everything known of one event."""
+
+    event: EventSummary
+    identity: str
+    raw: str | None
+    deliveries: list[DeliveryStory]
+
+
+class DeadLetterSummary(Struct, frozen=True):
+    """One event that waits for a person."""
+
+    id: int
+    seq: int
+    source: str
+    route: str | None
+    """None if it could not even be decoded."""
+    code: str
+    reason: str
+    attempts: int
+    at: str
+    retrying: bool
+    body: str
+    reply: str | None = None
+
+
+class DeadLetterList(Struct, frozen=True):
+    """Dead letters by ascending id."""
+
+    dead_letters: list[DeadLetterSummary]
+    total: int
+
+
+class Done(Struct, frozen=True):
+    """How many dead letters a command reached."""
+
+    done: int
+    skipped: list[str]
+    """Why some were left as they are, a line each."""
+
+
+class SourceStatus(Struct, frozen=True):
+    """A source at work."""
+
+    id: str
+    address: str
+    connections: int
+    received: int
+    undecodable: int
+
+
+class RouteStatus(Struct, frozen=True):
+    """A route at work; counts are since the start."""
+
+    id: str
+    target: str
+    floor: int
+    pending: int
+    delivered: int
+    refused: int
+    retried: int
+    problem: str | None
+
+
+class Status(Struct, frozen=True):
+    """The gateway at a glance."""
+
+    epoch: str
+    head: int
+    dead_letters: int
+    sources: list[SourceStatus]
+    routes: list[RouteStatus]
+
+
+class ListEvents(Request[EventList], frozen=True, tag="events.list"):
+    """Events above ``after``; without it the newest ones."""
+
+    result: ClassVar[Any] = EventList
+    after: int | None = None
+    source: str | None = None
+    limit: int = 50
+
+
+class ShowEvent(Request[EventStory], frozen=True, tag="events.show"):
+    """One event's whole story."""
+
+    result: ClassVar[Any] = EventStory
+    seq: int
+
+
+class TailEvents(Request[EventSummary], frozen=True, tag="events.tail"):
+    """A stream: the newest ``last`` events, then each as it is committed."""
+
+    result: ClassVar[Any] = EventSummary
+    source: str | None = None
+    last: int = 10
+
+
+class ListDeadLetters(Request[DeadLetterList], frozen=True, tag="deadletters.list"):
+    """Dead letters above the id ``after``; of one route, or with "" of none."""
+
+    result: ClassVar[Any] = DeadLetterList
+    after: int = 0
+    route: str | None = None
+    limit: int = 50
+
+
+class ShowDeadLetter(Request[DeadLetterSummary], frozen=True, tag="deadletters.show"):
+    """One dead letter with the target's own words."""
+
+    result: ClassVar[Any] = DeadLetterSummary
+    id: int
+
+
+class RetryDeadLetters(Request[Done], frozen=True, tag="deadletters.retry"):
+    """Deliver again, or decode again with today's configuration; no ids means all."""
+
+    permission: ClassVar[Permission] = "operator"
+    result: ClassVar[Any] = Done
+    ids: list[int] | None = None
+    route: str | None = None
+
+
+class DiscardDeadLetters(Request[Done], frozen=True, tag="deadletters.discard"):
+    """Remove for good; no ids means all."""
+
+    permission: ClassVar[Permission] = "operator"
+    result: ClassVar[Any] = Done
+    ids: list[int] | None = None
+    route: str | None = None
+
+
+class ShowStatus(Request[Status], frozen=True, tag="status"):
+    """What a running gateway does at present."""
+
+    result: ClassVar[Any] = Status
+
+
+AnyRequest = (
+    ListEvents
+    | ShowEvent
+    | TailEvents
+    | ListDeadLetters
+    | ShowDeadLetter
+    | RetryDeadLetters
+    | DiscardDeadLetters
+    | ShowStatus
+)

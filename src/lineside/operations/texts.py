@@ -1,0 +1,55 @@
+"""Stored values as people and programs read them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from lineside.journal.deadletters import DeadLetter
+from lineside.model.event import Event, Record
+from lineside.operations.requests import DeadLetterSummary, EventSummary
+
+
+def moment(ns: int) -> str:
+    """Return nanoseconds since 1970 as ISO 8601 in UTC, to the microsecond."""
+    return datetime.fromtimestamp(ns / 1e9, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def readable(data: bytes) -> str:
+    """Return bytes as text; what is not UTF-8 is escaped."""
+    return data.decode(errors="backslashreplace")
+
+
+def body_text(event: Event) -> str:
+    """Return an event's JSON, or what was received in its place."""
+    return readable(event.body or event.raw or b"")
+
+
+def summarize(record: Record) -> EventSummary:
+    """Return one event for a list."""
+    event = record.event
+    return EventSummary(
+        seq=record.seq,
+        source=record.source,
+        received=moment(record.received_ns),
+        device=event.device,
+        key=event.key,
+        body=body_text(event),
+        error=event.error,
+    )
+
+
+def summarize_letter(letter: DeadLetter, *, reply: bool = False) -> DeadLetterSummary:
+    """Return one dead letter for a list, or with the target's ``reply``."""
+    return DeadLetterSummary(
+        id=letter.id,
+        seq=letter.record.seq,
+        source=letter.record.source,
+        route=letter.consumer or None,
+        code=letter.code,
+        reason=letter.reason,
+        attempts=letter.attempts,
+        at=moment(letter.at_ns),
+        retrying=letter.retrying,
+        body=body_text(letter.record.event),
+        reply=letter.reply if reply else None,
+    )
