@@ -5,8 +5,8 @@ PYTHON ?= python3
 ARGS ?=
 WORKERS ?= 2
 BIN := .venv/bin
-UV = UV_PROJECT_ENVIRONMENT=.venv .tools/uv
-LOCKED := uv.lock pyproject.toml tools/bootstrap.py
+UV = $(PYTHON) tools/bootstrap.py uv
+LOCKED := uv.lock pyproject.toml tools/bootstrap.py tools/network.py tools/uv_wheel.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import io
 import json
+import subprocess
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
+import network
+from network import Fetcher, Network, SetupFailed
 from twisted.trial.unittest import SynchronousTestCase
+from uv_wheel import Machine, fetch_uv
 
-ROOT = Path(__file__).parents[2]
 NAME = "uv-1.2.3-py3-none-manylinux_2_17_x86_64.whl"
-
-
-def load() -> Any:
-    """Import the script, which belongs to no package."""
-    spec = importlib.util.spec_from_file_location("bootstrap", ROOT / "tools" / "bootstrap.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-bootstrap = load()
 
 
 def wheel() -> bytes:
@@ -46,6 +34,7 @@ class FetchingUv(SynchronousTestCase):
     def setUp(self) -> None:
         self.wheel = wheel()
         self.failures = 0
+        self.patch(network, "getproxies", dict)  # a proxy of this machine has no way to 127.0.0.1
         self.page = json.dumps({"files": [{"filename": NAME, "url": f"../../files/{NAME}"}]}).encode()
         self.asked: list[tuple[str, str | None]] = []
         case = self
@@ -86,17 +75,17 @@ class FetchingUv(SynchronousTestCase):
             "hash": "sha256:" + (sha256 or hashlib.sha256(self.wheel).hexdigest()),
             "size": len(self.wheel),
         }
-        machine = bootstrap.Machine("Linux", "x86_64", 64, ("glibc", "2.36"))
-        fetcher = bootstrap.Fetcher(None, {}, self.pauses.append)
-        fetched: Path = bootstrap.fetch_uv(fetcher, index, [pinned], machine, self.tools)
-        return fetched
+        machine = Machine("Linux", "x86_64", 64, ("glibc", "2.36"))
+        fetcher = Fetcher(Network(None, None, None), self.pauses.append)
+        return fetch_uv(fetcher, index, [pinned], machine, self.tools)
 
     def test_the_address_in_the_lock(self) -> None:
         """Without a mirror the file is fetched from where the lock says, and can be run."""
         program = self.fetch()
         self.assertEqual(Path("uv-1.2.3", "uv"), program.relative_to(self.tools))
         self.assertEqual(0o755, program.stat().st_mode & 0o777)
-        self.assertEqual(Path("uv-1.2.3"), bootstrap.uv_on_path(str(program.parent)).parent.relative_to(self.tools))
+        said = subprocess.run([program.absolute()], capture_output=True, text=True, check=True)
+        self.assertEqual("uv 1.2.3\n", said.stdout)
 
     def test_only_once(self) -> None:
         """What is there is not fetched again."""
@@ -118,13 +107,13 @@ class FetchingUv(SynchronousTestCase):
     def test_a_mirror_without_it(self) -> None:
         """A mirror that lacks the file is named, without its password."""
         self.page = b'{"files": []}'
-        failed = self.assertRaises(bootstrap.SetupFailed, self.fetch, f"http://me:pw@{self.address}/simple")
+        failed = self.assertRaises(SetupFailed, self.fetch, f"http://me:pw@{self.address}/simple")
         self.assertIn(f"{self.address}/simple/uv/ has no {NAME}", str(failed))
         self.assertNotIn("pw", str(failed))
 
     def test_another_file_than_pinned(self) -> None:
         """A file that is not what was pinned is thrown away, whoever served it."""
-        failed = self.assertRaises(bootstrap.SetupFailed, self.fetch, None, "0" * 64)
+        failed = self.assertRaises(SetupFailed, self.fetch, None, "0" * 64)
         self.assertIn("is not the file that uv.lock pins", str(failed))
         self.assertFalse(self.tools.exists())
 
@@ -135,10 +124,10 @@ class FetchingUv(SynchronousTestCase):
         self.assertEqual([1, 2], self.pauses)
         self.tools = Path(self.mktemp())
         self.failures = 3
-        self.assertIn("answers 503", str(self.assertRaises(bootstrap.SetupFailed, self.fetch)))
+        self.assertIn("answers 503", str(self.assertRaises(SetupFailed, self.fetch)))
 
     def test_nobody_there(self) -> None:
         """A host that cannot be reached is named, with what to do."""
-        failed = self.assertRaises(bootstrap.SetupFailed, self.fetch, "http://127.0.0.1:1/simple")
+        failed = self.assertRaises(SetupFailed, self.fetch, "http://127.0.0.1:1/simple")
         self.assertIn("127.0.0.1 cannot be reached", str(failed))
         self.assertIn("HTTPS_PROXY", str(failed))
