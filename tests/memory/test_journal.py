@@ -23,6 +23,7 @@ from lineside.model.ports import ConsumerSpec, Pending
 from lineside.operations.deadletters import DeadLetterOperations
 from lineside.operations.requests import ListDeadLetters, RetryDeadLetters
 from lineside.store.database import Database
+from lineside.testing.journals import JournalOnFile
 from lineside.testing.workers import HeldWorker, call_at_once
 
 DAY = 86_400_000_000_000
@@ -39,28 +40,24 @@ class JournalCase(SynchronousTestCase):
         self.path = Path(self.mktemp())
         self.now = 1_000 * DAY
         self.clock = Clock()
-        self.begin()
-        self.addCleanup(self.end)
+        self.file = JournalOnFile(self.path, lambda: self.now)
+        self.addCleanup(self.file.close)
 
-    def begin(self) -> None:
-        """Open the journal, as a new process would."""
-        self.workers: dict[str, HeldWorker] = {}
+    @property
+    def journal(self) -> SqliteJournal:
+        return self.file.journal
 
-        def worker(name: str) -> HeldWorker:
-            return self.workers.setdefault(name, HeldWorker(name))
+    @property
+    def database(self) -> Database:
+        return self.file.database
 
-        self.database = Database(self.path, (JOURNAL,), call_at_once, worker=worker)
-        self.done(self.database.open())
-        self.journal = SqliteJournal(self.database, now_ns=lambda: self.now)
-        self.done(self.journal.open())
-
-    def end(self) -> None:
-        self.done(self.database.close())
+    @property
+    def writer(self) -> HeldWorker:
+        return self.file.writer
 
     def crash(self) -> None:
         """Let the process die and start anew: nothing that was not committed is left."""
-        self.end()
-        self.begin()
+        self.file.restart()
 
     def done(self, work: Any) -> Any:
         return self.successResultOf(work if isinstance(work, Deferred) else Deferred.fromCoroutine(work))
@@ -104,7 +101,7 @@ class AppendTests(JournalCase):
 
     def test_nothing_is_acknowledged_before_the_commit(self) -> None:
         """An append waits for the writer's commit, however long the disk takes."""
-        writer = self.workers["journal-writer"]
+        writer = self.writer
         writer.held = True
         appended = Deferred.fromCoroutine(self.journal.append("gate", [event()]))
         self.assertNoResult(appended)
@@ -114,7 +111,7 @@ class AppendTests(JournalCase):
 
     def test_appends_that_wait_share_a_segment(self) -> None:
         """What arrives while the disk is busy is stored in one row and one commit; each sender has its answer."""
-        writer = self.workers["journal-writer"]
+        writer = self.writer
         writer.held = True
         appended = [Deferred.fromCoroutine(self.journal.append("gate", [event()])) for _ in range(50)]
         writer.release()
@@ -144,7 +141,7 @@ class AppendTests(JournalCase):
                 )
             )
         )
-        writer = self.workers["journal-writer"]
+        writer = self.writer
         writer.held = True
         appended = [Deferred.fromCoroutine(self.journal.append("gate", [event()])) for _ in range(2)]
         writer.release()
@@ -159,7 +156,7 @@ class AppendTests(JournalCase):
         """What is published is committed, and a repeat is not published again."""
         heard: list[int] = []
         self.journal.on_commit(lambda records: heard.extend(record.seq for record in records))
-        writer = self.workers["journal-writer"]
+        writer = self.writer
         writer.held = True
         appended = Deferred.fromCoroutine(self.journal.append("gate", [event(key="a"), event(key="a")]))
         self.assertEqual([], heard)
@@ -184,14 +181,14 @@ class AppendTests(JournalCase):
     def test_a_newer_release_s_journal_is_refused(self) -> None:
         """Tables of a version that this release does not know are not touched."""
         self.done(self.database.write(lambda c: c.execute("UPDATE component SET version = 99")))
-        self.end()
+        self.file.close()
         failure = self.failureResultOf(Deferred.fromCoroutine(self.database.open()), JournalUnusable)
         self.assertIn("install a newer Lineside", str(failure.value))
         connection = sqlite3.connect(self.path)
         connection.execute("UPDATE component SET version = 1")
         connection.commit()
         connection.close()
-        self.begin()
+        self.file.open()
 
     @settings(max_examples=30, deadline=None)
     @given(
