@@ -27,9 +27,7 @@ class JsonLines(Struct, frozen=True):
         """
         try:
             payload = _decode(line)
-        except UnicodeDecodeError as wrong:
-            return undecodable(line, "utf8", f"byte {wrong.start + 1} is not UTF-8", sender)
-        except (msgspec.DecodeError, RecursionError) as wrong:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
             return undecodable(line, *_classify(line, wrong), sender)
         if not isinstance(payload, dict):
             return undecodable(line, "json", f"expected an object, got {_kind(payload)}", sender)
@@ -48,7 +46,7 @@ def undecodable(frame: bytes, code: str, reason: str, sender: str | None) -> Eve
 
 
 def _classify(line: bytes, wrong: Exception) -> tuple[str, str]:
-    # The decoder may stumble over the structure before it reaches a bad byte; the byte is the better reason.
+    # The decoder counts inside a string, or stumbles over the structure first; the bad byte is the better reason.
     try:
         line.decode()
     except UnicodeDecodeError as bad:
