@@ -163,7 +163,7 @@ def refused(request: Request, status: int, exc_type: str, message: str, exceptio
     )
 
 
-def page(status: int, **headers: str) -> Answer:
+def page(status: int, **headers: str) -> Callable[[Request], bytes]:
     """Answer with a proxy's HTML page."""
 
     def answer(request: Request) -> bytes:
@@ -574,7 +574,8 @@ class Probe(Delivering):
 
     def test_a_site_in_trouble_is_down(self) -> None:
         """Maintenance, a gateway's page, a cut and a page in place of the answer all mean: later."""
-        for fault in [page(503), page(502), page(500), page(200), cut]:
+        faults: list[Answer] = [page(503), page(502), page(500), page(200), cut]
+        for fault in faults:
             self.site.fault("get_logged_user", fault)
             self.assertIsInstance(self.probe(), TargetDown)
         self.site.fault("get_time_zone", page(503, retry_after="3"))
