@@ -1,0 +1,177 @@
+"""Load for `durable_lines`: keeps lines in flight on many connections and counts the answers.
+
+A process of its own: ``python generator.py PLAN``, where PLAN is the JSON of a `Plan`. Prints the JSON of a
+`Result`. It knows two wires, the gateway's lines and Redis' XADD, and spends on both the same work for each
+line: a slice of bytes made beforehand, and a count of one byte in what comes back.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import sys
+import time
+from typing import Literal
+
+import msgspec
+
+READ, WRITE = select.EPOLLIN, select.EPOLLOUT
+RING = 8_192
+"""Different lines of each connection, made beforehand; then they repeat."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What to send."""
+
+    port: int
+    wire: Literal["lines", "redis"]
+    connections: int
+    in_flight: int
+    """Unanswered lines of each connection."""
+    warm_up: float
+    seconds: float
+    """How long answers are counted, after ``warm_up`` seconds in which they are not."""
+    timed: bool
+    """Measure each line's time to its answer; for one line in flight only."""
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What came back."""
+
+    counted: int
+    """Answers within the measured time."""
+    seconds: float
+    answered: int
+    """Answers in all, those before and after the measured time included."""
+    line_bytes: int
+    busy: float
+    """Share of the measured time in which this process ran on a processor: at 1.0 it was the limit itself."""
+    p50_ms: float | None
+    p99_ms: float | None
+
+
+def payload(connection: int, number: int) -> bytes:
+    """Return one line of the shop floor, always of the same length."""
+    return (
+        b'{"kind":"count","scan_id":"bench-%04d-%06d","item":"%05d","qty":%d,"station":"press-07","shift":"A"}'
+        % (
+            connection,
+            number,
+            number % 200,
+            number % 9 + 1,
+        )
+    )
+
+
+def framed(wire: str, line: bytes) -> bytes:
+    """Return the bytes that carry one line."""
+    if wire == "lines":
+        return line + b"\n"
+    return b"*5\r\n$4\r\nXADD\r\n$5\r\nlines\r\n$1\r\n*\r\n$1\r\nv\r\n$%d\r\n%s\r\n" % (len(line), line)
+
+
+class Connection:
+    """One socket, the lines it is to send, and the answers it got."""
+
+    def __init__(self, plan: Plan, number: int) -> None:
+        frames = [framed(plan.wire, payload(number, n)) for n in range(RING)]
+        self.frame = len(frames[0])
+        assert all(len(frame) == self.frame for frame in frames)
+        self._ring = memoryview(b"".join(frames))
+        # One byte that each answer holds exactly once: the line end, or what begins a bulk string.
+        self._mark = b"\n" if plan.wire == "lines" else b"$"
+        self._place = 0
+        self._owed = 0
+        self.socket = socket.create_connection(("127.0.0.1", plan.port), timeout=10)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.setblocking(False)
+
+    def send(self, lines: int) -> bool:
+        """Owe so many more lines, and send what the socket takes; returns whether all went."""
+        self._owed += lines * self.frame
+        while self._owed:
+            try:
+                sent = self.socket.send(self._ring[self._place : self._place + self._owed])
+            except BlockingIOError:
+                return False
+            self._owed -= sent
+            self._place = (self._place + sent) % len(self._ring)
+        return True
+
+    def receive(self, into: bytearray) -> int:
+        """Return how many answers came."""
+        size = self.socket.recv_into(into)
+        if not size:
+            raise SystemExit("the server closed a connection")
+        if into.find(b"ERR", 0, size) >= 0:
+            raise SystemExit(f"the server did not store a line: {bytes(into[: min(size, 200)])!r}")
+        return into.count(self._mark, 0, size)
+
+
+def percentile(ordered: list[float], percent: float) -> float:
+    """Return the nearest rank, in milliseconds."""
+    return round(1_000 * ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))], 3)
+
+
+def drive(plan: Plan) -> Result:
+    """Send, count, and wait at the end until every line that was sent has its answer."""
+    assert plan.in_flight == 1 or not plan.timed
+    poll = select.epoll()
+    connections = {each.socket.fileno(): each for each in (Connection(plan, n) for n in range(plan.connections))}
+    began = time.perf_counter()
+    counted_from, counted_to = began + plan.warm_up, began + plan.warm_up + plan.seconds
+    give_up = counted_to + 30
+    sent_at: dict[int, float] = {}
+    watched: dict[int, int] = {}
+    times: list[float] = []
+    counted = answered = 0
+    buffer = bytearray(262_144)
+    for number, connection in connections.items():
+        sent_at[number] = time.perf_counter()
+        watched[number] = READ if connection.send(plan.in_flight) else READ | WRITE
+        poll.register(number, watched[number])
+    open_lines = plan.connections * plan.in_flight
+    # Processor seconds used when the measured time began and when it ended.
+    used = [0.0, 0.0]
+    phase = 0
+    while open_lines:
+        ready = poll.poll(1.0)
+        now = time.perf_counter()
+        if now > give_up:
+            raise SystemExit(f"{open_lines} lines had no answer 30 s after the end")
+        if phase < 2 and now >= (counted_from, counted_to)[phase]:
+            used[phase] = time.process_time()
+            phase += 1
+        counting, sending = counted_from <= now < counted_to, now < counted_to
+        for number, events in ready:
+            connection = connections[number]
+            answers = connection.receive(buffer) if events & ~WRITE else 0
+            answered += answers
+            open_lines -= answers
+            if plan.timed and answers:
+                received_at = time.perf_counter()
+                if counting:
+                    times.append(received_at - sent_at[number])
+                sent_at[number] = received_at
+            if counting:
+                counted += answers
+            more = answers if sending else 0
+            open_lines += more
+            wanted = READ if connection.send(more) else READ | WRITE
+            if wanted != watched[number]:
+                watched[number] = wanted
+                poll.modify(number, wanted)
+    times.sort()
+    return Result(
+        counted=counted,
+        seconds=plan.seconds,
+        answered=answered,
+        line_bytes=len(payload(0, 0)),
+        busy=round((used[1] - used[0]) / plan.seconds, 2),
+        p50_ms=percentile(times, 50) if times else None,
+        p99_ms=percentile(times, 99) if times else None,
+    )
+
+
+if __name__ == "__main__":
+    print(msgspec.json.encode(drive(msgspec.json.decode(sys.argv[1], type=Plan))).decode())
