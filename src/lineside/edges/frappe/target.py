@@ -23,6 +23,8 @@ from lineside.edges.frappe.reply import to_json
 from lineside.model.outcome import Blocked, Delivered, Outcome, Refused, Retry, TargetDown
 from lineside.model.ports import Delivery, Ready
 
+log = Logger()
+
 LOOKUP_SECONDS = 10.0
 """A look-up reads one row by an index; a site that takes longer is taken to be down."""
 
@@ -40,8 +42,6 @@ class FrappeTarget:
 
     """
 
-    log = Logger()
-
     def __init__(self, client: FrappeClient, id_field: str = "lineside_id", time_zone: str | None = None) -> None:
         self._client = client
         self._id_field = IdField(client, id_field)
@@ -55,7 +55,7 @@ class FrappeTarget:
         except CancelledError:
             raise
         except Exception:  # noqa: BLE001 - the port promises an answer; the failure is logged
-            self.log.failure("frappe.unexpected")
+            log.failure("frappe.unexpected")
             return TargetDown("an internal error, see the log")
 
     async def deliver(self, batch: list[Delivery]) -> list[Outcome]:
@@ -102,7 +102,7 @@ class FrappeTarget:
                 return Ready(zone)
         if self._time_zone is None and not self._warned:
             self._warned = True
-            self.log.warn("frappe.time_zone_unknown", remedy="set time_zone in the target; UTC is used meanwhile")
+            log.warn("frappe.time_zone_unknown", remedy="set time_zone in the target; UTC is used meanwhile")
         return Ready(self._time_zone or "UTC")
 
     async def _carry_out(self, delivery: Delivery) -> Outcome:
@@ -113,7 +113,7 @@ class FrappeTarget:
         except CancelledError:
             raise
         except Exception:  # noqa: BLE001 - the port promises an outcome; the failure is logged
-            self.log.failure("delivery.unexpected", delivery=delivery.id, doctype=delivery.doctype)
+            log.failure("delivery.unexpected", delivery=delivery.id, doctype=delivery.doctype)
             return Retry("an internal error, see the log", ambiguous=True)
 
     async def _insert(self, delivery: Delivery) -> Outcome:
@@ -172,7 +172,7 @@ class FrappeTarget:
         name = self._id_field.name
         if created.document.get(name) != delivery.id:
             self._id_field.condemn(delivery.doctype)
-            self.log.error(
+            log.error(
                 "delivery.id_dropped",
                 delivery=delivery.id,
                 doctype=delivery.doctype,
