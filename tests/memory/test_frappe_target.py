@@ -568,9 +568,12 @@ class Probe(Delivering):
     def test_a_key_that_nobody_has_blocks(self) -> None:
         """The key is really checked: neither a 401 nor a guest counts as ready."""
         self.site.user = "Guest"
-        self.assertIsInstance(self.probe(), Blocked)
+        remedy = "check the target's api_key and api_secret"
+        self.assertEqual(self.probe(), Blocked("the site takes us for a guest", remedy))
         self.site.fault("get_logged_user", lambda request: told(request, 401, {"exc_type": "AuthenticationError"}))
-        self.assertIsInstance(self.probe(), Blocked)
+        self.assertEqual(self.probe(), Blocked("HTTP 401 AuthenticationError", remedy))
+        self.site.fault("get_logged_user", lambda request: told(request, 403, {"exc_type": "PermissionError"}))
+        self.assertEqual(self.probe(), Blocked("HTTP 403 PermissionError", remedy))
 
     def test_a_site_in_trouble_is_down(self) -> None:
         """Maintenance, a gateway's page, a cut and a page in place of the answer all mean: later."""

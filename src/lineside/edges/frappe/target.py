@@ -11,6 +11,7 @@ from lineside.edges.frappe.client import FrappeClient, url_path
 from lineside.edges.frappe.idfield import PREPARE, IdField
 from lineside.edges.frappe.outcomes import (
     CHECK_KEY,
+    CHECK_PERMISSION,
     Ambiguous,
     Answered,
     Conflict,
@@ -91,6 +92,9 @@ class FrappeTarget:
                 return Blocked("the site takes us for a guest", CHECK_KEY)
             case Answered(value=str()):
                 pass
+            case Blocked(reason=reason, remedy=remedy) if remedy == CHECK_PERMISSION:
+                # Every user may ask this; only a guest, whose key was not even read, may not.
+                return Blocked(reason, CHECK_KEY)
             case _:
                 return unanswered(verdict, CHECK_KEY)
         path = url_path("api", "method", "frappe.client.get_time_zone")
