@@ -35,7 +35,7 @@ try:
     import sqlite3  # noqa: F401  # not used here, but lineside cannot do without
     from urllib.request import getproxies
 
-    from network import PYPI, Fetcher, Network, SetupFailed, system_authorities
+    from network import PYPI, Fetcher, Network, SetupFailed, home, system_authorities
     from uv_wheel import Machine, fetch_uv, locked_wheels, say
 except ImportError as missing:
     sys.exit(f"lineside: this Python is not complete ({missing}). On Debian or Ubuntu: apt-get install python3")
@@ -79,7 +79,7 @@ def uv_environment(environ: Mapping[str, str], network: Network) -> dict[str, st
             env.setdefault("UV_SYSTEM_CERTS", "1")
     if network.proxy and not getproxies():
         env["ALL_PROXY"] = network.proxy
-    cache = Path(env.get("UV_CACHE_DIR") or Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "uv")
+    cache = Path(env.get("UV_CACHE_DIR") or Path(env.get("XDG_CACHE_HOME") or home() / ".cache") / "uv")
     there = next(parent for parent in [cache, *cache.parents] if parent.exists())
     if not os.access(there, os.W_OK):
         env["UV_CACHE_DIR"] = str(TOOLS / "cache")
@@ -123,7 +123,7 @@ def install(uv: Path, groups: Iterable[str], env: Mapping[str, str], *, mirror: 
 
 def set_up(group: str, environ: Mapping[str, str]) -> None:
     """Set a group up, and with it again every group that was set up before."""
-    network = Network.told(environ, Path.home())
+    network = Network.told(environ)
     fetcher = Fetcher(network)
     uv = uv_on_path(environ.get("PATH"))
     if uv is None:
@@ -148,7 +148,7 @@ def set_up(group: str, environ: Mapping[str, str]) -> None:
 
 def run_uv(arguments: list[str], environ: Mapping[str, str]) -> NoReturn:
     """Become uv, with what pip and uv were told."""
-    env = uv_environment(environ, Network.told(environ, Path.home()))
+    env = uv_environment(environ, Network.told(environ))
     os.execve(TOOLS / "uv", ["uv", *arguments], env)
 
 

@@ -39,10 +39,18 @@ class Network:
     """The file of certificate authorities to trust; None leaves it to the system."""
 
     @classmethod
-    def told(cls, environ: Mapping[str, str], home: Path) -> Network:
+    def told(cls, environ: Mapping[str, str]) -> Network:
         """Read what pip and uv would read."""
-        pip = pip_settings(environ, home)
+        pip = pip_settings(environ, home())
         return cls(package_index(environ, pip), pip.get("proxy"), authorities_file(environ, pip))
+
+
+def home() -> Path:
+    """Return the home directory, or one that does not exist for a user that the system does not know."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("/nonexistent")
 
 
 def pip_settings(environ: Mapping[str, str], home: Path, system: Path = Path("/etc/pip.conf")) -> dict[str, str]:
