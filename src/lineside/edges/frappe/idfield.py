@@ -10,7 +10,7 @@ from msgspec import Struct
 from twisted.internet.defer import DeferredLock
 
 from lineside.edges.frappe.client import FrappeClient, url_path
-from lineside.edges.frappe.outcomes import Answered, Conflict, classify, unanswered
+from lineside.edges.frappe.outcomes import Ambiguous, Answered, Conflict, classify, unanswered
 from lineside.edges.frappe.reply import to_json
 from lineside.model.outcome import Blocked, Refused, TargetDown
 
@@ -51,6 +51,9 @@ async def read_field(
             return _field(fields, name)
         case Refused(code="DoesNotExistError", reason=reason) if doctype in reason:
             return NoDoctype(reason)
+        case Ambiguous(code="ImportError"):
+            # Frappe looks for a DocType it does not know among its own modules (contract, section 10).
+            return NoDoctype(f"the site has no DocType {doctype}")
         case Refused() | Conflict():
             return await _custom_field(client, doctype, name)
         case _:

@@ -44,6 +44,8 @@ class Ambiguous(Struct, frozen=True):
     """The document may be stored or not: look the delivery id up before anything else."""
 
     reason: str
+    code: str | None = None
+    """The exception's class, where Frappe named one."""
 
 
 Verdict = Answered | Conflict | Ambiguous | Refused | TargetDown | Blocked
@@ -62,7 +64,7 @@ def _down(reply: Reply, parsed: Parsed) -> Verdict:
 
 
 def _ambiguous(reply: Reply, parsed: Parsed) -> Verdict:
-    return Ambiguous(_told(reply, parsed))
+    return Ambiguous(_told(reply, parsed), parsed.exc_type)
 
 
 def _refused(reply: Reply, parsed: Parsed) -> Refused:
