@@ -1,16 +1,69 @@
-"""What a route makes of a record."""
+"""What a route makes of a record: nothing, a document on its way, or a refusal."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
+from msgspec import Struct
 
-from lineside.delivery.templates import Condition, RenderError, Template
+from lineside.delivery.templates import Condition, RenderError, Scope, Template, scope
 from lineside.model.event import Record, delivery_id
 from lineside.model.fields import key_text, lookup
 from lineside.model.outcome import Refused
-from lineside.model.ports import Delivery
+from lineside.model.ports import Delivery, Pending, Ready
 
-_payload = msgspec.json.Decoder()
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+_zone = lru_cache(ZoneInfo)
+
+
+class Route(Struct, frozen=True):
+    """One route, compiled. Has no state."""
+
+    id: str
+    """Permanent: it is part of every delivery id."""
+    sources: frozenset[str]
+    target: str
+    action: str
+    doctype: str
+    document: Template
+    when: Condition | None
+    order_by: str | None
+    """Field path: records with one value here are delivered in order."""
+    concurrency: int
+
+    def accepts(self, record: Record) -> bool:
+        """Tell whether the record is this route's business; one whose ``when`` cannot be told is."""
+        if self.when is None:
+            return True
+        try:
+            return self.when.holds(self._scope(record, None))
+        except RenderError:
+            return True
+
+    def order_key(self, record: Record) -> str | None:
+        """Return what the record is ordered by; None if it is free to go."""
+        if self.order_by is None:
+            return None
+        return key_text(lookup(_decode(record.event.body), self.order_by))
+
+    def render(self, pending: Pending, ready: Ready) -> Delivery | Refused:
+        """Return the delivery of a record; what does not fit the templates is refused, with the field's name."""
+        record = pending.record
+        seen = self._scope(record, ready)
+        try:
+            if self.when is not None:
+                self.when.holds(seen)
+            document = self.document.render(seen)
+        except RenderError as wrong:
+            return Refused("template", str(wrong))
+        return Delivery(
+            delivery_id(record.identity, self.id), self.action, self.doctype, document, pending.redelivered
+        )
+
+    def _scope(self, record: Record, ready: Ready | None) -> Scope:
+        payload: Mapping[str, Any] = _decode(record.event.body)
+        return scope(record, payload, None if ready is None else _zone(ready.time_zone))

@@ -1,0 +1,44 @@
+"""`lineside run`: the gateway."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+from twisted.internet.defer import Deferred
+
+from lineside.assemble import logging
+from lineside.assemble.build import build
+from lineside.assemble.lifecycle import System
+from lineside.assemble.settings import Settings
+from lineside.cli.session import config_option, run_command, settings_of
+
+
+@click.command(epilog="Example: lineside run -c lineside.toml --log-format json")
+@config_option
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warn", "error"]), default="info", show_default=True
+)
+def command(config: Path, log_format: Literal["text", "json"], log_level: str) -> None:
+    """Run the gateway until SIGTERM or Ctrl-C, which let it finish what it has begun."""
+    settings = settings_of(config)
+    logging.begin(log_format, log_level)
+    run_command(_run, settings)
+
+
+async def _run(reactor: Any, settings: Settings) -> None:
+    gateway = build(reactor, settings)
+    system = System(gateway.parts)
+    stopped: Deferred[None] = Deferred()
+
+    def stop() -> Deferred[None]:
+        stopping = Deferred.fromCoroutine(system.stop())
+        stopping.addBoth(lambda result: stopped.callback(None))
+        return stopping
+
+    reactor.addSystemEventTrigger("before", "shutdown", stop)
+    await system.start()
+    gateway.announce()
+    await stopped
