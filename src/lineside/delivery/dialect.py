@@ -1,0 +1,91 @@
+"""Jinja as Lineside's templates speak it: sandboxed, and with JSON in mind. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jinja2 import ChainableUndefined, StrictUndefined, Undefined, nodes
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import Namespace
+from jinja2.visitor import NodeTransformer
+
+from lineside.delivery.filters import FILTERS, as_text
+
+
+class MissingField(StrictUndefined):
+    """A field that the payload does not have: any use is an error that names it."""
+
+    __slots__ = ()
+
+    @property
+    def _undefined_message(self) -> str:
+        return self._undefined_hint or f'no field "{self._undefined_name}"'
+
+
+class AbsentField(ChainableUndefined):
+    """A field in a condition that the payload does not have: false, and neither equal nor ordered to anything."""
+
+    __slots__ = ()
+    __hash__ = Undefined.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return False
+
+    def _never(self, other: object) -> bool:
+        return False
+
+    __lt__ = __le__ = __gt__ = __ge__ = _never
+
+
+class Sandbox(ImmutableSandboxedEnvironment):
+    """The environment of every template.
+
+    A dot reaches fields only, so that ``order.items`` is the payload's field and never a method of
+    Python's dict; what is called, as in ``order.items()``, is the method.
+    """
+
+    def __init__(self, undefined: type[Undefined]) -> None:
+        super().__init__(undefined=undefined, autoescape=False, keep_trailing_newline=True, finalize=as_text)
+        self.filters.update(FILTERS)
+        # A payload may lack a field called "range": that has to be an error, not a function.
+        self.globals.clear()
+        self.globals["namespace"] = Namespace
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """Return an entry; of a JSON object never an attribute."""
+        if isinstance(obj, dict):
+            try:
+                return obj[argument]
+            except (KeyError, TypeError):
+                return self.undefined(obj=obj, name=argument)
+        return super().getitem(obj, argument)
+
+    def parse_fields(self, source: str) -> nodes.Template:
+        """Parse a template and make every dot that is not called a look-up.
+
+        Raises:
+            jinja2.TemplateSyntaxError: it is not well formed.
+
+        """
+        tree: nodes.Template = _FieldAccess().visit(self.parse(source))
+        return tree
+
+
+class _FieldAccess(NodeTransformer):
+    # A dot becomes a look-up, and `~` joins the text that `{{ ... }}` would write.
+
+    def visit_Getattr(self, node: nodes.Getattr) -> nodes.Node:
+        self.generic_visit(node)
+        return nodes.Getitem(node.node, nodes.Const(node.attr), node.ctx, lineno=node.lineno)
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
+        self.generic_visit(node)
+        node.nodes = [nodes.Filter(part, "string", [], [], None, None, lineno=part.lineno) for part in node.nodes]
+        return node
+
+    def visit_Call(self, node: nodes.Call) -> nodes.Node:
+        self.generic_visit(node)
+        match node.node:
+            case nodes.Getitem(node=called, arg=nodes.Const(value=str(attribute))):
+                node.node = nodes.Getattr(called, attribute, "load", lineno=node.lineno)
+        return node
