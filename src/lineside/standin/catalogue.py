@@ -1,0 +1,63 @@
+"""Which DocTypes a site has at the moment, with their custom fields."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping
+from sqlite3 import Connection
+
+import msgspec
+
+from lineside.standin.doctypes import DocType, Field
+from lineside.standin.errors import unknown_doctype
+from lineside.standin.filters import quoted
+
+CUSTOM = tuple(field.name for field in msgspec.structs.fields(Field) if field.name != "is_custom_field")
+"""What a Custom Field says of the field it adds; columns of its own table."""
+
+
+class Catalogue:
+    """The library's DocTypes with the custom fields of one database; remembers them while nothing changes.
+
+    Used on one thread. The state that it remembers them by is part of each transaction, so that a change
+    that is undone is forgotten too.
+    """
+
+    def __init__(self, library: Mapping[str, DocType]) -> None:
+        self._library = library
+        self._state = ""
+        self._known: dict[str, DocType] = {}
+
+    def doctype(self, connection: Connection, name: str) -> DocType:
+        """Return a DocType as the connection's transaction sees it.
+
+        Raises:
+            FrappeError: there is none of this name.
+
+        """
+        (state,) = connection.execute("SELECT state FROM definitions").fetchone()
+        if state != self._state:
+            self._known.clear()
+            self._state = state
+        known = self._known.get(name)
+        if known is None:
+            if name not in self._library:
+                raise unknown_doctype(name)
+            known = self._known[name] = self._library[name].with_custom(_custom_fields(connection, name))
+        return known
+
+    def __iter__(self) -> Iterator[DocType]:
+        return iter(self._library.values())
+
+
+def changed(connection: Connection) -> None:
+    """Note in the transaction that definitions are different from now on."""
+    connection.execute("UPDATE definitions SET state = ?", (secrets.token_hex(8),))
+
+
+def _custom_fields(connection: Connection, doctype: str) -> list[Field]:
+    columns = ", ".join(quoted(name) for name in CUSTOM)
+    rows = connection.execute(
+        f'SELECT {columns} FROM "tabCustom Field" WHERE dt = ? ORDER BY idx, rowid', (doctype,)
+    )
+    return [Field(**dict(zip(CUSTOM, row, strict=True)), is_custom_field=1) for row in rows]

@@ -1,0 +1,169 @@
+"""DocTypes: what documents of one kind are made of. Pure; the definitions are JSON files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+INTEGER_TYPES = frozenset({"Check", "Int", "Long Int"})
+REAL_TYPES = frozenset({"Currency", "Duration", "Float", "Percent", "Rating"})
+NUMBER_TYPES = INTEGER_TYPES | REAL_TYPES
+TIME_TYPES = frozenset({"Date", "Datetime", "Time"})
+TABLE_TYPES = frozenset({"Table", "Table MultiSelect"})
+LAYOUT_TYPES = frozenset(
+    {"Button", "Column Break", "Fold", "HTML", "Heading", "Image", "Section Break", "Tab Break"}
+)
+"""Fields of a form that hold no value."""
+
+
+class Field(Struct, frozen=True, omit_defaults=False):
+    """One field; the names are those of Frappe's DocField, flags are 0 or 1."""
+
+    fieldname: str
+    fieldtype: str = "Data"
+    label: str | None = None
+    options: str | None = None
+    reqd: int = 0
+    unique: int = 0
+    default: str | None = None
+    length: int = 0
+    non_negative: int = 0
+    read_only: int = 0
+    hidden: int = 0
+    no_copy: int = 0
+    allow_on_submit: int = 0
+    in_list_view: int = 0
+    fetch_from: str | None = None
+    description: str | None = None
+    insert_after: str | None = None
+    is_custom_field: int = 0
+
+    @property
+    def title(self) -> str:
+        """The label, or what Frappe makes of the name where there is none."""
+        return self.label or self.fieldname.replace("_", " ").title()
+
+    @property
+    def has_column(self) -> bool:
+        """Whether its value lies in the DocType's own table."""
+        return self.fieldtype not in LAYOUT_TYPES and self.fieldtype not in TABLE_TYPES
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it is 0 instead of empty."""
+        return self.fieldtype in NUMBER_TYPES
+
+
+STANDARD_FIELDS = (
+    Field("name", label="ID"),
+    Field("owner", label="Created By"),
+    Field("creation", "Datetime", label="Created On"),
+    Field("modified", "Datetime", label="Last Updated On"),
+    Field("modified_by", label="Last Updated By"),
+    Field("docstatus", "Int", label="Document Status"),
+    Field("idx", "Int", label="Index"),
+)
+"""Every document has these, in this order, before its own."""
+
+
+class DocType(Struct, frozen=True, dict=True):
+    """One kind of document; the names are those of Frappe's DocType."""
+
+    name: str
+    module: str = "Core"
+    autoname: str = "hash"
+    is_submittable: int = 0
+    istable: int = 0
+    issingle: int = 0
+    title_field: str | None = None
+    fields: tuple[Field, ...] = ()
+    indexes: tuple[tuple[str, ...], ...] = ()
+    """Columns that the stand-in indexes together; Frappe keeps these in the DocType's code."""
+
+    @cached_property
+    def columns(self) -> tuple[Field, ...]:
+        """Every field with a column: the standard ones, then its own."""
+        return (*STANDARD_FIELDS, *self.own_columns)
+
+    @cached_property
+    def own_columns(self) -> tuple[Field, ...]:
+        """The fields with a column that are not on every document."""
+        return tuple(field for field in self.fields if field.has_column)
+
+    @cached_property
+    def by_name(self) -> dict[str, Field]:
+        """Every field with a column, by its name."""
+        return {field.fieldname: field for field in self.columns}
+
+    @cached_property
+    def links(self) -> tuple[Field, ...]:
+        """The fields that name a document of another DocType."""
+        return tuple(field for field in self.fields if field.fieldtype == "Link")
+
+    @cached_property
+    def mandatory(self) -> tuple[Field, ...]:
+        """The fields that must not be empty."""
+        return tuple(field for field in self.fields if field.reqd)
+
+    @cached_property
+    def unique(self) -> tuple[Field, ...]:
+        """The fields of which no two documents share a value."""
+        return tuple(field for field in self.own_columns if field.unique)
+
+    def with_custom(self, custom: Iterable[Field]) -> DocType:
+        """Return the DocType with further fields, each after the one it asks for, else at the end."""
+        fields = list(self.fields)
+        for field in custom:
+            places = [place for place, other in enumerate(fields) if other.fieldname == field.insert_after]
+            fields.insert(places[0] + 1 if places else len(fields), field)
+        return msgspec.structs.replace(self, fields=tuple(fields))
+
+    def described(self) -> dict[str, Any]:
+        """Return the DocType as a document, its fields as child documents."""
+        described = msgspec.to_builtins(self)
+        del described["indexes"]
+        described["fields"] = [
+            {**child, "idx": place, "parent": self.name, "parentfield": "fields", "parenttype": "DocType"}
+            for place, child in enumerate(described["fields"], 1)
+        ]
+        return {**described, "doctype": "DocType"}
+
+
+class Library(Struct, frozen=True):
+    """The DocTypes that a stand-in begins with, and the documents it is delivered with."""
+
+    doctypes: dict[str, DocType]
+    documents: tuple[dict[str, Any], ...]
+    """Each with its ``doctype`` and ``name``; inserted where missing."""
+
+
+class Definition(Struct, frozen=True, forbid_unknown_fields=True):
+    """One file: a DocType, and documents of it that every site has."""
+
+    doctype: DocType
+    documents: tuple[dict[str, Any], ...] = ()
+
+
+def read_library(*folders: Traversable) -> Library:
+    """Read every ``.json`` file of the package's definitions, then of further folders.
+
+    Raises:
+        msgspec.DecodeError: a file is no definition.
+
+    """
+    definitions = [
+        msgspec.json.decode(file.read_bytes(), type=Definition)
+        for folder in (files("lineside.standin") / "definitions", *folders)
+        for file in sorted(folder.iterdir(), key=lambda file: file.name)
+        if file.name.endswith(".json")
+    ]
+    return Library(
+        {each.doctype.name: each.doctype for each in definitions},
+        tuple({"doctype": each.doctype.name, **document} for each in definitions for document in each.documents),
+    )

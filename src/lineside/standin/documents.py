@@ -1,0 +1,152 @@
+"""The site's documents, from the reactor's thread: each piece of work is one transaction elsewhere."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from datetime import datetime
+from random import Random, SystemRandom
+from sqlite3 import Connection
+from typing import Protocol, TypeVar
+from zoneinfo import ZoneInfo
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.python.failure import Failure
+
+from lineside.standin import catalogue, tables
+from lineside.standin.catalogue import Catalogue
+from lineside.standin.doctypes import Library, read_library
+from lineside.standin.records import Records
+from lineside.store.migrations import migrate
+
+T = TypeVar("T")
+
+ADMINISTRATOR = "Administrator"
+
+
+class Storage(Protocol):
+    """A SQLite database off the reactor's thread; `lineside.store.database.Database` is one."""
+
+    def write(self, work: Callable[[Connection], T]) -> Deferred[T]:
+        """Run work in a transaction; fires when it is durable, fails with what the work raised."""
+        ...
+
+    def read(self, work: Callable[[Connection], T]) -> Deferred[T]:
+        """Run work in one snapshot of what is committed."""
+        ...
+
+
+class MemoryStorage:
+    """A `Storage` in memory that does its work at once, on the caller's thread: for tests."""
+
+    def __init__(self) -> None:
+        self._connection = sqlite3.connect(":memory:", isolation_level=None)
+        migrate(self._connection, (tables.COMPONENT,))
+
+    def write(self, work: Callable[[Connection], T]) -> Deferred[T]:
+        """Run work in a transaction, now."""
+        return self._transaction(work, "COMMIT")
+
+    def read(self, work: Callable[[Connection], T]) -> Deferred[T]:
+        """Run work now."""
+        return self._transaction(work, "ROLLBACK")
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._connection.close()
+
+    def _transaction(self, work: Callable[[Connection], T], end: str) -> Deferred[T]:
+        self._connection.execute("BEGIN")
+        try:
+            result = work(self._connection)
+        except BaseException:  # noqa: BLE001 (it goes to the caller)
+            self._connection.execute("ROLLBACK")
+            return fail(Failure())
+        self._connection.execute(end)
+        return succeed(result)
+
+
+class Documents:
+    """The documents of one site; `open` comes first. Deferreds fire on the reactor's thread.
+
+    Args:
+        storage: where they lie.
+        library: the DocTypes, and the documents a new site begins with.
+        time_zone: IANA name; times are naive and in this zone, as in Frappe.
+        now: the wall clock in that zone, naive; called on the storage's threads.
+        random: draws the names of documents without a naming rule, on the writer's thread.
+
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        library: Library | None = None,
+        *,
+        time_zone: str = "Europe/Berlin",
+        now: Callable[[], datetime] | None = None,
+        random: Random | None = None,
+    ) -> None:
+        self.time_zone = time_zone
+        self._storage = storage
+        self._library = library or read_library()
+        self._now = now or _wall_clock(time_zone)
+        self._random = random or SystemRandom()
+        self._writing = Catalogue(self._library.doctypes)
+        self._reading = Catalogue(self._library.doctypes)
+
+    def open(self) -> Deferred[None]:
+        """Make or bring up to date the tables, and insert the documents every site has."""
+        return self.write(self._prepare)
+
+    def write(self, work: Callable[[Records], T]) -> Deferred[T]:
+        """Run work in a transaction; durable when the Deferred fires, undone when it fails."""
+        return self._storage.write(
+            lambda connection: work(Records(connection, self._writing, self._now, self._random))
+        )
+
+    def read(self, work: Callable[[Records], T]) -> Deferred[T]:
+        """Run work on one snapshot of what is committed; it must not write."""
+        return self._storage.read(
+            lambda connection: work(Records(connection, self._reading, self._now, self._random))
+        )
+
+    def _prepare(self, records: Records) -> None:
+        connection = records.connection
+        library = self._library.doctypes
+        tables.synchronise(connection, library["Custom Field"])
+        catalogue.changed(connection)
+        for name in library:
+            tables.synchronise(connection, records.doctype(name))
+        for kind in library.values():
+            if records.exists("DocType", kind.name):
+                records.update("DocType", kind.name, kind.described(), ADMINISTRATOR)
+            else:
+                records.insert("DocType", kind.described(), ADMINISTRATOR)
+        for document in self._library.documents:
+            if not records.exists(document["doctype"], document["name"]):
+                records.insert(document["doctype"], document, ADMINISTRATOR)
+
+
+def memory_documents(
+    library: Library | None = None,
+    *,
+    time_zone: str = "Europe/Berlin",
+    now: Callable[[], datetime] | None = None,
+    random: Random | None = None,
+) -> Documents:
+    """Return documents in memory, open and without threads: for tests.
+
+    Arguments are those of `Documents`.
+    """
+    documents = Documents(MemoryStorage(), library, time_zone=time_zone, now=now, random=random)
+    failures: list[Failure] = []
+    documents.open().addErrback(failures.append)
+    for failure in failures:
+        failure.raiseException()
+    return documents
+
+
+def _wall_clock(time_zone: str) -> Callable[[], datetime]:
+    zone = ZoneInfo(time_zone)
+    return lambda: datetime.now(zone).replace(tzinfo=None)
