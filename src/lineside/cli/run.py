@@ -9,7 +9,7 @@ import click
 from twisted.internet.defer import Deferred
 
 from lineside.assemble import logging
-from lineside.assemble.build import build
+from lineside.assemble.build import Gateway
 from lineside.assemble.lifecycle import System
 from lineside.assemble.settings import Settings
 from lineside.cli.session import config_option, run_command, settings_of
@@ -29,7 +29,7 @@ def command(config: Path, log_format: Literal["text", "json"], log_level: str) -
 
 
 async def _run(reactor: Any, settings: Settings) -> None:
-    gateway = build(reactor, settings)
+    gateway = Gateway(reactor, settings)
     system = System(gateway.parts)
     stopped: Deferred[None] = Deferred()
 

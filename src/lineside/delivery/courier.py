@@ -14,9 +14,9 @@ from lineside.background import Background
 from lineside.delivery.backoff import Backoff
 from lineside.delivery.gate import BLOCKED_FOR, Gate
 from lineside.delivery.route import Route
-from lineside.wakeup import Wakeup
 from lineside.model.outcome import Blocked, Delivered, Outcome, Refused, Retry, TargetDown
 from lineside.model.ports import Consumer, Delivery, Pending, Ready
+from lineside.wakeup import Wakeup
 
 log = Logger()
 
@@ -66,7 +66,8 @@ class Courier:
         return self._blocked or self.gate.problem
 
     async def start(self) -> None:
-        """Begin to deliver."""
+        """Take up the route where it was left, and begin to deliver."""
+        await self.consumer.open()
         self.consumer.on_ready(self._wakeup.set)
         self._loops.run("deliver", self._deliver_all())
         self._loops.run("settle", self._settle_all())

@@ -13,7 +13,7 @@ from msgspec import Struct
 from lineside.delivery.templates import Condition, RenderError, Scope, Template, scope
 from lineside.model.event import Record, delivery_id
 from lineside.model.fields import key_text, lookup
-from lineside.model.outcome import Refused
+from lineside.model.outcome import Refused, Skipped
 from lineside.model.ports import Delivery, Pending, Ready
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -50,13 +50,13 @@ class Route(Struct, frozen=True):
             return None
         return key_text(lookup(_decode(record.event.body), self.order_by))
 
-    def render(self, pending: Pending, ready: Ready) -> Delivery | Refused:
+    def render(self, pending: Pending, ready: Ready) -> Delivery | Refused | Skipped:
         """Return the delivery of a record; what does not fit the templates is refused, with the field's name."""
         record = pending.record
         seen = self._scope(record, ready)
         try:
-            if self.when is not None:
-                self.when.holds(seen)
+            if self.when is not None and not self.when.holds(seen):
+                return Skipped()
             document = self.document.render(seen)
         except RenderError as wrong:
             return Refused("template", str(wrong))

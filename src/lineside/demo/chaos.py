@@ -34,29 +34,33 @@ FINE: dict[str, object] = {
 
 
 class Chaos:
-    """Kills the gateway and troubles the ERP until it is cancelled."""
+    """Kills the gateway and troubles the ERP until it is told to end."""
 
     def __init__(self, reactor: Any, plant: Plant, random: Random, *, kills_every: tuple[float, float]) -> None:
         self._reactor = reactor
         self._plant = plant
         self._random = random
         self._kills_every = kills_every
+        self._ended = False
         self.weather = "fine"
 
+    def end(self) -> None:
+        """Begin nothing more."""
+        self._ended = True
+
     async def kill(self) -> None:
-        """Kill the gateway at random moments, for ever."""
+        """Kill the gateway at random moments; it is started anew each time."""
         while True:
             await deferLater(self._reactor, self._random.uniform(*self._kills_every))
+            if self._ended:
+                return
             await self._plant.kill_gateway()
 
     async def trouble(self) -> None:
-        """Give the ERP one bad time after the other, for ever."""
-        while True:
+        """Give the ERP one bad time after the other, and let it be well in the end."""
+        while not self._ended:
             await deferLater(self._reactor, self._random.uniform(0.5, 2.0))
             await self._set(self._random.choice(BAD_DAYS))
-
-    async def calm(self) -> None:
-        """Let the ERP be well again."""
         await self._set({})
 
     async def _set(self, faults: dict[str, object]) -> None:

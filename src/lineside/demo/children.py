@@ -16,16 +16,14 @@ from twisted.python.failure import Failure
 
 
 class Child(ProcessProtocol):
-    """One ``lineside`` command; what it prints on standard error goes to a file.
-
-    ``ended`` fires with its exit code, negative for a signal.
-    """
+    """One ``lineside`` command; what it prints on standard error goes to a file."""
 
     transport: IProcessTransport
 
     def __init__(self, log: Path, line: Callable[[str], None] = lambda line: None) -> None:
-        self.ended: Deferred[int] = Deferred()
-        self.running = True
+        self.code: int | None = None
+        """The exit code, negative for a signal; None while it runs."""
+        self._waiting: list[Deferred[int]] = []
         self._log = log.open("ab")
         self._line = line
         self._out = b""
@@ -42,9 +40,17 @@ class Child(ProcessProtocol):
     ) -> Child:
         """Start ``lineside`` with these arguments under this interpreter; ``line`` gets what it prints."""
         child = cls(log, line)
-        command = [sys.executable, "-m", "lineside", *arguments]
+        command = [sys.executable, "-m", "lineside.demo.child", *arguments]
         reactor.spawnProcess(child, sys.executable, command, env={**os.environ, **environ})
         return child
+
+    async def ended(self) -> int:
+        """Wait for its end; returns the exit code, negative for a signal."""
+        if self.code is not None:
+            return self.code
+        waiting: Deferred[int] = Deferred(self._waiting.remove)
+        self._waiting.append(waiting)
+        return await waiting
 
     def signal(self, name: str) -> None:
         """Send a signal (``TERM``, ``KILL``) unless it has ended."""
@@ -66,11 +72,12 @@ class Child(ProcessProtocol):
 
     def processEnded(self, reason: Failure) -> None:
         """Tell who waits."""
-        self.running = False
         self._log.close()
-        if reason.check(ProcessDone):
-            self.ended.callback(0)
-        else:
+        self.code = 0
+        if not reason.check(ProcessDone):
             status = reason.value
             assert isinstance(status, ProcessTerminated)
-            self.ended.callback(status.exitCode if status.signal is None else -status.signal)
+            self.code = status.exitCode if status.signal is None else -status.signal
+        waiting, self._waiting = self._waiting, []
+        for one in waiting:
+            one.callback(self.code)

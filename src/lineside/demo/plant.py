@@ -72,7 +72,7 @@ class Plant:
         """Kill the gateway with SIGKILL and start it anew."""
         self.kills += 1
         self.gateway.signal("KILL")
-        await self.gateway.ended
+        await self.gateway.ended()
         self.start_gateway()
 
     async def status(self) -> Status | None:
@@ -122,10 +122,9 @@ class Plant:
                 child.signal("KILL")
 
     async def _end(self, child: Child) -> int:
-        if child.running:
-            child.signal("TERM")
+        child.signal("TERM")
         late = self._reactor.callLater(PATIENCE, child.signal, "KILL")
-        code = await child.ended
+        code = await child.ended()
         if late.active():
             late.cancel()
         return code
@@ -143,18 +142,17 @@ class Plant:
         keys = ["--api-key", self._key, "--api-secret", self._secret]
         self._erp_process = Child.start(self._reactor, ["standin", *data, *keys], log=log, environ={}, line=heard)
 
-        def ended(code: int) -> int:
+        def ended(code: int) -> None:
             if not address.called:
                 address.errback(LinesideError(f"the ERP stand-in did not start (exit {code}); see {log}"))
-            return code
 
-        self._erp_process.ended.addCallback(ended)
+        Deferred.fromCoroutine(self._erp_process.ended()).addCallback(ended)
         return await address
 
     async def _until_the_gateway_answers(self) -> None:
         began = self._reactor.seconds()
         while await self.status() is None:
-            if not self.gateway.running or self._reactor.seconds() - began > PATIENCE:
+            if self.gateway.code is not None or self._reactor.seconds() - began > PATIENCE:
                 raise LinesideError(f"the gateway did not start; see {self.directory / 'gateway.log'}")
             await deferLater(self._reactor, 0.1)
 

@@ -45,6 +45,20 @@ class Pending(Struct, frozen=True):
 class Consumer(Protocol):
     """One route's durable place in the journal: an ack floor, and the gaps above it."""
 
+    async def open(self) -> None:
+        """Take up the place where it was left; call first."""
+        ...
+
+    @property
+    def floor(self) -> Seq:
+        """Nothing at or below is unsettled."""
+        ...
+
+    @property
+    def pending(self) -> int:
+        """How many records are out or in backoff."""
+        ...
+
     async def pull(self, limit: int) -> list[Pending]:
         """Hand out up to ``limit`` records in order, of each order key at most one; empty when none may go."""
         ...
@@ -55,6 +69,10 @@ class Consumer(Protocol):
 
     def on_ready(self, wake: Callable[[], None]) -> None:
         """Call ``wake`` whenever `pull` may have something new to hand out."""
+        ...
+
+    async def close(self) -> None:
+        """Store how far it came; neither `pull` nor `settle` may follow."""
         ...
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from lineside.journal.log import SqliteJournal
 from lineside.journal.tables import JOURNAL
@@ -47,8 +48,8 @@ class JournalOnFile:
 
 def _finish(work: Deferred[None]) -> None:
     # Inline workers have finished it already; an error must not wait for the garbage collector.
-    failures: list[BaseException] = []
-    work.addErrback(lambda failure: failures.append(failure.value))
-    if failures:
-        raise failures[0]
     assert work.called
+    if isinstance(work.result, Failure):
+        failure = work.result
+        work.addErrback(lambda _: None)
+        failure.raiseException()

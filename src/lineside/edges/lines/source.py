@@ -62,7 +62,7 @@ class LinesSource:
         self.received = 0
         self.undecodable = 0
         self._endpoint = endpoint
-        self._where = where
+        self.where = where
         self._journal = journal
         self._port: IListeningPort | None = None
         self._waiting_bytes = 0
@@ -89,7 +89,7 @@ class LinesSource:
             self._port = await self._endpoint.listen(factory)
         except CannotListenError as busy:
             raise LinesideError(
-                f"sources.{self.id}: cannot listen on {self._where}: {_cause(busy)}; "
+                f"sources.{self.id}: cannot listen on {self.where}: {_cause(busy)}; "
                 "is another gateway or service using this address?"
             ) from busy
 
