@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from sqlite3 import Connection
 
 import msgspec
@@ -11,6 +11,7 @@ import msgspec
 from lineside.standin.doctypes import DocType, Field
 from lineside.standin.errors import unknown_doctype
 from lineside.standin.filters import quoted
+from lineside.standin.tables import Table
 
 CUSTOM = tuple(field.name for field in msgspec.structs.fields(Field) if field.name != "is_custom_field")
 """What a Custom Field says of the field it adds; columns of its own table."""
@@ -26,28 +27,29 @@ class Catalogue:
     def __init__(self, library: Mapping[str, DocType]) -> None:
         self._library = library
         self._state = ""
-        self._known: dict[str, DocType] = {}
+        self._known: dict[str, Table] = {}
 
-    def doctype(self, connection: Connection, name: str) -> DocType:
-        """Return a DocType as the connection's transaction sees it.
+    def refresh(self, connection: Connection) -> None:
+        """Forget what is no longer so in the connection's transaction; comes before any `table`."""
+        (state,) = connection.execute("SELECT state FROM definitions").fetchone()
+        if state != self._state:
+            self._known.clear()
+            self._state = state
+
+    def table(self, connection: Connection, name: str) -> Table:
+        """Return a DocType's table as the connection's transaction sees it.
 
         Raises:
             FrappeError: there is none of this name.
 
         """
-        (state,) = connection.execute("SELECT state FROM definitions").fetchone()
-        if state != self._state:
-            self._known.clear()
-            self._state = state
         known = self._known.get(name)
         if known is None:
             if name not in self._library:
                 raise unknown_doctype(name)
-            known = self._known[name] = self._library[name].with_custom(_custom_fields(connection, name))
+            doctype = self._library[name].with_custom(_custom_fields(connection, name))
+            known = self._known[name] = Table(doctype)
         return known
-
-    def __iter__(self) -> Iterator[DocType]:
-        return iter(self._library.values())
 
 
 def changed(connection: Connection) -> None:

@@ -107,6 +107,16 @@ class DocType(Struct, frozen=True, dict=True):
         return tuple(field for field in self.fields if field.fieldtype == "Link")
 
     @cached_property
+    def fetched(self) -> dict[str, dict[str, str]]:
+        """By a link's name: the fields that are fetched through it, and the names they have there."""
+        found: dict[str, dict[str, str]] = {}
+        for field in self.own_columns:
+            link, dot, source = (field.fetch_from or "").partition(".")
+            if dot:
+                found.setdefault(link, {})[field.fieldname] = source
+        return found
+
+    @cached_property
     def mandatory(self) -> tuple[Field, ...]:
         """The fields that must not be empty."""
         return tuple(field for field in self.fields if field.reqd)

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
-from lineside.standin import catalogue, tables
+from lineside.standin import tables
 from lineside.standin.catalogue import Catalogue
 from lineside.standin.doctypes import Library, read_library
 from lineside.standin.records import Records
@@ -114,10 +114,11 @@ class Documents:
     def _prepare(self, records: Records) -> None:
         connection = records.connection
         library = self._library.doctypes
-        tables.synchronise(connection, library["Custom Field"])
-        catalogue.changed(connection)
+        # The others' tables depend on what lies in this one.
+        tables.synchronise(connection, tables.Table(library["Custom Field"]))
+        records.definitions_changed()
         for name in library:
-            tables.synchronise(connection, records.doctype(name))
+            tables.synchronise(connection, records.table(name))
         for kind in library.values():
             if records.exists("DocType", kind.name):
                 records.update("DocType", kind.name, kind.described(), ADMINISTRATOR)

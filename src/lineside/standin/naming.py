@@ -17,6 +17,15 @@ MAX_NAME = 140
 
 BRACED = re.compile(r"\{([^{}]+)\}")
 
+STAMPS: dict[str, Callable[[datetime], str]] = {
+    "YYYY": lambda now: f"{now.year:04}",
+    "YY": lambda now: f"{now.year % 100:02}",
+    "MM": lambda now: f"{now.month:02}",
+    "DD": lambda now: f"{now.day:02}",
+    "WW": lambda now: f"{now:%V}",
+}
+"""What these parts of a series stand for."""
+
 Counter = Callable[[str], int]
 """Counts up the series with this prefix and returns its new value."""
 
@@ -85,9 +94,8 @@ def series_name(pattern: str, values: Mapping[str, Any], count: Counter, now: da
 
 
 def _part(part: str, values: Mapping[str, Any], now: datetime) -> str:
-    stamps = {"YYYY": "%Y", "YY": "%y", "MM": "%m", "DD": "%d", "WW": "%V"}
-    if part in stamps:
-        return now.strftime(stamps[part])
+    if part in STAMPS:
+        return STAMPS[part](now)
     braced = BRACED.fullmatch(part)
     if braced:
         return str(values.get(braced[1]) or "")
@@ -97,7 +105,7 @@ def _part(part: str, values: Mapping[str, Any], now: datetime) -> str:
 def _braced(part: str, values: Mapping[str, Any], count: Counter, now: datetime) -> str:
     if part.startswith("#"):
         return str(count("")).zfill(len(part))
-    if part in {"YYYY", "YY", "MM", "DD", "WW"}:
+    if part in STAMPS:
         return _part(part, values, now)
     return str(values.get(part) or "")
 

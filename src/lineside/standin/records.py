@@ -11,9 +11,8 @@ from random import Random
 from sqlite3 import Connection, IntegrityError
 from typing import Any
 
-from lineside.standin import tables
-from lineside.standin.catalogue import Catalogue
-from lineside.standin.doctypes import DocType, Field
+from lineside.standin.catalogue import Catalogue, changed
+from lineside.standin.doctypes import STANDARD_FIELDS, DocType
 from lineside.standin.errors import (
     bad_value,
     duplicate_name,
@@ -21,11 +20,20 @@ from lineside.standin.errors import (
     not_found,
     thrown,
 )
-from lineside.standin.filters import column, quoted
 from lineside.standin.listing import read_count, read_query
 from lineside.standin.naming import hash_name, is_random, new_name
 from lineside.standin.rules import rules_of
-from lineside.standin.values import cast, check, column_value, default_value, shown_value, stamp_text, time_text
+from lineside.standin.tables import Table, explain, next_in_series
+from lineside.standin.values import (
+    Value,
+    cast,
+    check,
+    column_value,
+    default_value,
+    shown_value,
+    stamp_text,
+    time_text,
+)
 
 Document = dict[str, Any]
 """A document's fields in the order of its DocType, then ``doctype``; None where a field is empty."""
@@ -42,6 +50,7 @@ class Records:
     ) -> None:
         self.connection = connection
         self._catalogue = catalogue
+        self._catalogue.refresh(connection)
         self._now = now
         self._random = random
 
@@ -52,7 +61,21 @@ class Records:
             FrappeError: there is none of this name.
 
         """
-        return self._catalogue.doctype(self.connection, name)
+        return self.table(name).doctype
+
+    def table(self, doctype: str) -> Table:
+        """Return a DocType's table.
+
+        Raises:
+            FrappeError: there is none of this name.
+
+        """
+        return self._catalogue.table(self.connection, doctype)
+
+    def definitions_changed(self) -> None:
+        """Note in the transaction that DocTypes are different from now on."""
+        changed(self.connection)
+        self._catalogue.refresh(self.connection)
 
     def insert(self, doctype: str, given: Mapping[str, Any], user: str) -> Document:
         """Make a document of the fields that its DocType has; others are dropped.
@@ -61,15 +84,15 @@ class Records:
             FrappeError: as Frappe would refuse it. Nothing of it is stored then.
 
         """
-        kind = self.doctype(doctype)
+        table = self.table(doctype)
         now = self._now()
-        document = self._made(kind, given, user, now)
+        document = self._made(table.doctype, given, user, now)
         rules = rules_of(doctype)
         rules.before_insert(self, document)
-        self._follow_links(kind, document)
-        self._name(kind, document, now)
-        self._validate(kind, document)
-        self._store_new(kind, document)
+        self._follow_links(table.doctype, document)
+        self._name(table.doctype, document, now)
+        self._validate(table.doctype, document)
+        self._store_new(table, document)
         rules.stored(self, document)
         return document
 
@@ -80,15 +103,13 @@ class Records:
             FrappeError: there is none of this name.
 
         """
-        kind = self.doctype(doctype)
-        columns = ", ".join(quoted(field.fieldname) for field in kind.columns)
-        row = self.connection.execute(
-            f"SELECT {columns} FROM {tables.table(kind)} WHERE {_is_named(kind)}", (name.strip(" "),)
-        ).fetchone()
+        table = self.table(doctype)
+        row = self.connection.execute(table.select, (name.strip(" "),)).fetchone()
         if row is None:
             raise not_found(doctype, name)
-        document = {
-            field.fieldname: shown_value(field, value) for field, value in zip(kind.columns, row, strict=True)
+        document: Document = {
+            field.fieldname: shown_value(field, value)
+            for field, value in zip(table.doctype.columns, row, strict=True)
         }
         document["doctype"] = doctype
         if doctype == "DocType":
@@ -97,11 +118,8 @@ class Records:
 
     def exists(self, doctype: str, name: str) -> bool:
         """Return whether there is a document of this name."""
-        return self._stored_name(doctype, name) is not None
-
-    def names(self, doctype: str, filters: list[list[object]]) -> list[str]:
-        """Return the names of all documents that filters let through."""
-        return [row["name"] for row in self.list(doctype, {"filters": filters, "limit_page_length": 0})]
+        found = self.connection.execute(self.table(doctype).look_up(()), (name.strip(" "),)).fetchone()
+        return found is not None
 
     def update(self, doctype: str, name: str, given: Mapping[str, Any], user: str) -> Document:
         """Change the fields given, and return the whole document.
@@ -110,7 +128,8 @@ class Records:
             FrappeError: there is none, it was changed since the ``modified`` given, or Frappe refuses it.
 
         """
-        kind = self.doctype(doctype)
+        table = self.table(doctype)
+        kind = table.doctype
         before = self.get(doctype, name)
         _hold_stamp(before, given)
         document = {**before, **self._known(kind, given)}
@@ -118,14 +137,10 @@ class Records:
         self._follow_links(kind, document)
         self._validate(kind, document)
         row = self._row(kind, document)
-        changes = ", ".join(f"{quoted(column)} = ?" for column in row)
         try:
-            self.connection.execute(
-                f"UPDATE {tables.table(kind)} SET {changes} WHERE {_is_named(kind)}",
-                (*row.values(), before["name"]),
-            )
+            self.connection.execute(table.update, (*row, before["name"]))
         except IntegrityError as conflict:
-            raise tables.explain(conflict, kind, row) from conflict
+            raise explain(conflict, kind, document) from conflict
         rules_of(doctype).stored(self, document)
         return document
 
@@ -137,11 +152,10 @@ class Records:
 
         """
         document = self.get(doctype, name)
-        kind = self.doctype(doctype)
-        self.connection.execute(f"DELETE FROM {tables.table(kind)} WHERE {_is_named(kind)}", (document["name"],))
+        self.connection.execute(self.table(doctype).delete, (document["name"],))
         rules_of(doctype).deleted(self, document)
 
-    def list(self, doctype: str, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def rows(self, doctype: str, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return rows by the arguments of ``frappe.client.get_list``; see `read_query`.
 
         Raises:
@@ -161,7 +175,7 @@ class Records:
         """Return how many documents ``filters`` and ``or_filters`` let through.
 
         Raises:
-            FrappeError: as `list`.
+            FrappeError: as `rows`.
 
         """
         statement = read_count(self.doctype(doctype), asked)
@@ -194,7 +208,7 @@ class Records:
 
     def _name(self, kind: DocType, document: Document, now: datetime) -> None:
         def count(prefix: str) -> int:
-            return tables.next_in_series(self.connection, prefix)
+            return next_in_series(self.connection, prefix)
 
         document["name"] = name = new_name(kind, document, count, now, lambda: hash_name(self._random))
         source, colon, fieldname = kind.autoname.partition(":")
@@ -204,30 +218,20 @@ class Records:
     def _follow_links(self, kind: DocType, document: Document) -> None:
         """Take linked documents' names as they are spelt there, and the fields fetched from them."""
         missing = []
-        for field in kind.links:
-            value = document.get(field.fieldname)
-            if not value or not field.options:
+        for link in kind.links:
+            value = document.get(link.fieldname)
+            if not value or not link.options:
                 continue
-            spelt = self._stored_name(field.options, str(value))
-            if spelt is None:
-                missing.append(f"{field.title}: {value}")
+            fetched = kind.fetched.get(link.fieldname, {})
+            row = self.connection.execute(
+                self.table(link.options).look_up(fetched.values()), (str(value).strip(" "),)
+            ).fetchone()
+            if row is None:
+                missing.append(f"{link.title}: {value}")
             else:
-                document[field.fieldname] = spelt
+                document |= zip((link.fieldname, *fetched), row, strict=True)
         if missing:
             raise thrown("LinkValidationError", f"Could not find {', '.join(missing)}")
-        for field in kind.own_columns:
-            if field.fetch_from:
-                self._fetch(kind, field, document)
-
-    def _fetch(self, kind: DocType, field: Field, document: Document) -> None:
-        link, _, source = str(field.fetch_from).partition(".")
-        value = document.get(link)
-        if not value:
-            return
-        linked = self.doctype(str(kind.by_name[link].options))
-        (document[field.fieldname],) = self.connection.execute(
-            f"SELECT {quoted(source)} FROM {tables.table(linked)} WHERE {_is_named(linked)}", (value,)
-        ).fetchone()
 
     def _validate(self, kind: DocType, document: Document) -> None:
         rules_of(kind.name).validate(self, document)
@@ -242,43 +246,28 @@ class Records:
         for field in kind.own_columns:
             check(field, document[field.fieldname], where)
 
-    def _row(self, kind: DocType, document: Document) -> dict[str, Any]:
-        return {
-            field.fieldname: column_value(field, document[field.fieldname], kind.name) for field in kind.columns
-        }
+    def _row(self, kind: DocType, document: Document) -> list[Value]:
+        row: list[Value] = [document[field.fieldname] for field in STANDARD_FIELDS]
+        row += [column_value(field, document[field.fieldname], kind.name) for field in kind.own_columns]
+        return row
 
-    def _store_new(self, kind: DocType, document: Document) -> None:
+    def _store_new(self, table: Table, document: Document) -> None:
+        row = self._row(table.doctype, document)
         for _ in range(TRIES):
-            row = self._row(kind, document)
-            columns = ", ".join(quoted(column) for column in row)
-            places = ", ".join("?" * len(row))
             try:
-                self.connection.execute(
-                    f"INSERT INTO {tables.table(kind)} ({columns}) VALUES ({places})", tuple(row.values())
-                )
+                self.connection.execute(table.insert, row)
                 return
             except IntegrityError as conflict:
-                explained = tables.explain(conflict, kind, row)
-                if explained.exc_type != "DuplicateEntryError" or not is_random(kind):
+                explained = explain(conflict, table.doctype, document)
+                if explained.exc_type != "DuplicateEntryError" or not is_random(table.doctype):
                     raise explained from conflict
-                document["name"] = hash_name(self._random)
-        raise duplicate_name(kind.name, document["name"])
-
-    def _stored_name(self, doctype: str, name: str) -> str | None:
-        kind = self.doctype(doctype)
-        row = self.connection.execute(
-            f'SELECT "name" FROM {tables.table(kind)} WHERE {_is_named(kind)}', (name.strip(" "),)
-        ).fetchone()
-        return None if row is None else str(row[0])
+                document["name"] = row[0] = hash_name(self._random)
+        raise duplicate_name(table.doctype.name, document["name"])
 
 
 def without_nulls(document: Document) -> Document:
     """Return a document as the REST resources show it: empty fields are left out."""
     return {name: value for name, value in document.items() if value is not None}
-
-
-def _is_named(kind: DocType) -> str:
-    return f"{column(kind.by_name['name'])} = ?"
 
 
 def _hold_stamp(before: Document, given: Mapping[str, Any]) -> None:

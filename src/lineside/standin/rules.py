@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from lineside.standin import catalogue, tables
+from lineside.standin import tables
 from lineside.standin.errors import thrown
 from lineside.standin.values import time_text
 
@@ -41,20 +41,20 @@ def _name_employee(_records: Records, document: Document) -> None:
     document["employee_name"] = " ".join(str(part) for part in parts if part)
 
 
+SAME_LOG = (
+    'SELECT "name" FROM "tabEmployee Checkin" WHERE trim("employee") COLLATE NOCASE = ? AND "time" = ? '
+    'AND coalesce("log_type", \'\') COLLATE NOCASE = ? AND "name" != ? LIMIT 1'
+)
+
+
 def _refuse_second_log(records: Records, document: Document) -> None:
     """Hold a check-in to HRMS's rule: one log of a type for an employee at a time."""
     at = time_text("Datetime", str(document.get("time") or ""))
     if at is None:
         return  # the column refuses it
-    found = records.names(
-        "Employee Checkin",
-        [
-            ["employee", "=", document.get("employee")],
-            ["time", "=", at],
-            ["log_type", "=", document.get("log_type")],
-            ["name", "!=", document["name"]],
-        ],
-    )
+    found = records.connection.execute(
+        SAME_LOG, (document.get("employee"), at, document.get("log_type") or "", document["name"])
+    ).fetchone()
     if found:
         raise thrown(
             "ValidationError",
@@ -82,8 +82,8 @@ def _fill_fieldname(records: Records, document: Document) -> None:
 
 
 def _rebuild(records: Records, document: Document) -> None:
-    catalogue.changed(records.connection)
-    tables.synchronise(records.connection, records.doctype(document["dt"]))
+    records.definitions_changed()
+    tables.synchronise(records.connection, records.table(document["dt"]))
 
 
 RULES = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from sqlite3 import Connection, IntegrityError
 
 from lineside.standin.doctypes import INTEGER_TYPES, DocType, Field
@@ -22,33 +23,48 @@ COMPONENT = Component(
 )
 """What every file has beside the DocTypes' tables."""
 
-STAMPS = ("creation", "modified")
+
+class Table:
+    """A DocType's table and the statements on it, put together once."""
+
+    def __init__(self, doctype: DocType) -> None:
+        self.doctype = doctype
+        self.name = quoted(f"tab{doctype.name}")
+        self.is_named = f"{column(doctype.by_name['name'])} = ?"
+        self.names = tuple(field.fieldname for field in doctype.columns)
+        columns = ", ".join(quoted(name) for name in self.names)
+        self.insert = f"INSERT INTO {self.name} ({columns}) VALUES ({', '.join('?' * len(self.names))})"
+        self.select = f"SELECT {columns} FROM {self.name} WHERE {self.is_named}"
+        changes = ", ".join(f"{quoted(name)} = ?" for name in self.names)
+        self.update = f"UPDATE {self.name} SET {changes} WHERE {self.is_named}"
+        self.delete = f"DELETE FROM {self.name} WHERE {self.is_named}"
+
+    def look_up(self, fieldnames: Iterable[str]) -> str:
+        """Return the statement that reads some fields of one document, its name first."""
+        columns = ", ".join(quoted(name) for name in ("name", *fieldnames))
+        return f"SELECT {columns} FROM {self.name} WHERE {self.is_named}"
 
 
-def table(doctype: DocType) -> str:
-    """Return a DocType's table as an SQL identifier."""
-    return quoted(f"tab{doctype.name}")
-
-
-def synchronise(connection: Connection, doctype: DocType) -> None:
+def synchronise(connection: Connection, table: Table) -> None:
     """Give a DocType's table the columns and indexes it should have. Columns are never removed.
 
     Raises:
         FrappeError: a field cannot be unique, because documents share a value.
 
     """
-    present = {row[1] for row in connection.execute(f"PRAGMA table_info({table(doctype)})")}
+    doctype = table.doctype
+    present = {row[1] for row in connection.execute(f"PRAGMA table_info({table.name})")}
     if not present:
         columns = ", ".join(_declared(field) for field in doctype.columns)
-        connection.execute(f"CREATE TABLE {table(doctype)} ({columns})")
+        connection.execute(f"CREATE TABLE {table.name} ({columns})")
     else:
         for field in doctype.columns:
             if field.fieldname not in present:
-                connection.execute(f"ALTER TABLE {table(doctype)} ADD COLUMN {_declared(field)}")
-    _index(connection, doctype)
+                connection.execute(f"ALTER TABLE {table.name} ADD COLUMN {_declared(field)}")
+    _index(connection, table)
 
 
-def explain(conflict: IntegrityError, doctype: DocType, row: dict[str, object]) -> FrappeError:
+def explain(conflict: IntegrityError, doctype: DocType, row: Mapping[str, object]) -> FrappeError:
     """Return what Frappe raises when a row breaks one of the unique indexes made here."""
     name = str(row["name"])
     for field in doctype.unique:
@@ -74,11 +90,12 @@ def _declared(field: Field) -> str:
     return f"{quoted(field.fieldname)} TEXT{' NOT NULL' if field.fieldname == 'name' else ''}"
 
 
-def _index(connection: Connection, doctype: DocType) -> None:
+def _index(connection: Connection, table: Table) -> None:
+    doctype = table.doctype
     wanted = {_unique_index(doctype, field): field for field in (doctype.by_name["name"], *doctype.unique)}
     present = {
         row[1]
-        for row in connection.execute(f"PRAGMA index_list({table(doctype)})")
+        for row in connection.execute(f"PRAGMA index_list({table.name})")
         if row[1].startswith(_unique_index(doctype, None))
     }
     for name in present - wanted.keys():
@@ -86,16 +103,16 @@ def _index(connection: Connection, doctype: DocType) -> None:
     for name in wanted.keys() - present:
         field = wanted[name]
         try:
-            connection.execute(f"CREATE UNIQUE INDEX {quoted(name)} ON {table(doctype)} ({column(field)})")
+            connection.execute(f"CREATE UNIQUE INDEX {quoted(name)} ON {table.name} ({column(field)})")
         except IntegrityError as conflict:
             raise thrown(
                 "ValidationError",
                 f"Field '{field.title}' cannot be set as Unique as it has non-unique values",
             ) from conflict
-    for names in (*((stamp,) for stamp in STAMPS), *doctype.indexes):
+    for names in (("modified",), *doctype.indexes):
         columns = ", ".join(column(doctype.by_name[name]) for name in names)
         index = quoted(f"by:{doctype.name}:{','.join(names)}")
-        connection.execute(f"CREATE INDEX IF NOT EXISTS {index} ON {table(doctype)} ({columns})")
+        connection.execute(f"CREATE INDEX IF NOT EXISTS {index} ON {table.name} ({columns})")
 
 
 def _unique_index(doctype: DocType, field: Field | None) -> str:
