@@ -120,6 +120,17 @@ class Run(SynchronousTestCase):
             self.reactor.advance(0.25)
         self.assertEqual(dials, [1, 2, 3, 4])
 
+    def test_an_end_before_every_device_began(self) -> None:
+        """A device whose turn to start comes after the end does not start."""
+        running = self.begin(Plan("scanner", devices=4, rate=1.0, seconds=0.1))
+        self.accept()
+        self.answer()
+        self.reactor.advance(0.1)
+        self.close()
+        self.assertEqual(self.successResultOf(running).devices, 4)
+        self.reactor.advance(10)
+        self.assertEqual(len(self.reactor.tcpClients), 1)
+
     def test_the_status_is_shown(self) -> None:
         """Once a second: what is acknowledged, who is connected, and why one is not."""
         self.begin(Plan("scanner", devices=2, rate=0.5))

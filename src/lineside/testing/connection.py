@@ -127,7 +127,7 @@ class WatchedEndpoint:
         self._endpoint = endpoint
         self._failed = failed
 
-    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:  # noqa: N803
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         """Dial; the failure is told and passed on."""
 
         def tell(failure: Failure) -> Failure:

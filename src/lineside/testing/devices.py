@@ -109,7 +109,7 @@ class LineDevice:
         self._connection: LineConnection | None = None
         self._unanswered: deque[_Sent] = deque()
         self._again: deque[_Sent] = deque()
-        """Answered "unavailable" or "busy". All are older than any in ``_unanswered``, for no new line passes them."""
+        """Not stored, as the gateway said. All are older than any in ``_unanswered``: no new line passes them."""
         self._again_at = 0.0
         self._refusals_in_a_row = 0
         self._wakeup: IDelayedCall | None = None
@@ -213,7 +213,6 @@ class LineDevice:
         """Keep what is unanswered; the service dials again."""
         if self._connection is connection:
             self._connection = None
-        self._cancel_wakeup()
         self.trouble = reason.getErrorMessage()
         log.info("device.cut", device=self.name, reason=self.trouble)
 
