@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,8 +12,8 @@ from typing import Any
 import click
 import msgspec
 from twisted.internet.endpoints import clientFromString
-from twisted.internet.task import react
 
+from lineside.assemble.lifecycle import run_reactor
 from lineside.model.errors import LinesideError
 from lineside.testing.ledger import LedgerFile
 from lineside.testing.simulation import Plan, Simulation, Status, Summary
@@ -85,7 +84,6 @@ def summary_lines(summary: Summary) -> list[str]:
 
 async def simulate(reactor: Any, connect: str, plan: Plan, record: Path | None, as_json: bool) -> None:
     """Run a plan on a real reactor, and exit 1 where lines stay unanswered."""
-    reactor.seconds = time.monotonic
     try:
         endpoint = clientFromString(reactor, connect)
     except (ValueError, TypeError, LookupError) as wrong:
@@ -185,4 +183,4 @@ def command(
     Ctrl-C, waits a while for the answers still owed, and prints a summary. Exits 1 when lines stay unanswered.
     """
     plan = Plan(device, devices, rate, window, count, seconds, answer_timeout)
-    react(simulate, (connect, plan, record, as_json))
+    run_reactor(simulate, connect, plan, record, as_json)
