@@ -102,7 +102,9 @@ class Courier:
     def _begin(self, pending: Pending, ready: Ready) -> None:
         rendered = self.route.render(pending, ready)
         if isinstance(rendered, Delivery):
-            self._deliveries.run(pending.record.identity, self._deliver(pending, rendered))
+            ended = self._deliveries.run(pending.record.identity, self._deliver(pending, rendered))
+            # Only now is there room for another one.
+            ended.addCallback(lambda _: self._wakeup.set())
         else:
             self._decide(pending, rendered)
 
@@ -148,7 +150,6 @@ class Courier:
                 pass
         self._outcomes.append((pending, outcome))
         self._decided.set()
-        self._wakeup.set()
 
     async def _settle_all(self) -> None:
         while True:

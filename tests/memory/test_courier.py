@@ -1,0 +1,293 @@
+"""A route at work: real journal, real consumer, a target that does what the test says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from lineside.delivery.backoff import Backoff
+from lineside.delivery.courier import DRAIN, Courier
+from lineside.delivery.gate import BLOCKED_FOR, Gate
+from lineside.delivery.route import Route
+from lineside.delivery.templates import compile_condition, compile_template
+from lineside.journal import deadletters
+from lineside.journal.consumer import DurableConsumer
+from lineside.model.event import Event, Seq
+from lineside.model.outcome import Blocked, Delivered, Outcome, Refused, Retry, TargetDown
+from lineside.model.ports import ConsumerSpec, Delivery, Ready
+from lineside.testing.journals import JournalOnFile
+
+READY = Ready("Europe/Berlin")
+
+
+class ScriptedTarget:
+    """Remembers what it is asked, and answers when the test says so."""
+
+    def __init__(self) -> None:
+        self.health: list[Ready | TargetDown | Blocked] = []
+        self.probes = 0
+        self.open: list[tuple[Delivery, Deferred[Outcome]]] = []
+        self.seen: list[Delivery] = []
+
+    async def probe(self) -> Ready | TargetDown | Blocked:
+        self.probes += 1
+        return self.health.pop(0) if self.health else READY
+
+    async def deliver(self, batch: list[Delivery]) -> list[Outcome]:
+        [delivery] = batch
+        self.seen.append(delivery)
+        answer: Deferred[Outcome] = Deferred()
+        self.open.append((delivery, answer))
+        try:
+            return [await answer]
+        finally:
+            self.open = [pair for pair in self.open if pair[1] is not answer]
+
+    def answer(self, outcome: Outcome, index: int = 0) -> Delivery:
+        delivery, answer = self.open[index]
+        answer.callback(outcome)
+        return delivery
+
+
+class CourierCase(SynchronousTestCase):
+    """One route from one source."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.file = JournalOnFile(Path(self.mktemp()), lambda: 1_000_000_000)
+        self.addCleanup(self.file.close)
+        self.target = ScriptedTarget()
+        self.begin()
+
+    def begin(self, *, concurrency: int = 2, max_deliver: int = 3) -> None:
+        """Start the route, as a new process would."""
+        self.route = Route(
+            id="checkin",
+            sources=frozenset({"gate"}),
+            target="erp",
+            action="insert",
+            doctype="Employee Checkin",
+            document=compile_template({"employee": "{{ who }}", "time": "{{ at | site_time }}"}, "document"),
+            when=compile_condition("{{ kind != 'noise' }}", "when"),
+            order_by="who",
+            concurrency=concurrency,
+        )
+        spec = ConsumerSpec(
+            id=self.route.id,
+            sources=self.route.sources,
+            accepts=self.route.accepts,
+            order_key=self.route.order_key,
+            max_deliver=max_deliver,
+        )
+        self.gate = Gate("erp", self.target, self.clock, Random(1), concurrency=concurrency)
+        self.courier = Courier(
+            self.route,
+            DurableConsumer(spec, self.file.journal, self.file.database, self.clock),
+            self.gate,
+            self.clock,
+            Random(1),
+            backoff=Backoff((1.0, 2.0)),
+        )
+        self.done(self.courier.start())
+
+    def restart(self) -> None:
+        """End in good order and start anew."""
+        stopping = Deferred.fromCoroutine(self.courier.stop())
+        self.clock.advance(DRAIN)
+        self.successResultOf(stopping)
+        self.target.open.clear()
+        self.file.restart()
+        self.begin()
+
+    def done(self, work: Any) -> Any:
+        return self.successResultOf(work if isinstance(work, Deferred) else Deferred.fromCoroutine(work))
+
+    def send(self, *bodies: bytes) -> None:
+        self.done(self.file.journal.append("gate", [Event(body) for body in bodies]))
+
+    def punch(self, who: str, kind: str = "in") -> bytes:
+        return b'{"who":"%s","kind":"%s","at":"2026-07-01T06:00:00+00:00"}' % (who.encode(), kind.encode())
+
+    def letters(self) -> list[tuple[str, str]]:
+        found = self.done(self.file.database.read(lambda c: deadletters.page(c, after=0, consumer=None, limit=10)))
+        return [(letter.code, letter.reason) for letter in found]
+
+    def owed(self) -> bool:
+        return self.courier.consumer.floor < self.file.journal.head
+
+
+class DeliveryTests(CourierCase):
+    """The straight way, and what is refused."""
+
+    def test_a_line_becomes_a_document(self) -> None:
+        """A committed event is rendered in the target's time zone, delivered, and settled for good."""
+        self.send(self.punch("ann"))
+        delivery = self.target.answer(Delivered("CHK-1"))
+        self.assertEqual({"employee": "ann", "time": "2026-07-01 08:00:00.000000"}, delivery.document)
+        self.assertRegex(delivery.id, r"^[0-9a-f]{32}$")
+        self.assertFalse(self.owed())
+        self.restart()
+        self.assertEqual(1, len(self.target.seen))
+
+    def test_every_attempt_carries_the_same_id(self) -> None:
+        """The delivery id survives retries and restarts: the target can tell a repeat."""
+        self.send(self.punch("ann"))
+        self.target.answer(Retry("coughs", ambiguous=True))
+        self.clock.advance(1)
+        self.restart()
+        self.target.answer(Delivered("CHK-1", found=True))
+        first, second, third = self.target.seen
+        self.assertEqual({first.id}, {second.id, third.id})
+        self.assertTrue(second.redelivered)
+
+    def test_one_key_in_order_others_beside(self) -> None:
+        """While ann's first punch is under way her second waits, and bob's is delivered."""
+        self.send(self.punch("ann"), self.punch("ann", "out"), self.punch("bob"))
+        self.assertEqual(["ann", "bob"], [delivery.document["employee"] for delivery, _ in self.target.open])
+        self.target.answer(Delivered("CHK-1"))
+        self.assertEqual(["bob", "ann"], [delivery.document["employee"] for delivery, _ in self.target.open])
+
+    def test_what_the_condition_leaves_out_is_never_sent(self) -> None:
+        """An event for which `when` is false is settled without a document."""
+        self.send(self.punch("ann", "noise"))
+        self.done(self.courier.consumer.pull(1))
+        self.assertEqual([], self.target.seen)
+        self.assertFalse(self.owed())
+
+    def test_a_missing_field_is_a_dead_letter_with_its_name(self) -> None:
+        """What the template needs and the event lacks is refused before sending; the next event goes on."""
+        self.send(b'{"who":"ann","kind":"in"}', self.punch("ann"))
+        [(code, reason)] = self.letters()
+        self.assertEqual("template", code)
+        self.assertIn('"at"', reason)
+        self.assertEqual(1, len(self.target.open))
+
+    def test_a_refused_record_never_blocks_the_next(self) -> None:
+        """What the ERP refuses is a dead letter with the ERP's reason, and its key goes on."""
+        self.send(self.punch("ann"), self.punch("ann", "out"))
+        self.target.answer(Refused("LinkValidationError", "Could not find Employee: ann"))
+        self.assertEqual([("LinkValidationError", "Could not find Employee: ann")], self.letters())
+        self.assertEqual(1, len(self.target.open))
+
+    def test_a_record_s_own_failures_end_as_a_dead_letter(self) -> None:
+        """After max_deliver failures with growing rests between them, a record waits for a person."""
+        self.send(self.punch("ann"))
+        for rest in (1.0, 2.0, None):
+            self.target.answer(Retry("coughs"))
+            self.assertEqual([], self.target.open)
+            if rest is not None:
+                self.clock.advance(rest - 0.01)
+                self.assertEqual([], self.target.open)
+                self.clock.advance(0.01)
+        [(code, reason)] = self.letters()
+        self.assertEqual("max-deliver", code)
+        self.assertIn("coughs", reason)
+
+
+class TroubleTests(CourierCase):
+    """A target that is down, slow, or turns the gateway away."""
+
+    def test_an_outage_dead_letters_nothing(self) -> None:
+        """However long the target is down, nothing is counted; when it is back everything is delivered."""
+        self.send(self.punch("ann"), self.punch("bob"))
+        self.target.health = [TargetDown("connection refused")] * 50
+        self.target.answer(TargetDown("connection refused"))
+        self.target.answer(TargetDown("connection refused"))
+        self.assertIsInstance(self.courier.problem, TargetDown)
+        for _ in range(200):
+            self.clock.advance(30)
+        self.assertEqual(1 + 50 + 1, self.target.probes)
+        self.assertIsNone(self.courier.problem)
+        for _ in range(2):
+            self.target.answer(Delivered("CHK"))
+        self.assertEqual([], self.letters())
+        self.assertFalse(self.owed())
+
+    def test_the_time_the_target_asks_for_is_kept(self) -> None:
+        """After a 429 with Retry-After nothing is tried before it is over."""
+        self.send(self.punch("ann"))
+        probes = self.target.probes
+        self.target.answer(TargetDown("too many requests", after=17.0))
+        self.clock.advance(16.9)
+        self.assertEqual((probes, []), (self.target.probes, self.target.open))
+        self.clock.advance(0.1)
+        self.assertEqual(1, len(self.target.open))
+
+    def test_a_target_that_turns_us_away_parks_the_route(self) -> None:
+        """On 401 or 403 the route rests with an alarm, loses nothing, and tries again by itself."""
+        self.send(self.punch("ann"))
+        self.target.answer(Blocked("403 PermissionError", "give the API user the role HR User"))
+        self.assertIsInstance(self.courier.problem, Blocked)
+        self.clock.advance(BLOCKED_FOR - 1)
+        self.assertEqual([], self.target.open)
+        self.clock.advance(1)
+        self.target.answer(Delivered("CHK-1"))
+        self.assertIsNone(self.courier.problem)
+        self.assertEqual([], self.letters())
+
+    def test_concurrency_is_bounded(self) -> None:
+        """Never more than `concurrency` deliveries are under way."""
+        self.send(*[self.punch(f"w{n}") for n in range(10)])
+        most = 0
+        while self.target.open:
+            most = max(most, len(self.target.open))
+            self.target.answer(Delivered("CHK"))
+        self.assertEqual((2, 10), (most, len(self.target.seen)))
+
+    def test_a_full_disk_repeats_no_delivery(self) -> None:
+        """Outcomes that could not be stored are kept and stored once the disk has room."""
+        self.send(self.punch("ann"))
+        self.done(
+            self.file.database.write(
+                lambda c: c.execute(
+                    "CREATE TEMP TRIGGER full BEFORE UPDATE ON consumer BEGIN "
+                    "SELECT RAISE(ROLLBACK, 'database or disk is full'); END"
+                )
+            )
+        )
+        self.target.answer(Delivered("CHK-1"))
+        self.assertEqual(1, len(self.flushLoggedErrors()))
+        self.done(self.file.database.write(lambda c: c.execute("DROP TRIGGER full")))
+        self.clock.advance(1)
+        self.restart()
+        self.assertEqual(1, len(self.target.seen))
+
+    def test_an_unexpected_error_is_a_failed_attempt(self) -> None:
+        """A bug in a target is logged and counted as one failure of the record, which is tried again."""
+        self.send(self.punch("ann"))
+        self.target.open[0][1].errback(RuntimeError("a bug"))
+        self.assertEqual(1, len(self.flushLoggedErrors(RuntimeError)))
+        self.clock.advance(1)
+        self.target.answer(Delivered("CHK-1"))
+        self.assertFalse(self.owed())
+
+
+class StopTests(CourierCase):
+    """The gateway stops while deliveries are under way."""
+
+    def test_what_is_under_way_may_end(self) -> None:
+        """Stopping pulls nothing more, waits for the answer, and stores it."""
+        self.send(self.punch("ann"), self.punch("ann", "out"))
+        stopping = Deferred.fromCoroutine(self.courier.stop())
+        self.assertNoResult(stopping)
+        self.target.answer(Delivered("CHK-1"))
+        self.successResultOf(stopping)
+        self.file.restart()
+        self.begin()
+        self.assertEqual(Seq(1), self.courier.consumer.floor)
+
+    def test_a_target_that_hangs_does_not_hold_the_stop(self) -> None:
+        """After `DRAIN` seconds deliveries are broken off and stay owed, uncounted."""
+        self.send(self.punch("ann"))
+        stopping = Deferred.fromCoroutine(self.courier.stop())
+        self.clock.advance(DRAIN)
+        self.successResultOf(stopping)
+        self.file.restart()
+        self.begin(max_deliver=1)
+        self.target.answer(Delivered("CHK-1"))
+        self.assertEqual([], self.letters())
