@@ -1,0 +1,188 @@
+"""Reads `lineside.toml`: every error at once, each with its key path."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from lineside.assemble.complaints import complaints, kind, not_listed
+from lineside.assemble.crosschecks import Tables, cross_check, warn
+from lineside.assemble.settings import (
+    SOURCES,
+    TARGETS,
+    ExampleSettings,
+    JournalSettings,
+    RouteSettings,
+    Settings,
+    Table,
+)
+from lineside.assemble.values import Surroundings
+from lineside.delivery.templates import TemplateProblem, compile_condition, compile_template
+from lineside.model.errors import ConfigurationError
+from lineside.model.wording import did_you_mean, key_path
+
+T = TypeVar("T", bound=Table)
+
+_TABLES = ("journal", "targets", "sources", "routes", "tests")
+_NAME = re.compile("[a-z0-9][a-z0-9_-]*")
+_SYNTAX = re.compile(r"(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|(?P<end>end of document))\)")
+
+
+def load(path: Path, environ: Mapping[str, str], *, secrets: bool = True) -> Settings:
+    """Read a configuration and check all of it.
+
+    Args:
+        path: the file; relative paths inside start at its directory.
+        environ: where ``{ env = "NAME" }`` looks.
+        secrets: false to look up no secrets at all, for what talks to no target; they are then empty.
+
+    Raises:
+        ConfigurationError: with every error, one line each: ``lineside.toml: sources.gate.lisen: unknown key``.
+
+    """
+    reading = _Reading(path, environ, secrets)
+    try:
+        settings = reading.read(_parse(path))
+    except _Unreadable as wrong:
+        raise ConfigurationError([f"{path}: {wrong}"]) from wrong.__cause__
+    if reading.problems:
+        raise ConfigurationError([f"{path}: {problem}" for problem in dict.fromkeys(reading.problems)])
+    assert settings is not None
+    return settings
+
+
+class _Unreadable(Exception):
+    pass
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_bytes().decode()
+    except FileNotFoundError as wrong:
+        raise _Unreadable("there is no such file; `lineside init` writes one to start from") from wrong
+    except OSError as wrong:
+        raise _Unreadable(f"cannot be read: {wrong.strerror}") from wrong
+    except UnicodeDecodeError as wrong:
+        line = wrong.object[: wrong.start].count(b"\n") + 1
+        raise _Unreadable(f"line {line}: not UTF-8") from wrong
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as wrong:
+        raise _Unreadable(_place(str(wrong), text)) from wrong
+
+
+def _place(message: str, text: str) -> str:
+    found = _SYNTAX.fullmatch(message)
+    if found is None:
+        return message
+    if found["end"]:
+        lines = text.split("\n")
+        return f"line {len(lines)}, column {len(lines[-1]) + 1}: {found['what']}"
+    return f"line {found['line']}, column {found['column']}: {found['what']}"
+
+
+class _Reading:
+    """One pass over a file: collects problems instead of stopping at the first."""
+
+    def __init__(self, path: Path, environ: Mapping[str, str], secrets: bool) -> None:
+        self.problems: list[str] = []
+        self._warnings: list[str] = []
+        self._path = path.absolute()
+        self._environ = environ
+        self._secrets = secrets
+
+    def read(self, raw: dict[str, Any]) -> Settings | None:
+        for key in raw.keys() - set(_TABLES):
+            self.problems.append(f"{key_path(key)}: unknown key{did_you_mean(key, _TABLES)}")
+        journal = self._table(JournalSettings, raw.get("journal", {}), "journal")
+        tables = Tables(self._named(raw, "targets"), self._named(raw, "sources"), self._named(raw, "routes"))
+        targets = {
+            name: self._typed(TARGETS, table, key_path("targets", name)) for name, table in tables.targets.items()
+        }
+        sources = {
+            name: self._typed(SOURCES, table, key_path("sources", name)) for name, table in tables.sources.items()
+        }
+        routes = {name: self._route(table, key_path("routes", name)) for name, table in tables.routes.items()}
+        examples = raw.get("tests", [])
+        if not isinstance(examples, list):
+            self.problems.append(f"tests: expected tables [[tests]], got {kind(examples)}")
+            examples = []
+        tests = [
+            self._table(ExampleSettings, table, key_path("tests", index)) for index, table in enumerate(examples)
+        ]
+        self.problems += cross_check(tables, [table for table in examples if isinstance(table, dict)])
+        if journal is not None and len(str(journal.control_path).encode()) > 107:
+            self.problems.append(
+                f"journal.control: a Unix socket's path has at most 107 bytes, unlike {journal.control_path}; "
+                "set a shorter one"
+            )
+        if self.problems or journal is None:
+            return None
+        settings = Settings(
+            path=self._path,
+            journal=journal,
+            targets={name: table for name, table in targets.items() if table is not None},
+            sources={name: table for name, table in sources.items() if table is not None},
+            routes={name: table for name, table in routes.items() if table is not None},
+            tests=tuple(table for table in tests if table is not None),
+            warnings=self._warnings,
+        )
+        self._warnings += warn(settings)
+        return settings
+
+    def _named(self, raw: dict[str, Any], key: str) -> dict[str, Any]:
+        tables = raw.get(key, {})
+        if not isinstance(tables, dict):
+            self.problems.append(f"{key}: expected tables [{key}.NAME], got {kind(tables)}")
+            return {}
+        for name in tables:
+            if not _NAME.fullmatch(name):
+                self.problems.append(
+                    f"{key_path(key, name)}: a name has lower-case letters, digits, - and _, and begins with a "
+                    "letter or digit"
+                )
+        return tables
+
+    def _typed(self, kinds: dict[str, type[T]], raw: object, path: str) -> T | None:
+        name = raw.get("type") if isinstance(raw, dict) else None
+        if isinstance(raw, dict) and "type" in raw and (not isinstance(name, str) or name not in kinds):
+            self.problems.append(f"{path}.type: {not_listed('type', name, list(kinds))}")
+            return None
+        # What lacks its type is read as the first kind, so that its other errors show as well.
+        return self._table(kinds[name] if isinstance(name, str) else next(iter(kinds.values())), raw, path)
+
+    def _route(self, raw: object, path: str) -> RouteSettings | None:
+        route = self._table(RouteSettings, raw, path)
+        if not isinstance(raw, dict):
+            return route
+        for key, compile_value, expected in (
+            ("when", compile_condition, str),
+            ("document", compile_template, dict),
+        ):
+            if isinstance(raw.get(key), expected):
+                try:
+                    compile_value(raw[key], f"{path}.{key}")
+                except TemplateProblem as wrong:
+                    self.problems += wrong.problems
+        return route
+
+    def _table(self, model: type[T], raw: object, path: str) -> T | None:
+        if not isinstance(raw, dict):
+            self.problems.append(f"{path}: expected a table, got {kind(raw)}")
+            return None
+        around = Surroundings(self._path.parent, self._environ, self._secrets, [])
+        try:
+            table = model.model_validate(raw, context=around)
+        except ValidationError as wrong:
+            self.problems += complaints(wrong, model, path)
+            return None
+        self._warnings += [
+            f'{path}.{field}: the secret stands in the file; use {{ env = "NAME" }} or {{ file = "path" }}'
+            for field in around.literal_secrets
+        ]
+        return table

@@ -1,0 +1,160 @@
+"""What must hold between the tables of a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import ip_address
+from itertools import combinations
+from typing import Any
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from lineside.assemble.endpoints import Listen, parse_server
+from lineside.assemble.settings import FrappeTargetSettings, Settings
+from lineside.model.wording import did_you_mean, key_path
+
+
+class Tables(Struct, frozen=True):
+    """The named tables as they stand in the file: what is wrong inside them is found elsewhere."""
+
+    targets: Mapping[str, Any]
+    sources: Mapping[str, Any]
+    routes: Mapping[str, Any]
+
+
+def cross_check(tables: Tables, tests: list[dict[str, Any]]) -> list[str]:
+    """Return what is wrong between the tables, one line each, with key paths."""
+    return [
+        *_lacking(tables),
+        *_conflicting_listeners(tables.sources),
+        *_double_ids(tables.routes),
+        *_dangling_routes(tables),
+        *_reserved_fields(tables),
+        *_dangling_tests(tables, tests),
+    ]
+
+
+def warn(settings: Settings) -> list[str]:
+    """Return what works but had better be otherwise, one line each."""
+    used = {source for route in settings.routes.values() for source in settings.sources_of(route)}
+    lines = [
+        f"{key_path('sources', name)}: no route takes its events; they are kept, and delivered nowhere"
+        for name in settings.sources
+        if name not in used
+    ]
+    lines += [
+        f"{key_path('targets', name)}: no route leads here"
+        for name in settings.targets
+        if all(settings.target_of(route) != name for route in settings.routes.values())
+    ]
+    lines += [
+        f"{key_path('targets', name)}.url: the API key crosses the network unencrypted; use https"
+        for name, target in settings.targets.items()
+        if target.url.startswith("http:") and not _local(urlsplit(target.url).hostname or "")
+    ]
+    return lines
+
+
+def _local(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _lacking(tables: Tables) -> Iterator[str]:
+    for key in ("targets", "sources", "routes"):
+        if not getattr(tables, key):
+            yield f"{key}: there are none; add a table [{key}.NAME]"
+
+
+def _conflicting_listeners(sources: Mapping[str, Any]) -> Iterator[str]:
+    listeners: list[tuple[str, Listen]] = []
+    for name, listen in _strings(sources, "listen"):
+        try:
+            listeners.append((name, parse_server(listen)))
+        except ValueError:
+            continue
+    for (first, one), (second, other) in combinations(listeners, 2):
+        if one.conflicts(other):
+            yield f"{key_path('sources', second, 'listen')}: the source {first} listens there already"
+
+
+def _double_ids(routes: Mapping[str, Any]) -> Iterator[str]:
+    given = dict(_strings(routes, "id"))
+    owners: dict[str, str] = {}
+    for name in routes:
+        identity = given.get(name, name)
+        if identity in owners:
+            key = ("routes", name, "id") if name in given else ("routes", name)
+            yield f'{key_path(*key)}: the route {owners[identity]} has the id "{identity}" already'
+        else:
+            owners[identity] = name
+
+
+def _dangling_routes(tables: Tables) -> Iterator[str]:
+    for name, target in _strings(tables.routes, "target"):
+        if target not in tables.targets:
+            yield _unknown(key_path("routes", name, "target"), "target", target, tables.targets)
+    for name, route in tables.routes.items():
+        if not isinstance(route, dict):
+            continue
+        if "target" not in route and len(tables.targets) > 1:
+            yield f"{key_path('routes', name, 'target')}: is missing; choose one of {', '.join(tables.targets)}"
+        for source in _items(route.get("sources")):
+            if source not in tables.sources:
+                yield _unknown(key_path("routes", name, "sources"), "source", source, tables.sources)
+
+
+def _reserved_fields(tables: Tables) -> Iterator[str]:
+    for name, route in tables.routes.items():
+        document = route.get("document") if isinstance(route, dict) else None
+        if not isinstance(document, dict):
+            continue
+        where = key_path("routes", name, "document")
+        id_field = _id_field(tables.targets, route.get("target"))
+        if id_field is not None and id_field in document:
+            yield f"{where}.{id_field}: this is the target's id_field; Lineside fills it with the delivery id"
+        if "doctype" in document:
+            yield f"{where}.doctype: the DocType stands beside the document, as {key_path('routes', name)}.doctype"
+
+
+def _id_field(targets: Mapping[str, Any], name: object) -> str | None:
+    if name is None and len(targets) == 1:
+        [name] = targets
+    target = targets.get(name) if isinstance(name, str) else None
+    if not isinstance(target, dict):
+        return None
+    given = target.get("id_field", FrappeTargetSettings.model_fields["id_field"].default)
+    return given if isinstance(given, str) else None
+
+
+def _dangling_tests(tables: Tables, tests: list[dict[str, Any]]) -> Iterator[str]:
+    for index, test in enumerate(tests):
+        source = test.get("source")
+        if isinstance(source, str) and source not in tables.sources:
+            yield _unknown(key_path("tests", index, "source"), "source", source, tables.sources)
+        expected = test.get("expect")
+        for name in expected if isinstance(expected, dict) else ():
+            route = tables.routes.get(name)
+            if name not in tables.routes:
+                yield _unknown(key_path("tests", index, "expect", name), "route", name, tables.routes)
+            elif isinstance(route, dict) and source not in _items(route.get("sources", [source])):
+                yield f"{key_path('tests', index, 'expect', name)}: this route takes nothing from {source}"
+
+
+def _unknown(path: str, what: str, name: str, known: Iterable[str]) -> str:
+    return f'{path}: unknown {what} "{name}"{did_you_mean(name, known)}'
+
+
+def _strings(tables: Mapping[str, Any], key: str) -> Iterator[tuple[str, str]]:
+    for name, table in tables.items():
+        if isinstance(table, dict) and isinstance(table.get(key), str):
+            yield name, table[key]
+
+
+def _items(value: object) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []

@@ -1,0 +1,225 @@
+"""What `lineside.toml` can say, as types. `lineside.assemble.config` reads the file into them.
+
+The descriptions are the reference's: ``python -m lineside.assemble.reference`` copies them there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from msgspec import Struct
+from pydantic import BaseModel, ConfigDict, Field
+
+from lineside.assemble.values import (
+    Duration,
+    Durations,
+    Expectations,
+    FieldPath,
+    Names,
+    Payload,
+    RelativePath,
+    SecretText,
+    ServerEndpoint,
+    Shape,
+    SiteUrl,
+    TimeZone,
+)
+
+
+class Table(BaseModel):
+    """One table of the file: types are taken strictly, unknown keys are errors, nothing changes later."""
+
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, arbitrary_types_allowed=True, validate_default=True
+    )
+
+
+class JournalSettings(Table):
+    """``[journal]``: where events are kept."""
+
+    path: RelativePath = Field(
+        default=Path("journal.db"), description="The journal's file. It is made when it is missing."
+    )
+    control: RelativePath | None = Field(
+        default=None,
+        description=(
+            "The Unix socket on which a running gateway answers the command line; at most 107 bytes. "
+            "Default: beside the journal, its path with `.sock` added."
+        ),
+    )
+    dedupe_window: Duration = Field(
+        default=7 * 86_400.0,
+        gt=0,
+        description="How long a sender's key is remembered: a repeat within it gets its first sequence again.",
+    )
+
+    @property
+    def control_path(self) -> Path:
+        """The control socket's path."""
+        return self.control or self.path.with_name(f"{self.path.name}.sock")
+
+
+class FrappeTargetSettings(Table):
+    """``[targets.NAME]`` with ``type = "frappe"``: a Frappe or ERPNext site that takes documents."""
+
+    type: Literal["frappe"] = Field(description="The kind of target.")
+    url: SiteUrl = Field(description="The site's address, without credentials.")
+    api_key: SecretText = Field(description="The API key of the user who is to own the documents.")
+    api_secret: SecretText = Field(description="That user's API secret.")
+    site: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None,
+        description="The site's name, sent as `X-Frappe-Site-Name`. Default: the address's host tells the site.",
+    )
+    id_field: Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,63}$"), Shape("field name")] = Field(
+        default="lineside_id",
+        description=(
+            "The unique custom field that makes delivery exactly-once. `lineside erp prepare` adds it to a DocType."
+        ),
+    )
+    concurrency: int = Field(default=4, ge=1, le=64, description="Deliveries under way at a time, over all routes.")
+    timeout: Duration = Field(
+        default=30.0, gt=0, description="How long one request may take before its outcome is taken as unknown."
+    )
+    time_zone: TimeZone | None = Field(
+        default=None,
+        description=(
+            "The zone in which the site keeps its times, for a site that does not tell it (v14). "
+            "Default: what the site says; UTC where it says nothing."
+        ),
+    )
+
+
+class LinesSourceSettings(Table):
+    """``[sources.NAME]`` with ``type = "lines"``: devices that connect and send lines."""
+
+    type: Literal["lines"] = Field(description="The kind of source.")
+    listen: ServerEndpoint = Field(description="Where devices connect.")
+    format: Literal["json"] = Field(default="json", description="What a line holds: `json` is one JSON object.")
+    ack: bool = Field(
+        default=True,
+        description="Whether each line is answered, `OK <sequence>` or `ERR <code> <reason>`, once it is on disk.",
+    )
+    dedupe: FieldPath | None = Field(
+        default=None,
+        description=(
+            "The field with the sender's own key. A line whose key is known is a repeat: it is answered with its "
+            "first sequence, and not stored again. Default: every line is new."
+        ),
+    )
+    device: FieldPath | None = Field(
+        default=None, description="The field that names the device. Default: the address it connects from."
+    )
+    max_line: int = Field(
+        default=65_536,
+        ge=16,
+        le=16_777_216,
+        description="Bytes of a line without its end. A longer one is kept in part, as a dead letter.",
+    )
+    max_connections: int = Field(
+        default=1_024, ge=1, le=65_536, description="Connections at a time; further ones are told `ERR busy`."
+    )
+    idle_timeout: Duration = Field(
+        default=300.0, description='Silence after which a connection is closed; `"0"` for never.'
+    )
+    max_in_flight: int = Field(
+        default=4_096,
+        ge=1,
+        le=1_048_576,
+        description="Lines of one connection that may wait for the disk before nothing more is read from it.",
+    )
+
+
+class RouteSettings(Table):
+    """``[routes.NAME]``: which events become which documents."""
+
+    id: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]*$"), Shape("name")] | None = Field(
+        default=None,
+        description=(
+            "The route's permanent name: its progress and its delivery ids hang on it. Set it to the old name when "
+            "you rename a route. Default: the route's name."
+        ),
+    )
+    sources: Names | None = Field(default=None, description="Whose events it takes. Default: those of all sources.")
+    target: str | None = Field(
+        default=None, description="Where its documents go. May be left out when there is one target."
+    )
+    when: Annotated[str, Shape("condition")] | None = Field(
+        default=None,
+        description="Takes only events for which this is true. A field that an event lacks makes it false.",
+    )
+    action: Literal["insert"] = Field(default="insert", description="What is done at the target.")
+    doctype: Annotated[str, Field(min_length=1, max_length=140)] = Field(
+        description="The DocType of the documents, such as `Employee Checkin`."
+    )
+    order_by: FieldPath | None = Field(
+        default=None,
+        description=(
+            "The field by which events are ordered: those with one value are delivered one after the other. "
+            "Default: each is free to go."
+        ),
+    )
+    concurrency: Annotated[int, Field(ge=1, le=64)] | None = Field(
+        default=None, description="Deliveries of this route under way at a time. Default: the target's."
+    )
+    max_deliver: int = Field(
+        default=8,
+        ge=1,
+        le=1_000,
+        description=(
+            "Failures of its own after which an event becomes a dead letter. A target that is down, busy or turns "
+            "the gateway away never counts."
+        ),
+    )
+    backoff: Durations = Field(
+        default=(1.0, 2.0, 5.0, 15.0, 60.0),
+        description="How long to wait after the first, second, ... failure; the last one repeats.",
+    )
+    deliver_policy: Literal["all", "new"] = Field(
+        default="all",
+        description="Where a route begins that was never there before: with all events kept, or with new ones.",
+    )
+    document: Annotated[dict[str, Any], Field(min_length=1), Shape("table of templates")] = Field(
+        description="The document's fields. A child table is an array of tables."
+    )
+
+
+class ExampleSettings(Table):
+    """``[[tests]]``: sample input and the documents it must become; ``lineside test`` runs them."""
+
+    name: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None, description="What the test shows. Default: its place in the file."
+    )
+    source: str = Field(description="The source that gets the input.")
+    input: Payload = Field(description="One line as a device sends it, or a table that stands for it.")
+    expect: Expectations = Field(
+        description='For each route by its name: the document, or `"skipped"` where its `when` is false.'
+    )
+
+
+TARGETS: dict[str, type[FrappeTargetSettings]] = {"frappe": FrappeTargetSettings}
+"""The kinds of targets, by ``type``."""
+SOURCES: dict[str, type[LinesSourceSettings]] = {"lines": LinesSourceSettings}
+"""The kinds of sources, by ``type``."""
+
+
+class Settings(Struct, frozen=True):
+    """A whole configuration, read and checked."""
+
+    path: Path
+    """The file, absolute."""
+    journal: JournalSettings
+    targets: dict[str, FrappeTargetSettings]
+    sources: dict[str, LinesSourceSettings]
+    routes: dict[str, RouteSettings]
+    tests: tuple[ExampleSettings, ...]
+    warnings: list[str]
+    """What works but had better be otherwise, one line each."""
+
+    def target_of(self, route: RouteSettings) -> str:
+        """Return the name of a route's target."""
+        return route.target or next(iter(self.targets))
+
+    def sources_of(self, route: RouteSettings) -> tuple[str, ...]:
+        """Return the names of a route's sources."""
+        return route.sources or tuple(self.sources)

@@ -1,0 +1,262 @@
+"""The values of the configuration that TOML has no types for: durations, secrets, paths, endpoints."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, time
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, available_timezones
+
+from msgspec import Struct
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+
+from lineside.assemble.endpoints import parse_server
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?) ?(ms|s|m|h|d)", re.ASCII)
+_PART = r'[^.{}\s"]+'
+
+
+class Shape(Struct, frozen=True):
+    """How the reference describes a type."""
+
+    text: str
+
+
+class Surroundings(Struct, frozen=True):
+    """What reading values needs to know; passed to pydantic as its context."""
+
+    directory: Path
+    """The configuration file's; relative paths start here."""
+    environ: Mapping[str, str]
+    secrets: bool
+    """Whether secrets are looked up at all."""
+    literal_secrets: list[str]
+    """Filled with the name of each field whose secret stands in the file."""
+
+
+def _duration(value: object) -> float:
+    if isinstance(value, str):
+        match = _DURATION.fullmatch(value.strip())
+        if match:
+            return float(match[1]) * _UNITS[match[2]]
+        if value.strip() != "0":
+            raise ValueError(f'"{value}" is no duration such as "250ms", "10s", "5m", "12h" or "7d"')
+        return 0.0
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ValueError('expected a duration such as "10s", or seconds')
+    return float(value)
+
+
+def duration_text(seconds: float) -> str:
+    """Return a duration as one would write it: ``300.0`` as ``5m``."""
+    for unit, length in sorted(_UNITS.items(), key=lambda item: -item[1]):
+        if seconds and seconds % length == 0:
+            return f"{seconds / length:.0f}{unit}"
+    return f"{seconds:g}s" if seconds else "0"
+
+
+Duration = Annotated[float, BeforeValidator(_duration), Shape("duration")]
+"""Seconds."""
+
+
+class Secret:
+    """A password or key, hidden from logs and error messages; `reveal` gives it away."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the secret itself."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(...)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+def _secret(value: object, info: ValidationInfo) -> object:
+    around = _surroundings(info)
+    if isinstance(value, str):
+        if value:
+            around.literal_secrets.append(info.field_name or "")
+        return _not_empty(value, "the secret")
+    match value:
+        case {"env": str(name), **others} if not others:
+            if not around.secrets:
+                return Secret("")
+            if name not in around.environ:
+                raise ValueError(f"the environment variable {name} is not set")
+            return _not_empty(around.environ[name], f"the environment variable {name}")
+        case {"file": str(name), **others} if not others:
+            if not around.secrets:
+                return Secret("")
+            path = around.directory / name
+            try:
+                return _not_empty(path.read_text(encoding="utf-8").strip(), str(path))
+            except (OSError, UnicodeDecodeError) as wrong:
+                reason = wrong.strerror if isinstance(wrong, OSError) else "it is not UTF-8"
+                raise ValueError(f"cannot read {path}: {reason}") from wrong
+    raise ValueError('expected { env = "NAME" }, { file = "path" } or text')
+
+
+def _not_empty(secret: str, what: str) -> Secret:
+    if not secret:
+        raise ValueError(f"{what} is empty")
+    if not secret.isascii() or not secret.isprintable() or " " in secret:
+        raise ValueError(f"{what} holds characters that no key has")
+    return Secret(secret)
+
+
+SecretText = Annotated[Secret, BeforeValidator(_secret), Shape("secret")]
+
+
+def _relative_path(value: object, info: ValidationInfo) -> object:
+    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
+        raise ValueError("expected the path of a file")
+    return _surroundings(info).directory / value
+
+
+RelativePath = Annotated[Path, BeforeValidator(_relative_path), Shape("path, relative to this file")]
+"""Absolute, once read."""
+
+
+def _surroundings(info: ValidationInfo) -> Surroundings:
+    assert isinstance(info.context, Surroundings)
+    return info.context
+
+
+def _site_url(value: str) -> str:
+    try:
+        url = urlsplit(value)
+        host, port = url.hostname, url.port
+    except ValueError as wrong:
+        raise ValueError(f"it is no address: {wrong}") from wrong
+    if url.username is not None or url.password is not None:
+        raise ValueError("it must hold no credentials; they belong into api_key and api_secret")
+    if url.scheme not in {"http", "https"} or not host or port == 0:
+        raise ValueError('expected an address such as "https://erp.example.com"')
+    if url.query or url.fragment or not value.isascii() or any(c <= " " for c in value):
+        raise ValueError("it must end with the host, its port or a path")
+    return value.rstrip("/")
+
+
+SiteUrl = Annotated[str, AfterValidator(_site_url), Shape("http or https address")]
+
+
+def _time_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError) as wrong:
+        raise ValueError(f'unknown time zone "{value}"{_similar_zone(value)}') from wrong
+    return value
+
+
+def _similar_zone(value: str) -> str:
+    zones = available_timezones()
+    wanted = value.replace(" ", "_").casefold()
+    # "Kolkata" is far from "Asia/Kolkata" for difflib, yet what people write.
+    cities = {zone.rpartition("/")[2].casefold(): zone for zone in sorted(zones, key=len)}
+    close = get_close_matches(value, zones, n=1) or [cities[c] for c in get_close_matches(wanted, cities, n=1)]
+    return f'; did you mean "{close[0]}"?' if close else ""
+
+
+TimeZone = Annotated[str, AfterValidator(_time_zone), Shape('time zone such as "Asia/Kolkata"')]
+
+
+def _endpoint(value: str) -> str:
+    parse_server(value)
+    return value
+
+
+ServerEndpoint = Annotated[str, AfterValidator(_endpoint), Shape("endpoint")]
+"""A Twisted server endpoint string."""
+
+
+def _field_path(value: str) -> str:
+    if not re.fullmatch(rf"{_PART}(\.{_PART})*", value):
+        raise ValueError(f'"{value}" is no field path such as "employee" or "order.items.0.code", without braces')
+    return value
+
+
+FieldPath = Annotated[str, AfterValidator(_field_path), Shape("field path")]
+"""For `lineside.model.fields.lookup`."""
+
+
+def _array(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+Durations = Annotated[
+    tuple[Duration, ...], BeforeValidator(_array), Field(min_length=1), Shape("array of durations")
+]
+
+
+def _distinct(values: Iterable[str]) -> Iterable[str]:
+    seen = set()
+    for value in values:
+        if value in seen:
+            raise ValueError(f'"{value}" stands here twice')
+        seen.add(value)
+    return values
+
+
+Names = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_array),
+    Field(min_length=1),
+    AfterValidator(_distinct),
+    Shape("array of names"),
+]
+
+
+def _payload(value: object) -> object:
+    if not isinstance(value, str | dict):
+        raise ValueError("expected a line as text, or a table")
+    return _json(value)
+
+
+Payload = Annotated[str | dict[str, Any], BeforeValidator(_payload), Shape("text or table")]
+"""A line as a device sends it, or the table that stands for it."""
+
+
+def _expectations(value: object) -> object:
+    if not isinstance(value, dict) or not value:
+        raise ValueError('expected a table with a document or "skipped" for each route')
+    for route, document in value.items():
+        if not isinstance(document, dict) and document != "skipped":
+            raise ValueError(f'for route "{route}" expected a document or "skipped"')
+    return _json(value)
+
+
+Expectations = Annotated[
+    dict[str, dict[str, Any] | Literal["skipped"]], BeforeValidator(_expectations), Shape("table, by route")
+]
+"""What becomes of a payload, by route."""
+
+
+def _json(value: Any) -> Any:
+    match value:
+        case dict():
+            for item in value.values():
+                _json(item)
+        case list():
+            for item in value:
+                _json(item)
+        case datetime() | date() | time():
+            raise ValueError("JSON has no dates and times; put them in quotes")
+        case float() if not math.isfinite(value):
+            raise ValueError(f"JSON has no {value}")
+    return value
