@@ -28,6 +28,18 @@ IDLE_SECONDS = 15.0
 """An idle connection is closed after so long, as nginx does in front of the measured site."""
 
 
+class UnparsedRequest(Request):
+    """A request whose form is left unread: the API reads bodies as Frappe does, and once is enough."""
+
+    content_type: str | None = None
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """Keep the type of the body from ``twisted.web``, which would parse a form by it."""
+        self.content_type = header(self, b"content-type")
+        self.requestHeaders.removeHeader(b"content-type")
+        super().requestReceived(command, path, version)
+
+
 class QuietSite(Site):
     """A site that keeps no access log."""
 
@@ -67,7 +79,7 @@ def make_site(
     control.putChild(b"faults", ControlResource(credentials, FaultControl(reactor, faults, go_down).answer))
     control.putChild(b"stats", ControlResource(credentials, statistics.answer))
     root.putChild(b"_standin", control)
-    return QuietSite(root, timeout=IDLE_SECONDS, reactor=reactor)
+    return QuietSite(root, requestFactory=UnparsedRequest, timeout=IDLE_SECONDS, reactor=reactor)
 
 
 class ApiResource(Resource):
@@ -133,7 +145,7 @@ def _incoming(request: Request) -> Incoming:
         version,
         raw[2].decode(errors="replace"),
         body(request),
-        header(request, b"content-type") or "",
+        (request.content_type if isinstance(request, UnparsedRequest) else header(request, b"content-type")) or "",
         header(request, b"authorization"),
         header(request, b"accept") or "*/*",
     )
