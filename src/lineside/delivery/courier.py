@@ -22,8 +22,8 @@ log = Logger()
 
 DRAIN = 10.0
 """Seconds that deliveries under way get when the gateway stops; the rest is delivered after the next start."""
-STORE_AGAIN = 1.0
-"""Seconds before outcomes that could not be stored are stored again."""
+STUMBLED = 1.0
+"""Seconds before what the journal's disk refused is tried again."""
 
 
 class Courier:
@@ -88,19 +88,33 @@ class Courier:
 
     async def _deliver_all(self) -> None:
         while True:
-            ready = await self.gate.passed()
-            if self._blocked is not None:
-                await deferLater(self._clock, BLOCKED_FOR)
-                self._blocked = None
-            room = self.route.concurrency - len(self._deliveries)
-            pulled = await self.consumer.pull(room) if room > 0 else []
-            for pending in pulled:
-                self._begin(pending, ready)
-            if not pulled:
-                await self._wakeup.wait()
+            try:
+                await self._deliver_some()
+            except CancelledError:
+                raise
+            except Exception:  # noqa: BLE001 (a disk that cannot be read, say: the route must outlive it)
+                log.failure("route.stumbled", route=self.route.id, again_in=STUMBLED)
+                await deferLater(self._clock, STUMBLED)
+
+    async def _deliver_some(self) -> None:
+        ready = await self.gate.passed()
+        if self._blocked is not None:
+            await deferLater(self._clock, BLOCKED_FOR)
+            self._blocked = None
+        room = self.route.concurrency - len(self._deliveries)
+        pulled = await self.consumer.pull(room) if room > 0 else []
+        for pending in pulled:
+            self._begin(pending, ready)
+        if not pulled:
+            await self._wakeup.wait()
 
     def _begin(self, pending: Pending, ready: Ready) -> None:
-        rendered = self.route.render(pending, ready)
+        try:
+            rendered = self.route.render(pending, ready)
+        except Exception as failed:  # noqa: BLE001 (a bug must not leave the record handed out for ever)
+            log.failure("render.failed", route=self.route.id, event=pending.record.identity)
+            self._decide(pending, Retry(f"{type(failed).__name__} while rendering"))
+            return
         if isinstance(rendered, Delivery):
             ended = self._deliveries.run(pending.record.identity, self._deliver(pending, rendered))
             # Only now is there room for another one.
@@ -159,8 +173,8 @@ class Courier:
             except CancelledError:
                 raise
             except Exception:  # noqa: BLE001 (a full disk, say: the consumer keeps them for the next call)
-                log.failure("settle.failed", route=self.route.id, again_in=STORE_AGAIN)
-                await deferLater(self._clock, STORE_AGAIN)
+                log.failure("settle.failed", route=self.route.id, again_in=STUMBLED)
+                await deferLater(self._clock, STUMBLED)
                 self._decided.set()
 
     def _take_outcomes(self) -> list[tuple[Pending, Outcome]]:
