@@ -120,10 +120,8 @@ class Documents:
         for name in library:
             tables.synchronise(connection, records.table(name))
         for kind in library.values():
-            if records.exists("DocType", kind.name):
-                records.update("DocType", kind.name, kind.described(), ADMINISTRATOR)
-            else:
-                records.insert("DocType", kind.described(), ADMINISTRATOR)
+            if not records.exists("DocType", kind.name):
+                records.install("DocType", kind.described(), ADMINISTRATOR)
         for document in self._library.documents:
             if not records.exists(document["doctype"], document["name"]):
                 records.insert(document["doctype"], document, ADMINISTRATOR)

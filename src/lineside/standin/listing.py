@@ -13,6 +13,7 @@ from lineside.standin.errors import thrown, unknown_column
 from lineside.standin.filters import Clause, column, decoded, parse_filters, quoted, where
 
 PAGE = 20
+MOST = 2**31
 
 COLUMN = re.compile(r"(?:`tab(?P<table>[^`]+)`\.)?`?(?P<name>\w+)`?(?:\s+as\s+`?(?P<alias>\w+)`?)?", re.IGNORECASE)
 FUNCTION = re.compile(
@@ -148,6 +149,6 @@ def _computed(shown: tuple[Shown, ...]) -> bool:
 
 def _number(given: object, otherwise: int) -> int:
     try:
-        return max(int(given), 0)  # type: ignore[call-overload, no-any-return]
+        return min(max(int(given), 0), MOST)  # type: ignore[call-overload, no-any-return]
     except (TypeError, ValueError):
         return otherwise

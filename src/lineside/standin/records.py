@@ -84,6 +84,11 @@ class Records:
             FrappeError: as Frappe would refuse it. Nothing of it is stored then.
 
         """
+        _hold_definitions(doctype)
+        return self.install(doctype, given, user)
+
+    def install(self, doctype: str, given: Mapping[str, Any], user: str) -> Document:
+        """Make a document that a site begins with: `insert`, but for DocTypes too."""
         table = self.table(doctype)
         now = self._now()
         document = self._made(table.doctype, given, user, now)
@@ -113,7 +118,7 @@ class Records:
         }
         document["doctype"] = doctype
         if doctype == "DocType":
-            document["fields"] = self.doctype(str(row[0])).described()["fields"]
+            document |= self.doctype(str(row[0])).described()
         return document
 
     def exists(self, doctype: str, name: str) -> bool:
@@ -128,6 +133,7 @@ class Records:
             FrappeError: there is none, it was changed since the ``modified`` given, or Frappe refuses it.
 
         """
+        _hold_definitions(doctype)
         table = self.table(doctype)
         kind = table.doctype
         before = self.get(doctype, name)
@@ -151,6 +157,7 @@ class Records:
             FrappeError: there is none of this name.
 
         """
+        _hold_definitions(doctype)
         document = self.get(doctype, name)
         self.connection.execute(self.table(doctype).delete, (document["name"],))
         rules_of(doctype).deleted(self, document)
@@ -268,6 +275,11 @@ class Records:
 def without_nulls(document: Document) -> Document:
     """Return a document as the REST resources show it: empty fields are left out."""
     return {name: value for name, value in document.items() if value is not None}
+
+
+def _hold_definitions(doctype: str) -> None:
+    if doctype == "DocType":
+        raise thrown("PermissionError", "The stand-in's DocTypes are files: one is added there")
 
 
 def _hold_stamp(before: Document, given: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ when it is stored. Times lie in their columns with six digits of a second, so th
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import datetime
 from typing import Any
@@ -165,18 +166,20 @@ def _text(field: Field, value: object) -> str:
     return str(int(value)) if isinstance(value, bool) else str(value)
 
 
-def _whole(number: float) -> int | float:
-    return int(number) if number == int(number) else number
+def _whole(number: float) -> float:
+    return int(number) if number.is_integer() and abs(number) <= MAX_LONG else number
 
 
 def _integer(value: object) -> int:
+    if isinstance(value, int):
+        return int(value)
     number = _real(value)
-    return int(number)
+    return int(number) if math.isfinite(number) else MAX_LONG + 1
 
 
 def _real(value: object) -> float:
     if isinstance(value, bool | int | float):
-        return float(value) if value == value else 0.0  # noqa: PLR0124 (NaN)
+        return 0.0 if math.isnan(value) else float(value)
     found = NUMBER.fullmatch(value.replace(",", "")) if isinstance(value, str) else None
     return float(found[1]) if found else 0.0
 
