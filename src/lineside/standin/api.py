@@ -80,7 +80,7 @@ class Api:
     async def _collection(self, verb: str, doctype: str, call: Call) -> Answer:
         if verb == "GET":
             asked = list_arguments(call.arguments)
-            rows = await call.read(doctype, lambda records: records.rows(doctype, asked))
+            rows = await call.read(doctype, lambda records: records.list(doctype, asked))
             return envelope.success("data", as_asked(rows, asked))
         if verb == "POST":
             given = document_data(call.arguments)

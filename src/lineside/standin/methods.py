@@ -62,7 +62,7 @@ async def _time_zone(call: Call) -> object:
 
 async def _get_list(call: Call) -> object:
     doctype = _needed(call, "get_list", "doctype")
-    rows = await call.read(doctype, lambda records: records.rows(doctype, call.arguments))
+    rows = await call.read(doctype, lambda records: records.list(doctype, call.arguments))
     return as_asked(rows, call.arguments)
 
 

@@ -38,6 +38,9 @@ from lineside.standin.values import (
 Document = dict[str, Any]
 """A document's fields in the order of its DocType, then ``doctype``; None where a field is empty."""
 
+Row = list[Value]
+"""What lies in a document's columns, in their order."""
+
 TRIES = 5
 """So often a random name that is taken is drawn anew."""
 
@@ -162,7 +165,7 @@ class Records:
         self.connection.execute(self.table(doctype).delete, (document["name"],))
         rules_of(doctype).deleted(self, document)
 
-    def rows(self, doctype: str, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def list(self, doctype: str, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return rows by the arguments of ``frappe.client.get_list``; see `read_query`.
 
         Raises:
@@ -182,7 +185,7 @@ class Records:
         """Return how many documents ``filters`` and ``or_filters`` let through.
 
         Raises:
-            FrappeError: as `rows`.
+            FrappeError: as `list`.
 
         """
         statement = read_count(self.doctype(doctype), asked)
@@ -253,8 +256,8 @@ class Records:
         for field in kind.own_columns:
             check(field, document[field.fieldname], where)
 
-    def _row(self, kind: DocType, document: Document) -> list[Value]:
-        row: list[Value] = [document[field.fieldname] for field in STANDARD_FIELDS]
+    def _row(self, kind: DocType, document: Document) -> Row:
+        row: Row = [document[field.fieldname] for field in STANDARD_FIELDS]
         row += [column_value(field, document[field.fieldname], kind.name) for field in kind.own_columns]
         return row
 
