@@ -92,12 +92,12 @@ class Gateway:
     def announce(self) -> None:
         """Say in the log that all parts work, and where."""
         for source in self.sources:
-            log.info("source.listening", source=source.id, address=str(source.port.getHost()))
+            log.info("source.listening", source=source.id, address=source.address)
         log.info("gateway.ready", journal=str(self._settings.journal.path), routes=len(self.couriers))
 
     def _source_status(self) -> list[SourceStatus]:
         return [
-            SourceStatus(source.id, source.where, len(source.connections), source.received, source.undecodable)
+            SourceStatus(source.id, source.address, len(source.connections), source.received, source.undecodable)
             for source in self.sources
         ]
 

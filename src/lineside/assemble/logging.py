@@ -25,7 +25,9 @@ LogFormat = Literal["text", "json"]
 def begin(format: LogFormat, level: str = "info", stream: IO[str] | None = None) -> None:  # noqa: A002 (the option's name)
     """Send everything that is logged to ``stream``, standard error by default. Call once."""
     observer = LineObserver(stream or sys.stderr, format)
-    predicate = LogLevelFilterPredicate(defaultLogLevel=LogLevel.levelWithName(level))
+    # Twisted's own notes on each connection are of no use to an operator; its warnings are.
+    predicate = LogLevelFilterPredicate(defaultLogLevel=LogLevel.debug if level == "debug" else LogLevel.warn)
+    predicate.setLogLevelForNamespace("lineside", LogLevel.levelWithName(level))
     globalLogBeginner.beginLoggingTo([FilteringLogObserver(observer, [predicate])], redirectStandardIO=False)
 
 

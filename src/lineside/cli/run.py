@@ -7,12 +7,15 @@ from typing import Any, Literal
 
 import click
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from lineside.assemble import logging
 from lineside.assemble.build import Gateway
 from lineside.assemble.lifecycle import System
 from lineside.assemble.settings import Settings
 from lineside.cli.session import config_option, run_command, settings_of
+
+log = Logger()
 
 
 @click.command(epilog="Example: lineside run -c lineside.toml --log-format json")
@@ -34,6 +37,7 @@ async def _run(reactor: Any, settings: Settings) -> None:
     stopped: Deferred[None] = Deferred()
 
     def stop() -> Deferred[None]:
+        log.info("gateway.stopping")
         stopping = Deferred.fromCoroutine(system.stop())
         stopping.addBoth(lambda result: stopped.callback(None))
         return stopping

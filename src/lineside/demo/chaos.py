@@ -51,6 +51,9 @@ class Chaos:
     async def kill(self) -> None:
         """Kill the gateway at random moments; it is started anew each time."""
         while True:
+            # Mostly while it works; one time in five while it is still starting.
+            if self._random.random() > 0.2:
+                await self._plant.gateway_works()
             await deferLater(self._reactor, self._random.uniform(*self._kills_every))
             if self._ended:
                 return

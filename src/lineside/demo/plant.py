@@ -55,7 +55,7 @@ class Plant:
         scenario = files("lineside.demo").joinpath("scenario.toml").read_text()
         (self.directory / "lineside.toml").write_text(Template(scenario).substitute(erp=url, port=self.port))
         self.start_gateway()
-        await self._until_the_gateway_answers()
+        await self.gateway_works()
 
     def start_gateway(self) -> None:
         """Start the gateway, for the first time or after it was killed."""
@@ -65,6 +65,19 @@ class Plant:
             log=self.directory / "gateway.log",
             environ=self._environ,
         )
+
+    async def gateway_works(self) -> None:
+        """Return when the gateway answers.
+
+        Raises:
+            LinesideError: it ended, or did not answer in time.
+
+        """
+        began = self._reactor.seconds()
+        while await self.status() is None:
+            if self.gateway.code is not None or self._reactor.seconds() - began > PATIENCE:
+                raise LinesideError(f"the gateway did not start; see {self.directory / 'gateway.log'}")
+            await deferLater(self._reactor, 0.1)
 
     async def kill_gateway(self) -> None:
         """Kill the gateway with SIGKILL and start it anew."""
@@ -147,13 +160,6 @@ class Plant:
 
         Deferred.fromCoroutine(self._erp_process.ended()).addCallback(ended)
         return await address
-
-    async def _until_the_gateway_answers(self) -> None:
-        began = self._reactor.seconds()
-        while await self.status() is None:
-            if self.gateway.code is not None or self._reactor.seconds() - began > PATIENCE:
-                raise LinesideError(f"the gateway did not start; see {self.directory / 'gateway.log'}")
-            await deferLater(self._reactor, 0.1)
 
     async def _ask(self, method: str, arguments: dict[str, object]) -> Any:
         return (await self._post(url_path("api", "method", method), arguments))["message"]

@@ -38,8 +38,8 @@ class Plan(Struct, frozen=True):
     rate: float
     """Lines a second of each device."""
     chaos: bool
-    kills_every: tuple[float, float] = (0.5, 2.5)
-    """The gateway is killed after so many seconds, at random between the two."""
+    kills_every: tuple[float, float] = (0.1, 2.0)
+    """The gateway is killed after so many seconds of work, at random between the two."""
     seed: int | None = None
 
 

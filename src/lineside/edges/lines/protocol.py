@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from lineside.model.event import Event, Receipt
 from lineside.wire.answers import encode_err, encode_ok
-from lineside.wire.jsonl import undecodable
+from lineside.wire.lines import content, too_long
 
 if TYPE_CHECKING:
     from lineside.edges.lines.source import LinesSource
@@ -81,9 +81,9 @@ class DeviceConnection(LineReceiver):
 
     def lineReceived(self, line: bytes) -> None:
         """Decode one line. An empty line is a device's sign of life and has no answer."""
-        line = line.removesuffix(b"\r")
-        if line.strip():
-            self._take(self.source.decoder.decode(line, self.peer))
+        said = content(line)
+        if said:
+            self._take(self.source.decoder.decode(said, self.peer))
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """Collect the line up to its end; ``line`` holds its beginning and whatever follows."""
@@ -96,10 +96,7 @@ class DeviceConnection(LineReceiver):
         self._overlong_size += len(part)
         self._overlong += part[: max(0, self.source.limits.max_kept - len(self._overlong))]
         if delimiter:
-            reason = f"{self._overlong_size} bytes, at most {self.MAX_LENGTH} are taken"
-            if self._overlong_size > len(self._overlong):
-                reason += f"; the first {len(self._overlong)} are kept"
-            self._take(undecodable(bytes(self._overlong), "too-long", reason, self.peer))
+            self._take(too_long(bytes(self._overlong), self._overlong_size, self.MAX_LENGTH, self.peer))
             self._overlong, self._overlong_size = bytearray(), 0
             self.setLineMode(following)
 

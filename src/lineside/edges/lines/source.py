@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from msgspec import Struct
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IReactorTime, IStreamServerEndpoint
@@ -71,10 +72,12 @@ class LinesSource:
         self._emptied: Deferred[None] | None = None
 
     @property
-    def port(self) -> IListeningPort:
-        """Where it listens; only once started."""
-        assert self._port is not None
-        return self._port
+    def address(self) -> str:
+        """Where it listens: ``host:port`` once started, before that as configured."""
+        if self._port is None:
+            return self.where
+        host = self._port.getHost()
+        return f"{host.host}:{host.port}" if isinstance(host, IPv4Address | IPv6Address) else str(host)
 
     async def start(self) -> None:
         """Listen.
