@@ -23,7 +23,10 @@ class MissingField(StrictUndefined):
 
 
 class AbsentField(ChainableUndefined):
-    """A field in a condition that the payload does not have: false, and neither equal nor ordered to anything."""
+    """A field in a condition that the payload does not have.
+
+    It is false, and neither equal nor ordered to anything; what is reckoned from it is absent too.
+    """
 
     __slots__ = ()
     __hash__ = Undefined.__hash__
@@ -34,7 +37,14 @@ class AbsentField(ChainableUndefined):
     def _never(self, other: object) -> bool:
         return False
 
-    __lt__ = __le__ = __gt__ = __ge__ = _never
+    def _absent(self, *_: object, **__: object) -> AbsentField:
+        return self
+
+    # Jinja declares that these never return.
+    __lt__ = __le__ = __gt__ = __ge__ = _never  # type: ignore[assignment]
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __mod__ = __rmod__ = _absent  # type: ignore[assignment]
+    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __pow__ = __rpow__ = _absent  # type: ignore[assignment]
+    __neg__ = __pos__ = __call__ = _absent  # type: ignore[assignment]
 
 
 class Sandbox(ImmutableSandboxedEnvironment):

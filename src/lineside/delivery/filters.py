@@ -9,7 +9,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 import msgspec
-from jinja2 import Environment, pass_context, pass_environment
+from jinja2 import ChainableUndefined, Environment, pass_context, pass_environment
 from jinja2 import filters as jinja
 from jinja2.runtime import Context, Undefined
 
@@ -27,13 +27,14 @@ class BadValue(Exception):
 
 
 @pass_context
-def site_time(context: Context, value: object) -> str:
+def site_time(context: Context, value: object) -> object:
     """Return a moment as a Frappe site writes it: ``YYYY-MM-DD HH:MM:SS.ffffff`` in the site's time zone.
 
     ``value`` is ISO 8601 text, taken as site time where it has no offset, or seconds since 1970 (UTC).
     A site stores naive times only and fails on an offset (contract, section 10).
     """
-    demand(value)
+    if _is_absent(value):
+        return value
     zone = context[SITE_ZONE]
     try:
         moment = _moment(value)
@@ -41,14 +42,15 @@ def site_time(context: Context, value: object) -> str:
             if not isinstance(zone, tzinfo):
                 raise BadValue("site_time: the target's time zone is not known yet")
             moment = moment.astimezone(zone).replace(tzinfo=None)
-    except (OverflowError, OSError) as wrong:
+    except (OverflowError, OSError, ValueError) as wrong:
         raise BadValue("site_time: the time is out of range") from wrong
     return moment.isoformat(" ", "microseconds")
 
 
-def number(value: object) -> float:
+def number(value: object) -> object:
     """Return a number, or text with a decimal point and no thousands separator, as a float."""
-    demand(value)
+    if _is_absent(value):
+        return value
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         value = float(value)
     elif isinstance(value, bool) or not isinstance(value, int | float):
@@ -61,19 +63,20 @@ def number(value: object) -> float:
 
 def strict_int(value: object, default: object = _ABSENT, base: int = 10) -> object:
     """Jinja's ``int``, but what is no number is an error unless a default is given: 0 would be a wrong document."""
-    return _given(jinja.do_int(value, default, base), "int")  # type: ignore[arg-type]
+    return value if _is_absent(value) else _given(jinja.do_int(value, default, base), "int")  # type: ignore[arg-type]
 
 
 def strict_float(value: object, default: object = _ABSENT) -> object:
     """Jinja's ``float``, but what is no number is an error unless a default is given."""
-    return _given(jinja.do_float(value, default), "float")  # type: ignore[arg-type]
+    return value if _is_absent(value) else _given(jinja.do_float(value, default), "float")  # type: ignore[arg-type]
 
 
 def as_text(value: object) -> str:
     """Return how a value reads inside a text: null as nothing, and what is no string as JSON."""
     if isinstance(value, str):
         return value
-    demand(value)
+    if isinstance(value, Undefined):
+        return str(value)
     if value is None:
         return ""
     if isinstance(value, float) and not math.isfinite(value):
@@ -92,7 +95,6 @@ def join(
     attribute: str | int | None = None,
 ) -> str:
     """Jinja's ``join``, of the same texts that ``{{ ... }}`` would write."""
-    demand(value)
     if attribute is not None:
         value = map(jinja.make_attrgetter(environment, attribute), value)
     return d.join(map(as_text, value))
@@ -127,6 +129,13 @@ def _moment(value: object) -> datetime:
     if abs(value) >= _TOO_LATE:
         raise BadValue("site_time: expected seconds since 1970; for milliseconds write (at / 1000) | site_time")
     return datetime.fromtimestamp(value, UTC)
+
+
+def _is_absent(value: object) -> bool:
+    # In a document a missing field is an error at once; in a condition it stays absent.
+    if isinstance(value, Undefined) and not isinstance(value, ChainableUndefined):
+        demand(value)
+    return isinstance(value, ChainableUndefined)
 
 
 def _given(value: object, name: str) -> object:

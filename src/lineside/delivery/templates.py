@@ -11,30 +11,22 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, tzinfo
-from types import GeneratorType
 from typing import Any
 
 from jinja2 import Template as JinjaTemplate
-from jinja2 import TemplateRuntimeError, TemplateSyntaxError, Undefined, UndefinedError, nodes
+from jinja2 import TemplateRuntimeError, TemplateSyntaxError, UndefinedError, nodes
 from jinja2.exceptions import SecurityError
-from jinja2.meta import find_undeclared_variables
 from msgspec import Struct
 
 from lineside.delivery.dialect import AbsentField, MissingField, Sandbox
+from lineside.delivery.faults import faults, field_names, name_missing
 from lineside.delivery.filters import SITE_ZONE, BadValue
+from lineside.delivery.results import plain
 from lineside.model.event import Record
-from lineside.model.wording import child_path, did_you_mean
-
-MAX_TEXT = 1_048_576
-"""Characters that one rendered text may have."""
-
-ENVELOPE = ("id", "seq", "source", "device", "key", "received")
-"""The fields of ``event``."""
+from lineside.model.wording import child_path
 
 _DOCUMENTS = Sandbox(MissingField)
 _CONDITIONS = Sandbox(AbsentField)
-_OTHER_FILES = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
-
 _Render = Callable[[dict[str, Any]], object]
 
 
@@ -160,7 +152,7 @@ def compile_condition(value: object, path: str) -> Condition:
         example = f"{{{{ {text} }}}}" if "{" not in text and text else "{{ kind == 'checkin' }}"
         raise TemplateProblem([f'{path}: expected exactly one expression, such as "{example}"'])
     evaluate = _compile_expression(_CONDITIONS, expression)
-    names = _field_names(tree)
+    names = field_names(tree)
 
     def render(variables: dict[str, Any]) -> bool:
         with _explained(path, names):
@@ -205,11 +197,11 @@ def _compile_text(text: str, path: str, problems: list[str]) -> _Render:
         evaluate = _compile_expression(_DOCUMENTS, expression)
     else:
         evaluate = _compile_output(_DOCUMENTS, tree)
-    names = _field_names(tree)
+    names = field_names(tree)
 
     def render(variables: dict[str, Any]) -> object:
         with _explained(path, names):
-            return _plain(evaluate(variables))
+            return plain(evaluate(variables))
 
     return render
 
@@ -217,7 +209,7 @@ def _compile_text(text: str, path: str, problems: list[str]) -> _Render:
 def _parse(sandbox: Sandbox, text: str, path: str, problems: list[str]) -> nodes.Template:
     try:
         tree = sandbox.parse_fields(text)
-        problems.extend(f"{path}: {problem}" for problem in _problems(sandbox, tree))
+        problems.extend(f"{path}: {problem}" for problem in faults(sandbox, tree))
     except TemplateSyntaxError as wrong:
         where = f"line {wrong.lineno}: " if "\n" in text else ""
         problems.append(f"{path}: {where}{wrong.message}")
@@ -226,42 +218,6 @@ def _parse(sandbox: Sandbox, text: str, path: str, problems: list[str]) -> nodes
         problems.append(f"{path}: the template is nested too deeply")
         return nodes.Template([])
     return tree
-
-
-def _problems(sandbox: Sandbox, tree: nodes.Template) -> list[str]:
-    # Jinja itself would find some of these only while it renders.
-    problems = []
-    for word, kind, known in (("filter", nodes.Filter, sandbox.filters), ("test", nodes.Test, sandbox.tests)):
-        unknown = dict.fromkeys(node.name for node in tree.find_all(kind) if node.name not in known)
-        problems += [f'unknown {word} "{name}"{did_you_mean(name, known)}' for name in unknown]
-    if any(True for _ in tree.find_all(_OTHER_FILES)):
-        problems.append("a template cannot read other templates")
-    if problems:
-        return problems
-    free = find_undeclared_variables(tree) - sandbox.globals.keys()
-    called = dict.fromkeys(
-        call.node.name for call in tree.find_all(nodes.Call) if isinstance(call.node, nodes.Name)
-    )
-    problems += [_unknown_function(sandbox, name) for name in called if name in free]
-    if not any(name.name == "event" and name.ctx != "load" for name in tree.find_all(nodes.Name)):
-        problems += [
-            f'event has no field "{field}"{did_you_mean(field, ENVELOPE)}'
-            for field in dict.fromkeys(_envelope_fields(tree))
-            if field not in ENVELOPE
-        ]
-    return problems
-
-
-def _unknown_function(sandbox: Sandbox, name: str) -> str:
-    advice = f"; it is a filter: write value | {name}" if name in sandbox.filters else ""
-    return f'unknown function "{name}"{advice}'
-
-
-def _envelope_fields(tree: nodes.Template) -> Iterator[str]:
-    for node in tree.find_all(nodes.Getitem):
-        match node:
-            case nodes.Getitem(node=nodes.Name(name="event"), arg=nodes.Const(value=str(field))):
-                yield field
 
 
 def _single_expression(tree: nodes.Template) -> nodes.Expr | None:
@@ -299,26 +255,6 @@ def _compile_output(sandbox: Sandbox, tree: nodes.Template) -> _Render:
     return evaluate
 
 
-def _field_names(tree: nodes.Template) -> dict[str, str]:
-    # From the last part of each field path to the whole: an undefined value knows only how it was looked up last.
-    paths: dict[str, list[str]] = {}
-    for node in tree.find_all((nodes.Name, nodes.Getitem)):
-        path = _path(node)
-        if path:
-            paths.setdefault(path[-1], []).append(".".join(path[1:] if path[0] == "payload" and path[1:] else path))
-    return {last: " or ".join(f'"{path}"' for path in dict.fromkeys(whole)) for last, whole in paths.items()}
-
-
-def _path(node: nodes.Node) -> list[str]:
-    match node:
-        case nodes.Name(name=name):
-            return [name]
-        case nodes.Getitem(node=parent, arg=nodes.Const(value=str() | int() as part)):
-            path = _path(parent)
-            return [*path, str(part)] if path else []
-    return []
-
-
 @contextmanager
 def _explained(path: str, names: Mapping[str, str]) -> Iterator[None]:
     # Python's own messages may quote the payload; only those that cannot are passed on.
@@ -327,52 +263,10 @@ def _explained(path: str, names: Mapping[str, str]) -> Iterator[None]:
     except BadValue as wrong:
         raise RenderError(path, str(wrong)) from wrong
     except UndefinedError as missing:
-        raise RenderError(path, _name_missing(str(missing), names)) from missing
+        raise RenderError(path, name_missing(str(missing), names)) from missing
     except (TypeError, ZeroDivisionError, SecurityError) as wrong:
         raise RenderError(path, str(wrong)) from wrong
     except (TemplateRuntimeError, ArithmeticError, LookupError, ValueError, AttributeError) as wrong:
         raise RenderError(path, f"the template cannot take this value ({type(wrong).__name__})") from wrong
     except (RecursionError, MemoryError) as wrong:
         raise RenderError(path, "the result is too large") from wrong
-
-
-def _name_missing(message: str, names: Mapping[str, str]) -> str:
-    if not message.startswith('no field "'):
-        return message
-    name = message.removeprefix('no field "').removesuffix('"')
-    return f"no field {names[name]}" if name in names else "something that is looked up by its value does not exist"
-
-
-def _plain(value: object) -> object:
-    match value:
-        case None | bool() | int():
-            return value
-        case float():
-            if not math.isfinite(value):
-                raise BadValue("the number is too large")
-            return value
-        case str():
-            return _plain_text(value)
-        case Undefined():
-            value._fail_with_undefined_error()
-        case Mapping():
-            return {_plain_key(key): _plain(item) for key, item in value.items()}
-        case list() | tuple() | GeneratorType():
-            return [_plain(item) for item in value]
-    raise BadValue(f"the result is a {type(value).__name__}, which has no place in a document")
-
-
-def _plain_text(text: str) -> str:
-    if len(text) > MAX_TEXT:
-        raise BadValue(f"the text has more than {MAX_TEXT:,} characters")
-    try:
-        text.encode()
-    except UnicodeEncodeError as wrong:
-        raise BadValue("the text is no Unicode: it holds half of a surrogate pair") from wrong
-    return str.__str__(text)
-
-
-def _plain_key(key: object) -> str:
-    if not isinstance(key, str):
-        raise BadValue(f"a key of the result is a {type(key).__name__}; keys are text")
-    return _plain_text(key)

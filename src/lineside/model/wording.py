@@ -21,7 +21,7 @@ def child_path(parent: str, part: str | int) -> str:
     """Return the place of an entry of the table or array at ``parent``, itself such a place."""
     if isinstance(part, int):
         return f"{parent}[{part}]"
-    key = part if _BARE.fullmatch(part) else msgspec.json.encode(part).decode()
+    key = part if _BARE.fullmatch(part) else msgspec.json.encode(part).decode().replace("\x7f", "\\u007f")
     return f"{parent}.{key}" if parent else key
 
 

@@ -1,0 +1,56 @@
+"""What templates may result in: JSON. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from types import GeneratorType
+
+from jinja2 import Undefined
+
+from lineside.delivery.filters import BadValue, demand
+
+MAX_TEXT = 1_048_576
+"""Characters that one rendered text may have."""
+
+
+def plain(value: object) -> object:
+    """Return a copy made of None, bools, ints, finite floats, str, lists and dicts only.
+
+    Raises:
+        BadValue: something else is in it, or too large.
+        jinja2.UndefinedError: it is a field that the payload does not have.
+
+    """
+    match value:
+        case None | bool() | int():
+            return value
+        case float():
+            if not math.isfinite(value):
+                raise BadValue("the number is too large")
+            return value
+        case str():
+            return _plain_text(value)
+        case Undefined():
+            demand(value)
+        case Mapping():
+            return {_plain_key(key): plain(item) for key, item in value.items()}
+        case list() | tuple() | GeneratorType():
+            return [plain(item) for item in value]
+    raise BadValue(f"the result is a {type(value).__name__}, which has no place in a document")
+
+
+def _plain_text(text: str) -> str:
+    if len(text) > MAX_TEXT:
+        raise BadValue(f"the text has more than {MAX_TEXT:,} characters")
+    try:
+        text.encode()
+    except UnicodeEncodeError as wrong:
+        raise BadValue("the text is no Unicode: it holds half of a surrogate pair") from wrong
+    return str.__str__(text)
+
+
+def _plain_key(key: object) -> str:
+    if not isinstance(key, str):
+        raise BadValue(f"a key of the result is a {type(key).__name__}; keys are text")
+    return _plain_text(key)
