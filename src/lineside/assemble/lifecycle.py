@@ -24,24 +24,24 @@ class System:
     def __init__(self, parts: list[Part]) -> None:
         self._parts = parts
         self._started: list[Part] = []
+        self._starting: Deferred[None] | None = None
         self._stopping: Deferred[None] | None = None
 
     async def start(self) -> None:
-        """Start every part, each when the one before it works.
+        """Start every part, each when the one before it works; a `stop` meanwhile lets no further one start.
 
         Raises:
             LinesideError: a part could not start; nothing is left running.
 
         """
-        for part in self._parts:
-            if self._stopping is not None:
-                return
-            try:
-                await part.start()
-            except BaseException:
-                await self.stop()
-                raise
-            self._started.append(part)
+        self._starting = Deferred()
+        try:
+            await self._start_in_order()
+        except BaseException:
+            self._starting.callback(None)
+            await self.stop()
+            raise
+        self._starting.callback(None)
 
     async def stop(self) -> None:
         """Stop what was started, the last first. A second call waits for the first."""
@@ -49,7 +49,16 @@ class System:
             self._stopping = Deferred.fromCoroutine(self._stop_started())
         await DeferredList([self._stopping])
 
+    async def _start_in_order(self) -> None:
+        for part in self._parts:
+            if self._stopping is not None:
+                return
+            await part.start()
+            self._started.append(part)
+
     async def _stop_started(self) -> None:
+        if self._starting is not None:
+            await DeferredList([self._starting])
         while self._started:
             part = self._started.pop()
             try:

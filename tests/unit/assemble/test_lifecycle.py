@@ -1,0 +1,86 @@
+"""Parts start in order and stop in reverse, whatever happens in between."""
+
+from __future__ import annotations
+
+import time
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from lineside.assemble.lifecycle import System, follow_monotonic_clock
+from lineside.model.errors import LinesideError
+
+
+class RecordedPart:
+    """Writes down what it is told to do, in a list that several parts share."""
+
+    def __init__(self, name: str, told: list[str], *, fails: Exception | None = None, slow: bool = False) -> None:
+        self.name = name
+        self._told = told
+        self._fails = fails
+        self.starting: Deferred[None] | None = Deferred() if slow else None
+
+    async def start(self) -> None:
+        self._told.append(f"start {self.name}")
+        if self.starting is not None:
+            await self.starting
+        if self._fails is not None:
+            raise self._fails
+
+    async def stop(self) -> None:
+        self._told.append(f"stop {self.name}")
+        if self._fails is not None:
+            raise self._fails
+
+
+class SystemTests(SynchronousTestCase):
+    """Start and stop."""
+
+    def setUp(self) -> None:
+        self.told: list[str] = []
+
+    def test_parts_stop_in_reverse(self) -> None:
+        """What started last lets go first."""
+        system = System([RecordedPart(name, self.told) for name in ("store", "journal", "gate")])
+        self.successResultOf(Deferred.fromCoroutine(system.start()))
+        self.successResultOf(Deferred.fromCoroutine(system.stop()))
+        self.assertEqual(
+            ["start store", "start journal", "start gate", "stop gate", "stop journal", "stop store"], self.told
+        )
+
+    def test_a_part_that_cannot_start_stops_what_had(self) -> None:
+        """A busy port leaves nothing running, and its error goes on."""
+        busy = LinesideError("the port is in use")
+        parts = [RecordedPart("store", self.told), RecordedPart("gate", self.told, fails=busy)]
+        failure = self.failureResultOf(Deferred.fromCoroutine(System([*parts]).start()))
+        self.assertIs(busy, failure.value)
+        self.assertEqual(["start store", "start gate", "stop store"], self.told)
+
+    def test_a_part_that_cannot_stop_keeps_no_other(self) -> None:
+        """One part's failure to stop is logged, and the others stop all the same."""
+        broken = RecordedPart("journal", self.told)
+        system = System([RecordedPart("store", self.told), broken])
+        self.successResultOf(Deferred.fromCoroutine(system.start()))
+        broken._fails = ValueError("broken")
+        self.successResultOf(Deferred.fromCoroutine(system.stop()))
+        self.assertEqual(1, len(self.flushLoggedErrors(ValueError)))
+        self.assertEqual("stop store", self.told[-1])
+
+    def test_a_stop_while_starting_starts_nothing_more(self) -> None:
+        """SIGTERM during the start: the part that is starting finishes, is stopped, and no further one starts."""
+        slow = RecordedPart("journal", self.told, slow=True)
+        system = System([RecordedPart("store", self.told), slow, RecordedPart("gate", self.told)])
+        starting = Deferred.fromCoroutine(system.start())
+        stopping = Deferred.fromCoroutine(system.stop())
+        assert slow.starting is not None
+        slow.starting.callback(None)
+        self.successResultOf(starting)
+        self.successResultOf(stopping)
+        self.assertEqual(["start store", "start journal", "stop journal", "stop store"], self.told)
+
+    def test_timers_follow_the_monotonic_clock(self) -> None:
+        """Setting the wall clock moves no timer."""
+        reactor = Clock()
+        follow_monotonic_clock(reactor)
+        self.assertIs(time.monotonic, reactor.seconds)

@@ -1,0 +1,54 @@
+"""One line an event, for people and for programs."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+import msgspec
+from twisted.logger import Logger, LogPublisher
+from twisted.trial.unittest import SynchronousTestCase
+
+from lineside.assemble.logging import LineObserver, LogFormat
+
+
+class LineObserverTests(SynchronousTestCase):
+    """What is written for an event."""
+
+    def write(self, format: LogFormat) -> tuple[Logger, StringIO]:  # noqa: A002
+        stream = StringIO()
+        return Logger(namespace="lineside", observer=LogPublisher(LineObserver(stream, format))), stream
+
+    def test_a_line_for_people(self) -> None:
+        """The name of the event, then its facts; a value with spaces is quoted, and stays on the line."""
+        log, stream = self.write("text")
+        log.warn("delivery.blocked", route="checkin", status=401, remedy="check api_key\nand role")
+        [line] = stream.getvalue().splitlines()
+        self.assertRegex(line, r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z warn  delivery\.blocked ")
+        self.assertTrue(line.endswith(r'route=checkin status=401 remedy="check api_key\nand role"'))
+
+    def test_a_line_for_programs(self) -> None:
+        """With JSON each fact keeps its type."""
+        log, stream = self.write("json")
+        log.info("source.listening", source="gate", connections=3, tls=False)
+        fact = msgspec.json.decode(stream.getvalue())
+        self.assertEqual(
+            ("source.listening", "gate", 3, False, "info"),
+            (fact["event"], fact["source"], fact["connections"], fact["tls"], fact["level"]),
+        )
+
+    def test_a_failure_keeps_its_traceback(self) -> None:
+        """A bug is logged with the place where it happened."""
+        for format in ("text", "json"):  # noqa: A001
+            log, stream = self.write(format)
+            try:
+                raise RuntimeError("a bug")
+            except RuntimeError:
+                log.failure("background.failed", owner="route checkin")
+            self.assertIn("RuntimeError", stream.getvalue())
+            self.assertIn("test_logging", stream.getvalue())
+
+    def test_a_reader_that_is_gone_stops_nothing(self) -> None:
+        """A closed pipe behind standard error does not reach the one who logs."""
+        log, stream = self.write("text")
+        stream.close()
+        log.info("gateway.ready")

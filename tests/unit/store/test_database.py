@@ -1,0 +1,76 @@
+"""Writes in groups, each with its own fate."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from lineside.store.database import Database
+from lineside.store.migrations import Component
+from lineside.testing.workers import HeldWorker, call_at_once
+
+NOTES = Component("notes", (("CREATE TABLE note (text TEXT UNIQUE)",),))
+
+
+class DatabaseTests(SynchronousTestCase):
+    """Group commit."""
+
+    def setUp(self) -> None:
+        self.path = Path(self.mktemp())
+        self.workers: list[HeldWorker] = []
+
+        def worker(name: str) -> HeldWorker:
+            self.workers.append(HeldWorker(name))
+            return self.workers[-1]
+
+        self.database = Database(self.path, (NOTES,), call_at_once, worker=worker)
+        self.successResultOf(Deferred.fromCoroutine(self.database.open()))
+        self.addCleanup(lambda: self.successResultOf(Deferred.fromCoroutine(self.database.close())))
+
+    def note(self, text: str) -> Deferred[object]:
+        return self.database.write(lambda c: c.execute("INSERT INTO note VALUES (?)", (text,)).rowcount)
+
+    def notes(self) -> list[str]:
+        rows = self.successResultOf(self.database.read(lambda c: c.execute("SELECT text FROM note").fetchall()))
+        return [text for (text,) in rows]
+
+    def test_a_write_that_fails_is_undone_alone(self) -> None:
+        """Of a group, the one that breaks a rule fails; the others are stored."""
+        self.workers[0].held = True
+        first, second, third = self.note("a"), self.note("a"), self.note("b")
+        self.workers[0].release()
+        self.successResultOf(first)
+        self.failureResultOf(second, sqlite3.IntegrityError)
+        self.successResultOf(third)
+        self.assertEqual(["a", "b"], self.notes())
+
+    def test_commits_are_synced(self) -> None:
+        """The file is in WAL mode and every commit is synced: what is acknowledged survives a power cut."""
+        facts = self.successResultOf(
+            self.database.write(
+                lambda c: [c.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
+            )
+        )
+        self.assertEqual(["wal", 2], facts)
+
+    def test_a_read_sees_no_half_of_a_group(self) -> None:
+        """Readers have their own connection and see commits only."""
+        self.workers[0].held = True
+        self.note("a")
+        self.assertEqual([], self.notes())
+        self.workers[0].release()
+        self.assertEqual(["a"], self.notes())
+
+    def test_the_file_is_its_owner_s_alone(self) -> None:
+        """Payloads are nobody else's business: the file and its log are made with mode 0600."""
+        self.successResultOf(self.note("a"))
+        for path in (self.path, self.path.with_name(self.path.name + "-wal")):
+            self.assertEqual(0o600, path.stat().st_mode & 0o777)
+
+    def test_a_reader_cannot_write(self) -> None:
+        """Work on the reader's connection that changes something is an error."""
+        failing = self.database.read(lambda c: c.execute("INSERT INTO note VALUES ('x')"))
+        self.failureResultOf(failing, sqlite3.OperationalError)
