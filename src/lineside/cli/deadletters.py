@@ -39,7 +39,9 @@ def command() -> None:
 @config_option
 def list_(config: Path, after: int, route: str | None, limit: int, as_json: bool) -> None:
     """List dead letters, the oldest first."""
-    run_command(_list, settings_of(config), ListDeadLetters(after=after, route=route, limit=limit), as_json)
+    run_command(
+        _list, settings_of(config, secrets=False), ListDeadLetters(after=after, route=route, limit=limit), as_json
+    )
 
 
 @command.command(epilog="Example: lineside deadletters show 3")
@@ -48,7 +50,7 @@ def list_(config: Path, after: int, route: str | None, limit: int, as_json: bool
 @config_option
 def show(config: Path, id: int, as_json: bool) -> None:  # noqa: A002 (the argument's name on the command line)
     """Show one dead letter with the ERP's own words."""
-    run_command(_show, settings_of(config), ShowDeadLetter(id=id), as_json)
+    run_command(_show, settings_of(config, secrets=False), ShowDeadLetter(id=id), as_json)
 
 
 @command.command(epilog="Example: lineside deadletters retry 3 4 5")
@@ -61,7 +63,11 @@ def retry(config: Path, ids: tuple[int, ...], everything: bool, route: str | Non
     """Deliver again, or decode again with today's configuration."""
     chosen = _choose(ids, everything, route)
     run_command(
-        _reach, settings_of(config), RetryDeadLetters(ids=chosen, route=route), "given another try", as_json
+        _reach,
+        settings_of(config, secrets=False),
+        RetryDeadLetters(ids=chosen, route=route),
+        "given another try",
+        as_json,
     )
 
 
@@ -74,7 +80,13 @@ def retry(config: Path, ids: tuple[int, ...], everything: bool, route: str | Non
 def discard(config: Path, ids: tuple[int, ...], everything: bool, route: str | None, as_json: bool) -> None:
     """Remove for good."""
     chosen = _choose(ids, everything, route)
-    run_command(_reach, settings_of(config), DiscardDeadLetters(ids=chosen, route=route), "discarded", as_json)
+    run_command(
+        _reach,
+        settings_of(config, secrets=False),
+        DiscardDeadLetters(ids=chosen, route=route),
+        "discarded",
+        as_json,
+    )
 
 
 def _choose(ids: tuple[int, ...], everything: bool, route: str | None) -> list[int] | None:

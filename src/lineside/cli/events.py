@@ -28,7 +28,9 @@ def command() -> None:
 @config_option
 def list_(config: Path, after: int | None, source: str | None, limit: int, as_json: bool) -> None:
     """List events, the newest by default."""
-    run_command(_list, settings_of(config), ListEvents(after=after, source=source, limit=limit), as_json)
+    run_command(
+        _list, settings_of(config, secrets=False), ListEvents(after=after, source=source, limit=limit), as_json
+    )
 
 
 @command.command(epilog="Example: lineside events show 4711")
@@ -37,7 +39,7 @@ def list_(config: Path, after: int | None, source: str | None, limit: int, as_js
 @config_option
 def show(config: Path, sequence: int, as_json: bool) -> None:
     """Show one event's whole story: what was received, and each route's document."""
-    run_command(_show, settings_of(config), ShowEvent(seq=sequence), as_json)
+    run_command(_show, settings_of(config, secrets=False), ShowEvent(seq=sequence), as_json)
 
 
 @command.command(epilog="Example: lineside events tail --source gate")
@@ -47,7 +49,7 @@ def show(config: Path, sequence: int, as_json: bool) -> None:
 @config_option
 def tail(config: Path, source: str | None, last: int, as_json: bool) -> None:
     """Follow events of the running gateway as they are committed, until Ctrl-C."""
-    run_command(_tail, settings_of(config), TailEvents(source=source, last=last), as_json)
+    run_command(_tail, settings_of(config, secrets=False), TailEvents(source=source, last=last), as_json)
 
 
 async def _list(reactor: Any, settings: Settings, request: ListEvents, as_json: bool) -> None:

@@ -26,7 +26,7 @@ log = Logger()
 )
 def command(config: Path, log_format: Literal["text", "json"], log_level: str) -> None:
     """Run the gateway until SIGTERM or Ctrl-C, which let it finish what it has begun."""
-    settings = settings_of(config)
+    settings = settings_of(config, secrets=True)
     logging.begin(log_format, log_level)
     run_command(_run, settings)
 

@@ -36,14 +36,14 @@ config_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one value a line.")
 
 
-def settings_of(config: Path) -> Settings:
-    """Load a configuration with the process's environment.
+def settings_of(config: Path, *, secrets: bool = True) -> Settings:
+    """Load a configuration with the process's environment; false for ``secrets`` where none is needed.
 
     Raises:
         ConfigurationError: it is wrong, with every problem.
 
     """
-    return load(config, os.environ)
+    return load(config, os.environ, secrets=secrets)
 
 
 def run_command(main: Callable[..., Coroutine[Deferred[Any], Any, Any]], *arguments: object) -> None:
