@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from lineside.assemble.settings import Settings
 from lineside.cli.session import Session, config_option, json_option, print_json, run_command, settings_of
+from lineside.cli.tables import console, print_facts, print_list
 from lineside.operations.requests import (
     DeadLetterList,
     DeadLetterSummary,
@@ -101,19 +100,19 @@ async def _list(reactor: Any, settings: Settings, request: ListDeadLetters, as_j
         for letter in found.dead_letters:
             print_json(letter)
         return
-    console = Console()
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("ID", "SEQUENCE"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("ROUTE", "CODE"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("REASON", overflow="ellipsis", no_wrap=True, ratio=1)
-    for letter in found.dead_letters:
-        reason = f"{letter.reason} (being retried)" if letter.retrying else letter.reason
-        table.add_row(str(letter.id), str(letter.seq), letter.route or "-", letter.code, Text(reason))
-    if found.dead_letters:
-        console.print(table)
-    console.print(f"{len(found.dead_letters)} of {found.total} dead letters", style="dim")
+    rows = [
+        (
+            str(letter.id),
+            str(letter.seq),
+            letter.route or "-",
+            letter.code,
+            f"{letter.reason} (being retried)" if letter.retrying else letter.reason,
+        )
+        for letter in found.dead_letters
+    ]
+    if rows:
+        print_list(("ID", "SEQUENCE", "ROUTE", "CODE", "REASON"), rows, numbers=2)
+    console().print(f"{len(rows)} of {found.total} dead letters", style="dim")
 
 
 async def _show(reactor: Any, settings: Settings, request: ShowDeadLetter, as_json: bool) -> None:
@@ -121,23 +120,19 @@ async def _show(reactor: Any, settings: Settings, request: ShowDeadLetter, as_js
     if as_json:
         print_json(letter)
         return
-    facts = Table(box=None, show_header=False, pad_edge=False)
-    facts.add_column(style="bold", no_wrap=True)
-    facts.add_column(overflow="fold")
-    for name, value in (
-        ("dead letter", str(letter.id)),
-        ("event", str(letter.seq)),
-        ("source", letter.source),
-        ("route", letter.route or "- (could not be decoded)"),
-        ("reason", f"{letter.code}: {letter.reason}"),
-        ("attempts", str(letter.attempts)),
-        ("at", letter.at),
-        ("body", letter.body),
-        ("reply", letter.reply),
-    ):
-        if value is not None:
-            facts.add_row(name, Text(value))
-    Console().print(facts)
+    print_facts(
+        [
+            ("dead letter", str(letter.id)),
+            ("event", str(letter.seq)),
+            ("source", letter.source),
+            ("route", letter.route or "- (could not be decoded)"),
+            ("reason", f"{letter.code}: {letter.reason}"),
+            ("attempts", str(letter.attempts)),
+            ("at", letter.at),
+            ("body", letter.body),
+            ("reply", letter.reply),
+        ]
+    )
 
 
 async def _reach(
@@ -147,7 +142,7 @@ async def _reach(
     if as_json:
         print_json(reached)
         return
-    console = Console()
-    console.print(f"{reached.done} {what}")
+    out = console()
+    out.print(f"{reached.done} {what}")
     for why in reached.skipped:
-        console.print(Text(f"left as it is: {why}"))
+        out.print(Text(f"left as it is: {why}"))

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from lineside.assemble.settings import Settings
 from lineside.cli.session import Session, config_option, json_option, print_json, run_command, settings_of
-from lineside.operations.requests import EventStory, EventSummary, ListEvents, ShowEvent, TailEvents
+from lineside.cli.tables import console, print_facts, print_list
+from lineside.operations.requests import DeliveryStory, EventStory, EventSummary, ListEvents, ShowEvent, TailEvents
 
 
 @click.group()
@@ -58,16 +57,13 @@ async def _list(reactor: Any, settings: Settings, request: ListEvents, as_json: 
         for event in found.events:
             print_json(event)
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading, justify in (("SEQUENCE", "right"), ("RECEIVED", "left"), ("SOURCE", "left"), ("DEVICE", "left")):
-        table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    table.add_column("EVENT", overflow="ellipsis", no_wrap=True, ratio=1)
-    for event in found.events:
-        table.add_row(str(event.seq), event.received, event.source, Text(event.device or ""), _body(event))
-    console = Console()
-    console.print(table)
-    if not found.events:
-        console.print("no events", style="dim")
+    rows = [
+        (str(event.seq), event.received, event.source, event.device or "", _body(event)) for event in found.events
+    ]
+    if rows:
+        print_list(("SEQUENCE", "RECEIVED", "SOURCE", "DEVICE", "EVENT"), rows, numbers=1)
+    else:
+        console().print("no events", style="dim")
 
 
 async def _show(reactor: Any, settings: Settings, request: ShowEvent, as_json: bool) -> None:
@@ -76,10 +72,7 @@ async def _show(reactor: Any, settings: Settings, request: ShowEvent, as_json: b
         print_json(story)
         return
     event = story.event
-    facts = Table(box=None, show_header=False, pad_edge=False)
-    facts.add_column(style="bold", no_wrap=True)
-    facts.add_column(overflow="fold")
-    for name, value in (
+    facts: list[tuple[str, str | Text | None]] = [
         ("event", story.identity),
         ("source", event.source),
         ("device", event.device),
@@ -88,32 +81,32 @@ async def _show(reactor: Any, settings: Settings, request: ShowEvent, as_json: b
         ("error", event.error),
         ("raw", story.raw),
         ("body", None if event.error else event.body),
-    ):
-        if value is not None:
-            facts.add_row(name, Text(value))
-    for delivery in story.deliveries:
-        line = Text(delivery.state)
-        if delivery.name is not None:
-            line.append(f" as {delivery.name}" + (" (found there)" if delivery.found else ""))
-        if delivery.attempts:
-            line.append(f", attempt {delivery.attempts}")
-        if delivery.at is not None:
-            line.append(f", {delivery.at}")
-        if delivery.reason is not None:
-            line.append(f"; {delivery.reason} (dead letter {delivery.dead_letter})")
-        facts.add_row(delivery.route or "decoding", line)
-    Console().print(facts)
+    ]
+    print_facts(facts + [(delivery.route or "decoding", _told(delivery)) for delivery in story.deliveries])
 
 
 async def _tail(reactor: Any, settings: Settings, request: TailEvents, as_json: bool) -> None:
-    console = Console(soft_wrap=True, highlight=False)
+    out = console()
     async for event in Session(reactor, settings).follow(request):
         if as_json:
             print_json(event)
         else:
             line = Text(f"{event.seq:>10} {event.received} {event.source} ", style="dim")
             line.append(_body(event))
-            console.print(line)
+            out.print(line, soft_wrap=True)
+
+
+def _told(delivery: DeliveryStory) -> str:
+    words = [delivery.state if delivery.name is None else f"{delivery.state} as {delivery.name}"]
+    if delivery.found:
+        words[0] += " (an earlier attempt had made it)"
+    if delivery.attempts:
+        words.append(f"attempt {delivery.attempts}")
+    if delivery.at is not None:
+        words.append(delivery.at)
+    if delivery.reason is not None:
+        words.append(f"{delivery.reason} (dead letter {delivery.dead_letter})")
+    return ", ".join(words)
 
 
 def _body(event: EventSummary) -> Text:

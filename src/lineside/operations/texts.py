@@ -10,8 +10,8 @@ from lineside.operations.requests import DeadLetterSummary, EventSummary
 
 
 def moment(ns: int) -> str:
-    """Return nanoseconds since 1970 as ISO 8601 in UTC, to the microsecond."""
-    return datetime.fromtimestamp(ns / 1e9, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    """Return nanoseconds since 1970 as ISO 8601 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(ns / 1e9, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def readable(data: bytes) -> str:

@@ -1,0 +1,42 @@
+"""Lists and facts as a person reads them in a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+PIPE_WIDTH = 1_000
+"""Columns where the output is no terminal: nothing is cut for the program that reads it."""
+
+
+def console() -> Console:
+    """Return the console of standard output."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+
+
+def print_list(headings: Sequence[str], rows: Iterable[Sequence[str | Text]], *, numbers: int) -> None:
+    """Print rows; the first ``numbers`` columns are numbers, and only the last one is cut where there is no room."""
+    texts = [[cell if isinstance(cell, Text) else Text(cell) for cell in row] for row in rows]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for place, heading in enumerate(headings[:-1]):
+        width = max([len(heading), *(row[place].cell_len for row in texts)])
+        table.add_column(heading, justify="right" if place < numbers else "left", no_wrap=True, min_width=width)
+    table.add_column(headings[-1], overflow="ellipsis", no_wrap=True)
+    for row in texts:
+        table.add_row(*row)
+    console().print(table)
+
+
+def print_facts(facts: Iterable[tuple[str, str | Text | None]]) -> None:
+    """Print names and values, one pair a line; pairs without a value are left out."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts:
+        if value is not None:
+            table.add_row(name, value if isinstance(value, Text) else Text(value))
+    console().print(table)
