@@ -12,6 +12,11 @@ from rich.text import Text
 PIPE_WIDTH = 1_000
 """Columns where the output is no terminal: nothing is cut for the program that reads it."""
 
+GAP = 2
+"""Columns between two fields."""
+LEAST = 10
+"""Columns that the last field has in any case."""
+
 
 def console() -> Console:
     """Return the console of standard output."""
@@ -19,16 +24,19 @@ def console() -> Console:
 
 
 def print_list(headings: Sequence[str], rows: Iterable[Sequence[str | Text]], *, numbers: int) -> None:
-    """Print rows; the first ``numbers`` columns are numbers, and only the last one is cut where there is no room."""
+    """Print rows; the first ``numbers`` columns are numbers, the last one is cut to what room there is."""
     texts = [[cell if isinstance(cell, Text) else Text(cell) for cell in row] for row in rows]
+    out = console()
+    room = out.width
     table = Table(box=None, pad_edge=False, header_style="bold")
     for place, heading in enumerate(headings[:-1]):
         width = max([len(heading), *(row[place].cell_len for row in texts)])
+        room -= width + GAP
         table.add_column(heading, justify="right" if place < numbers else "left", no_wrap=True, min_width=width)
-    table.add_column(headings[-1], overflow="ellipsis", no_wrap=True)
+    table.add_column(headings[-1], overflow="ellipsis", no_wrap=True, max_width=max(LEAST, room))
     for row in texts:
         table.add_row(*row)
-    console().print(table)
+    out.print(table)
 
 
 def print_facts(facts: Iterable[tuple[str, str | Text | None]]) -> None:
