@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import date, datetime, time
+from typing import get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -42,6 +43,12 @@ def _unknown_key(error: ErrorDetails, model: type[BaseModel]) -> str:
     return f"unknown key{did_you_mean(str(error['loc'][-1]), model.model_fields)}"
 
 
+def _missing(error: ErrorDetails, model: type[BaseModel]) -> str:
+    if error["loc"] != ("type",):
+        return "is missing"
+    return f"is missing; known: {', '.join(get_args(model.model_fields['type'].annotation))}"
+
+
 def _not_listed(error: ErrorDetails, _: type[BaseModel]) -> str:
     known = re.findall("'([^']*)'", error["ctx"]["expected"])
     return not_listed(str(error["loc"][-1]), error["input"], known)
@@ -57,7 +64,7 @@ def not_listed(key: str, value: object, known: list[str]) -> str:
 _SAYINGS: dict[str, Callable[[ErrorDetails, type[BaseModel]], str]] = {
     "extra_forbidden": _unknown_key,
     "literal_error": _not_listed,
-    "missing": lambda error, _: "is missing",
+    "missing": _missing,
     "value_error": lambda error, _: str(error["ctx"]["error"]),
     "greater_than": lambda error, _: f"must be more than {error['ctx']['gt']:g}",
     "greater_than_equal": lambda error, _: f"must be at least {error['ctx']['ge']}",
