@@ -6,13 +6,42 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessDone, ProcessExitedAlready, ProcessTerminated
 from twisted.internet.interfaces import IProcessTransport
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
+
+
+class Process(Protocol):
+    """A command at work."""
+
+    code: int | None
+    """The exit code, negative for a signal; None while it runs."""
+
+    async def ended(self) -> int:
+        """Wait for its end; returns the exit code."""
+        ...
+
+    def signal(self, name: str) -> None:
+        """Send a signal (``TERM``, ``KILL``) unless it has ended."""
+        ...
+
+
+class Start(Protocol):
+    """Starts ``lineside`` with arguments: standard error goes to the file ``log``, ``line`` gets what it prints."""
+
+    def __call__(  # noqa: D102
+        self,
+        reactor: Any,
+        arguments: list[str],
+        *,
+        log: Path,
+        environ: Mapping[str, str],
+        line: Callable[[str], None] = ...,
+    ) -> Process: ...
 
 
 class Child(ProcessProtocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
+from collections.abc import Callable
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
@@ -15,7 +16,7 @@ import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
-from lineside.demo.children import Child
+from lineside.demo.children import Child, Process, Start
 from lineside.demo.reckoning import Row
 from lineside.edges.frappe.client import FrappeClient, url_path
 from lineside.edges.frappe.prepare import prepare
@@ -31,40 +32,58 @@ PATIENCE = 30.0
 
 
 class Plant:
-    """An ERP stand-in and a gateway over one directory. Their logs are kept there."""
+    """An ERP stand-in and a gateway over one directory. Their logs are kept there.
 
-    def __init__(self, reactor: Any, directory: Path) -> None:
+    Args:
+        reactor: runs the processes.
+        directory: must exist.
+        start: how a ``lineside`` command is started.
+        scenario: the gateway's configuration, with ``${erp}`` and ``${port}`` to fill in; the demonstration's
+            without.
+
+    """
+
+    def __init__(
+        self, reactor: Any, directory: Path, *, start: Start = Child.start, scenario: str | None = None
+    ) -> None:
         self.directory = directory
-        self.port = _free_port()
+        self.port = free_port()
         self._reactor = reactor
+        self._start = start
+        self._scenario = scenario
+        self._processes: list[Process] = []
         self._key, self._secret = secrets.token_hex(8), secrets.token_hex(16)
         self._environ = {"LINESIDE_DEMO_KEY": self._key, "LINESIDE_DEMO_SECRET": self._secret}
-        self._control = RemoteOperations(reactor, directory / "journal.db.sock")
+        self.operations = RemoteOperations(reactor, directory / "journal.db.sock")
         self.kills = 0
 
     async def start(self) -> None:
-        """Start the ERP, give it the id field, then start the gateway.
+        """Start the ERP, then the gateway.
 
         Raises:
             LinesideError: a process did not come up; says where its log is.
 
         """
-        url = await self._start_erp()
-        self.erp = FrappeClient(self._reactor, url, self._key, self._secret, timeout=60.0, pool_size=8)
-        await prepare(self.erp, ["Employee Checkin", "ToDo"], "lineside_id")
-        scenario = files("lineside.demo").joinpath("scenario.toml").read_text()
-        (self.directory / "lineside.toml").write_text(Template(scenario).substitute(erp=url, port=self.port))
+        await self.start_erp()
         self.start_gateway()
         await self.gateway_works()
 
+    async def start_erp(self) -> None:
+        """Start the ERP, give it the id field, and write the gateway's configuration.
+
+        Raises:
+            LinesideError: it did not come up; says where its log is.
+
+        """
+        url = await self._erp_listens()
+        self.erp = FrappeClient(self._reactor, url, self._key, self._secret, timeout=60.0, pool_size=8)
+        await prepare(self.erp, ["Employee Checkin", "ToDo"], "lineside_id")
+        scenario = self._scenario or files("lineside.demo").joinpath("scenario.toml").read_text()
+        (self.directory / "lineside.toml").write_text(Template(scenario).substitute(erp=url, port=self.port))
+
     def start_gateway(self) -> None:
         """Start the gateway, for the first time or after it was killed."""
-        self.gateway = Child.start(
-            self._reactor,
-            ["run", "-c", str(self.directory / "lineside.toml")],
-            log=self.directory / "gateway.log",
-            environ=self._environ,
-        )
+        self.gateway = self._run(["run", "-c", str(self.directory / "lineside.toml")], "gateway.log")
 
     async def gateway_works(self) -> None:
         """Return when the gateway answers.
@@ -89,7 +108,7 @@ class Plant:
     async def status(self) -> Status | None:
         """Return what the gateway says of itself; None while it is not there."""
         try:
-            return await self._control.call(ShowStatus())
+            return await self.operations.call(ShowStatus())
         except LinesideError:
             return None
 
@@ -117,9 +136,13 @@ class Plant:
 
     async def stop(self) -> int:
         """Let the gateway finish, then end the ERP; returns the gateway's exit code."""
-        gateway = await self._end(self.gateway)
+        gateway = await self.stop_gateway()
         await self.stop_erp()
         return gateway
+
+    async def stop_gateway(self) -> int:
+        """Let the gateway finish; returns its exit code."""
+        return await self._end(self.gateway)
 
     async def stop_erp(self) -> None:
         """End the ERP."""
@@ -128,19 +151,23 @@ class Plant:
 
     def kill(self) -> None:
         """End everything at once."""
-        for child in (getattr(self, "gateway", None), getattr(self, "_erp_process", None)):
-            if child is not None:
-                child.signal("KILL")
+        for process in self._processes:
+            process.signal("KILL")
 
-    async def _end(self, child: Child) -> int:
-        child.signal("TERM")
-        late = self._reactor.callLater(PATIENCE, child.signal, "KILL")
-        code = await child.ended()
+    def _run(self, arguments: list[str], log: str, line: Callable[[str], None] = lambda line: None) -> Process:
+        process = self._start(self._reactor, arguments, log=self.directory / log, environ=self._environ, line=line)
+        self._processes = [other for other in self._processes if other.code is None] + [process]
+        return process
+
+    async def _end(self, process: Process) -> int:
+        process.signal("TERM")
+        late = self._reactor.callLater(PATIENCE, process.signal, "KILL")
+        code = await process.ended()
         if late.active():
             late.cancel()
         return code
 
-    async def _start_erp(self) -> str:
+    async def _erp_listens(self) -> str:
         address: Deferred[str] = Deferred()
 
         def heard(line: str) -> None:
@@ -148,14 +175,14 @@ class Plant:
             if found and not address.called:
                 address.callback(url.strip())
 
-        log = self.directory / "erp.log"
         data = ["--port", "0", "--data", str(self.directory / "erp.db"), "--time-zone", TIME_ZONE]
         data += ["--employees", str(len(employees()))]
         keys = ["--api-key", self._key, "--api-secret", self._secret]
-        self._erp_process = Child.start(self._reactor, ["standin", *data, *keys], log=log, environ={}, line=heard)
+        self._erp_process = self._run(["standin", *data, *keys], "erp.log", heard)
 
         def ended(code: int) -> None:
             if not address.called:
+                log = self.directory / "erp.log"
                 address.errback(LinesideError(f"the ERP stand-in did not start (exit {code}); see {log}"))
 
         Deferred.fromCoroutine(self._erp_process.ended()).addCallback(ended)
@@ -171,9 +198,21 @@ class Plant:
         return msgspec.json.decode(reply.body)
 
 
-def _free_port() -> int:
-    # The gateway must come back on the same port after it was killed.
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_port() -> int:
+    """Return a port on which a process can listen again and again.
+
+    It lies below those that the kernel gives to whoever dials (``ip_local_port_range``): while nothing listens,
+    a device that dials could get the very port as its own, be connected with itself, and keep the process from
+    coming back.
+    """
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    lowest = 8_192
+    highest = first if first > 2 * lowest else 32_768
+    while True:
+        port = lowest + secrets.randbelow(highest - lowest)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
