@@ -1,0 +1,101 @@
+"""What a configuration makes of lines: the gateway's own framing, decoders and routes, and nothing behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from msgspec import Struct
+
+from lineside.assemble.build import compile_route, decoder_of, limits_of
+from lineside.assemble.settings import Settings
+from lineside.model.event import Event, Record, Seq
+from lineside.model.outcome import Refused, Skipped
+from lineside.model.ports import Delivery, Pending, Ready
+from lineside.wire.lines import Frame, content, split, too_long
+
+EPOCH = "rehearsal"
+"""The epoch of rehearsed records: the first one's ``event.id`` is ``rehearsal-1``."""
+SENDER = "127.0.0.1"
+"""The address from which rehearsed lines come; it is the device where the line names none."""
+
+Rendered = Delivery | Refused | Skipped
+
+
+class Rehearsed(Struct, frozen=True):
+    """What would become of one line."""
+
+    line: int
+    """Its place in the input, from 1."""
+    ended: bool
+    """Its line end came; a gateway would wait for it."""
+    event: Event
+    repeats: int | None
+    """The earlier line with the same key: this one would get its answer, and become no event."""
+    routes: dict[str, Rendered]
+    """By the route's name, of those that take the source's events; empty where there is no new event."""
+
+
+class Zone(Struct, frozen=True):
+    """In which zone ``site_time`` writes for a target."""
+
+    name: str
+    """IANA name."""
+    configured: bool
+    """The configuration says so. A gateway would ask the target first; here UTC stands in."""
+
+
+def zone_of(settings: Settings, target: str) -> Zone:
+    """Return the zone in which a target's times are rehearsed."""
+    configured = settings.targets[target].time_zone
+    return Zone(configured or "UTC", configured is not None)
+
+
+class Rehearsal:
+    """One source and its routes, with a memory of the keys it has seen. Neither journal nor network is touched.
+
+    Args:
+        settings: secrets are not needed.
+        source: the source's name, one of the settings'.
+        now_ns: the wall clock, for ``event.received``.
+
+    """
+
+    def __init__(self, settings: Settings, source: str, now_ns: Callable[[], int]) -> None:
+        self._source = source
+        self._now_ns = now_ns
+        table = settings.sources[source]
+        self._decoder = decoder_of(table)
+        self._limits = limits_of(table)
+        self._routes = {
+            name: (compile_route(settings, name), Ready(zone_of(settings, settings.target_of(route)).name))
+            for name, route in settings.routes.items()
+            if source in settings.sources_of(route)
+        }
+        self._seen: dict[str, int] = {}
+        self._stored = 0
+
+    def lines(self, chunks: Iterable[bytes]) -> Iterator[Rehearsed]:
+        """Yield what would become of each line of a stream, as it comes; empty lines become nothing."""
+        for frame in split(chunks, self._limits.max_kept):
+            event = self._decode(frame)
+            if event is not None:
+                yield self._follow(frame, event)
+
+    def _decode(self, frame: Frame) -> Event | None:
+        if frame.size > self._limits.max_line:
+            return too_long(frame.data, frame.size, self._limits.max_line, SENDER)
+        said = content(frame.data)
+        return self._decoder.decode(said, SENDER) if said else None
+
+    def _follow(self, frame: Frame, event: Event) -> Rehearsed:
+        repeats = None if event.key is None else self._seen.get(event.key)
+        routes: dict[str, Rendered] = {}
+        if repeats is None:
+            self._stored += 1
+            if event.key is not None:
+                self._seen[event.key] = frame.number
+            if event.error is None:
+                record = Record(Seq(self._stored), EPOCH, self._source, self._now_ns(), event)
+                pending = Pending(record, 1)
+                routes = {name: route.render(pending, ready) for name, (route, ready) in self._routes.items()}
+        return Rehearsed(frame.number, frame.ended, event, repeats, routes)
