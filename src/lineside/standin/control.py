@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from twisted.internet.interfaces import IReactorTime
@@ -19,12 +19,8 @@ from lineside.standin.errors import FrappeError
 from lineside.standin.exchange import body, header, send
 from lineside.standin.faults import FaultKnobs
 
-
-class GoDown(Protocol):
-    """Closes the listening port for some seconds."""
-
-    def __call__(self, seconds: float) -> None:  # noqa: D102
-        ...
+GoDown = Callable[[float], None]
+"""Shuts the listening port for some seconds."""
 
 
 class ControlResource(Resource):

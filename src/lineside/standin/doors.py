@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import (
     IDelayedCall,
@@ -68,7 +69,7 @@ class Doors:
             self._reopening.cancel()
         self._reopening = self._reactor.callLater(seconds, self._reopen)
         log.info("standin.down", seconds=seconds)
-        Deferred.fromCoroutine(self._shut())
+        Deferred.fromCoroutine(self._shut()).addErrback(partial(log.failure, "standin.port.failed"))
 
     async def close(self) -> None:
         """Stop listening for good and abort every connection."""
@@ -86,7 +87,7 @@ class Doors:
             if self._closed or not transport.disconnecting:
                 cast(ITCPTransport, transport).abortConnection()
         if listening is not None:
-            await cast("Deferred[None]", listening.stopListening())
+            await maybeDeferred(listening.stopListening)
 
     def _reopen(self) -> None:
         self._reopening = None

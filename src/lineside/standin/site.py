@@ -99,17 +99,18 @@ class ApiResource(Resource):
         self._statistics.requests += 1
         gone: list[object] = []
         request.notifyFinish().addErrback(gone.append)
-        _in_background(self._answer(request, gone))
+        # Read at once: the body of a client that has left is closed.
+        _in_background(self._answer(request, _incoming(request), gone))
         return NOT_DONE_YET
 
-    async def _answer(self, request: Request, gone: list[object]) -> None:
+    async def _answer(self, request: Request, incoming: Incoming, gone: list[object]) -> None:
         plan = self._faults.draw()
         if plan.delay > 0:
             await task.deferLater(self._reactor, plan.delay)
         answer = None
         if not plan.hang_before:
             try:
-                answer = await self._api.answer(_incoming(request), plan)
+                answer = await self._api.answer(incoming, plan)
             except CancelledError:
                 raise
             except Exception:  # noqa: BLE001 (a client gets an answer whatever fails)
