@@ -142,11 +142,14 @@ class RouteSettings(Table):
     )
     sources: Names | None = Field(default=None, description="Whose events it takes. Default: those of all sources.")
     target: str | None = Field(
-        default=None, description="Where its documents go. May be left out when there is one target."
+        default=None, description="Where its documents go. Default: the only target, where there is one."
     )
     when: Annotated[str, Shape("condition")] | None = Field(
         default=None,
-        description="Takes only events for which this is true. A field that an event lacks makes it false.",
+        description=(
+            "Takes only events for which this is true. A field that an event lacks makes it false. "
+            "Default: takes all."
+        ),
     )
     action: Literal["insert"] = Field(default="insert", description="What is done at the target.")
     doctype: Annotated[str, Field(min_length=1, max_length=140)] = Field(

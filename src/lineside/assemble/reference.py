@@ -1,0 +1,125 @@
+"""Writes the key tables of the configuration's reference: ``python -m lineside.assemble.reference PAGE``.
+
+The prose of the page stays as it is; what stands between ``<!-- keys: NAME -->`` and ``<!-- end -->`` is
+made from the settings' types.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
+
+import msgspec
+from annotated_types import Ge, Gt, Le
+from pydantic.fields import FieldInfo
+
+from lineside.assemble.settings import (
+    SOURCES,
+    TARGETS,
+    ExampleSettings,
+    JournalSettings,
+    RouteSettings,
+    Table,
+)
+from lineside.assemble.values import Shape, duration_text
+
+TABLES: dict[str, type[Table]] = {
+    "journal": JournalSettings,
+    **{f"targets {kind}": table for kind, table in TARGETS.items()},
+    **{f"sources {kind}": table for kind, table in SOURCES.items()},
+    "routes": RouteSettings,
+    "tests": ExampleSettings,
+}
+"""What a page has to describe, by the names of its marks."""
+
+_MARKED = re.compile(r"(<!-- keys: (?P<name>[a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_PLAIN = {str: "text", int: "whole number", bool: "`true` or `false`"}
+
+
+def rewrite(page: str) -> str:
+    """Return a page with its key tables as the settings' types have them.
+
+    Raises:
+        ValueError: the page's marks are not those of `TABLES`, each once.
+
+    """
+    marks = [match["name"] for match in _MARKED.finditer(page)]
+    if sorted(marks) != sorted(TABLES):
+        raise ValueError(f"the page describes {', '.join(sorted(marks))}; there are {', '.join(sorted(TABLES))}")
+    return _MARKED.sub(lambda match: f"{match[1]}{key_table(TABLES[match['name']])}{match[3]}", page)
+
+
+def key_table(table: type[Table]) -> str:
+    """Return the Markdown table of a table's keys."""
+    lines = ["| Key | Type | Default | Meaning |", "|---|---|---|---|"]
+    for name, field in table.model_fields.items():
+        cells = [f"`{name}`", _type(field), _default(field), field.description or ""]
+        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join([*lines, ""])
+
+
+def _type(field: FieldInfo) -> str:
+    metadata = [*field.metadata, *_metadata(field.annotation)]
+    literals = [f'`"{value}"`' for value in _literals(field.annotation)]
+    shape = next((mark.text for mark in metadata if isinstance(mark, Shape)), None)
+    text = " or ".join(literals) or shape or _PLAIN[_inner(field.annotation)]
+    lowest = next((mark.ge for mark in metadata if isinstance(mark, Ge)), None)
+    highest = next((mark.le for mark in metadata if isinstance(mark, Le)), None)
+    if lowest is not None and highest is not None:
+        text += f", {lowest:,} to {highest:,}"
+    if any(isinstance(mark, Gt) for mark in metadata):
+        text += ", more than 0"
+    return text
+
+
+def _inner(annotation: Any) -> Any:
+    # The type beside None, without what annotates it.
+    for part in get_args(annotation):
+        if part is not NoneType and get_origin(annotation) is not Literal:
+            return _inner(part) if get_args(part) else part
+    return annotation
+
+
+def _literals(annotation: Any) -> Iterator[str]:
+    if get_origin(annotation) is Literal:
+        yield from get_args(annotation)
+
+
+def _metadata(annotation: Any) -> Iterator[object]:
+    for part in get_args(annotation):
+        for mark in getattr(part, "__metadata__", ()):
+            yield mark
+            yield from getattr(mark, "metadata", ())
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    if field.default is None:
+        return ""
+    durations = any(isinstance(mark, Shape) and "duration" in mark.text for mark in field.metadata)
+    return f"`{_toml(field.default, durations)}`"
+
+
+def _toml(value: object, durations: bool) -> str:
+    match value:
+        case float() if durations:
+            return f'"{duration_text(value)}"'
+        case tuple():
+            return f"[{', '.join(_toml(item, durations) for item in value)}]"
+        case Path():
+            return f'"{value}"'
+    return msgspec.json.encode(value).decode()
+
+
+def main(page: Path) -> None:
+    """Bring a page up to date."""
+    page.write_text(rewrite(page.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
