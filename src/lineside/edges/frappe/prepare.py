@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 
@@ -25,11 +25,22 @@ class Prepared(Struct, frozen=True):
     """The field was made now; it had been there otherwise."""
 
 
-async def prepare(client: FrappeClient, doctypes: Iterable[str], id_field: str) -> list[Prepared]:
+async def prepare(
+    client: FrappeClient,
+    doctypes: Iterable[str],
+    id_field: str,
+    told: Callable[[Prepared], object] = lambda prepared: None,
+) -> list[Prepared]:
     """Make the unique Custom Field where it is absent; calling it again changes nothing.
 
     Every field is read back: a `Prepared` DocType has it, unique, in the site's own words. All DocTypes are
     tried, in order, unless the site itself cannot be used.
+
+    Args:
+        client: its user may read and make Custom Fields.
+        doctypes: repeated ones are prepared once.
+        id_field: the field's name.
+        told: is called with each DocType as it is prepared, also where a later one fails.
 
     Raises:
         LinesideError: one line for each DocType that is not prepared.
@@ -42,6 +53,8 @@ async def prepare(client: FrappeClient, doctypes: Iterable[str], id_field: str) 
             prepared.append(await _prepare(client, doctype, id_field))
         except _Unprepared as problem:
             problems.append(str(problem))
+        else:
+            told(prepared[-1])
     if problems:
         raise LinesideError("\n".join(problems))
     return prepared
