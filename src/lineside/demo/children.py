@@ -69,7 +69,7 @@ class Child(ProcessProtocol):
     ) -> Child:
         """Start ``lineside`` with these arguments under this interpreter; ``line`` gets what it prints."""
         child = cls(log, line)
-        command = [sys.executable, "-m", "lineside.demo.child", *arguments]
+        command = [sys.executable, "-m", "lineside.cli.child", *arguments]
         reactor.spawnProcess(child, sys.executable, command, env={**os.environ, **environ})
         return child
 

@@ -1,4 +1,4 @@
-"""Run ``lineside`` as a child of the demonstration: ``python -m lineside.demo.child``.
+"""Run ``lineside`` as a child of the demonstration: ``python -m lineside.cli.child``.
 
 A Ctrl-C in the terminal is the demonstration's alone, and a child does not outlive it.
 """
