@@ -148,7 +148,9 @@ def _site_url(value: str) -> str:
         raise ValueError("it must hold no credentials; they belong into api_key and api_secret")
     if url.scheme not in {"http", "https"} or not host or port == 0:
         raise ValueError('expected an address such as "https://erp.example.com"')
-    if url.query or url.fragment or not value.isascii() or any(c <= " " for c in value):
+    if not value.isascii() or any(c <= " " for c in value):
+        raise ValueError("it must have no spaces, and other letters than ASCII in their encoded form")
+    if url.query or url.fragment:
         raise ValueError("it must end with the host, its port or a path")
     return value.rstrip("/")
 

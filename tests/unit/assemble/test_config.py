@@ -336,6 +336,14 @@ rows = [{ "item code" = "{{ x" }]
             ("http://erp.example.com:0", 'expected an address such as "https://erp.example.com"'),
             ("http://erp.example.com:99999", "it is no address: Port out of range 0-65535"),
             ("http://[::1", "it is no address: Invalid IPv6 URL"),
+            (
+                "https://erp.example.com/a b",
+                "it must have no spaces, and other letters than ASCII in their encoded form",
+            ),
+            (
+                "https://\u00e9rp.example.com",
+                "it must have no spaces, and other letters than ASCII in their encoded form",
+            ),
             ("https://erp.example.com/?a=b", "it must end with the host, its port or a path"),
         ):
             text = (TARGET + SOURCE + ROUTE).replace("https://erp.example.com/", url)
