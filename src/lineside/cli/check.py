@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 from msgspec import Struct
 
-from lineside.assemble.settings import Settings
-from lineside.cli.session import config_option, json_option, print_json, settings_of
+from lineside.assemble.build import frappe_client
+from lineside.assemble.settings import FrappeTargetSettings, Settings
+from lineside.assemble.soundings import sound
+from lineside.cli.session import config_option, json_option, print_json, run_command, settings_of
+from lineside.edges.frappe.client import FrappeClient
 from lineside.model.errors import ConfigurationError
 
 
@@ -22,13 +26,15 @@ class Findings(Struct, frozen=True):
     warnings: list[str]
 
 
-@click.command(epilog="Example: lineside check -c lineside.toml")
+@click.command(epilog="Example: lineside check -c lineside.toml --connect")
+@click.option("--connect", is_flag=True, help="Also ask each target: its key, its DocTypes and their id field.")
 @json_option
 @config_option
-def command(config: Path, as_json: bool) -> None:
+def command(config: Path, connect: bool, as_json: bool) -> None:
     """Check the whole configuration, its secrets and its templates, and print every error at once.
 
-    Exits with 2 if there is one. Warnings are printed to standard error and change nothing.
+    Exits with 2 if there is one. Warnings are printed to standard error and change nothing. With --connect it
+    exits with 1 if a target would take no deliveries; nothing is changed there.
     """
     try:
         settings = settings_of(config)
@@ -37,12 +43,45 @@ def command(config: Path, as_json: bool) -> None:
             raise
         print_json(Findings(ok=False, problems=wrong.problems, warnings=[]))
         sys.exit(2)
-    if as_json:
+    if not as_json:
+        for warning in settings.warnings:
+            click.echo(f"{config}: warning: {warning}", err=True)
+        click.echo(f"{config}: ok: {summary(settings)}")
+    if connect:
+        run_command(check_targets, config, settings, as_json)
+    elif as_json:
         print_json(Findings(ok=True, problems=[], warnings=settings.warnings))
-        return
-    for warning in settings.warnings:
-        click.echo(f"{config}: warning: {warning}", err=True)
-    click.echo(f"{config}: ok: {summary(settings)}")
+
+
+async def check_targets(
+    reactor: Any,
+    config: Path,
+    settings: Settings,
+    as_json: bool,
+    connect: Callable[[Any, FrappeTargetSettings], FrappeClient] = frappe_client,
+) -> None:
+    """Ask each target, print what it says, and exit with 1 if one would take no deliveries."""
+    problems: list[str] = []
+    warnings = list(settings.warnings)
+    for name, table in settings.targets.items():
+        client = connect(reactor, table)
+        try:
+            sounding = await sound(client, settings, name)
+        finally:
+            await client.close()
+        problems += sounding.problems
+        warnings += sounding.warnings
+        if not as_json:
+            for found in sounding.found:
+                click.echo(f"{config}: ok: {found}")
+            for warning in sounding.warnings:
+                click.echo(f"{config}: warning: {warning}", err=True)
+            for problem in sounding.problems:
+                click.echo(f"{config}: {problem}", err=True)
+    if as_json:
+        print_json(Findings(ok=not problems, problems=problems, warnings=warnings))
+    if problems:
+        raise SystemExit(1)
 
 
 def summary(settings: Settings) -> str:

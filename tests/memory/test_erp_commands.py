@@ -1,19 +1,27 @@
-"""`lineside erp prepare` against the stand-in's own site, without a socket."""
+"""The commands that talk to an ERP, against the stand-in's own site and without a socket."""
 
 from __future__ import annotations
 
+import json
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from treq.testing import RequestTraversalAgent
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.error import ConnectionRefusedError  # noqa: A004
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent, IBodyProducer, IResponse
+from zope.interface import implementer
 
 from lineside.assemble.config import load
 from lineside.assemble.settings import FrappeTargetSettings, Settings
+from lineside.cli.check import check_targets
 from lineside.cli.erp import Preparation, prepare_targets
 from lineside.edges.frappe.client import FrappeClient
 from lineside.edges.frappe.idfield import Field, Missing, read_field
@@ -26,9 +34,9 @@ from lineside.standin.site import make_site
 TARGET = """
 [targets.NAME]
 type = "frappe"
-url = "http://NAME.example"
-api_key = "key"
-api_secret = "SECRET"
+url = "http://NAME.localhost"
+api_key = { env = "KEY" }
+api_secret = { env = "SECRET" }
 """
 SOURCE = """
 [sources.gate]
@@ -43,7 +51,7 @@ document = { description = "{{ text }}" }
 """
 
 
-def target(name: str, secret: str = "secret", **options: str) -> str:
+def target(name: str, secret: str = "RIGHT", **options: str) -> str:
     table = TARGET.replace("NAME", name).replace("SECRET", secret)
     return table + "".join(f'{key} = "{value}"\n' for key, value in options.items())
 
@@ -58,7 +66,17 @@ class Site:
     def __init__(self, clock: Clock) -> None:
         self.documents = memory_documents(random=Random(1))
         site = make_site(clock, self.documents, FaultKnobs(Random(2)), Credentials("key", "secret"))
-        self.agent = RequestTraversalAgent(site.resource)
+        self.agent: IAgent = RequestTraversalAgent(site.resource)
+
+
+@implementer(IAgent)
+class Unreachable:
+    """An agent that connects to nothing."""
+
+    def request(
+        self, method: bytes, uri: bytes, headers: Headers | None = None, bodyProducer: IBodyProducer | None = None
+    ) -> Deferred[IResponse]:
+        return fail(ConnectionRefusedError())
 
 
 class ClosedClient(FrappeClient):
@@ -71,12 +89,12 @@ class ClosedClient(FrappeClient):
         self.closed = True
 
 
-class ErpPrepare(SynchronousTestCase):
-    """Two sites, and what the command makes of their DocTypes."""
+class TwoSites(SynchronousTestCase):
+    """Two ERPs, neither prepared."""
 
     def setUp(self) -> None:
         self.clock = Clock()
-        self.sites = {f"http://{name}.example": Site(self.clock) for name in ("erp", "hr")}
+        self.sites = {f"http://{name}.localhost": Site(self.clock) for name in ("erp", "hr")}
         self.clients: list[ClosedClient] = []
 
     def connect(self, reactor: Any, settings: FrappeTargetSettings) -> FrappeClient:
@@ -93,7 +111,7 @@ class ErpPrepare(SynchronousTestCase):
     def settings(self, *tables: str) -> Settings:
         path = Path("lineside.toml")
         path.write_text("\n".join([SOURCE, *tables]))
-        return load(path, {})
+        return load(path, {"KEY": "key", "RIGHT": "secret", "WRONG": "another"})
 
     def prepare(self, settings: Settings, only: str | None = None) -> tuple[list[Preparation], str]:
         """Return what was prepared, and the error's text; every client that was made is closed."""
@@ -107,9 +125,13 @@ class ErpPrepare(SynchronousTestCase):
         return told, "".join(failure.getErrorMessage() for failure in failures)
 
     def field(self, name: str, doctype: str, field: str) -> object:
-        url = f"http://{name}.example"
+        url = f"http://{name}.localhost"
         client = FrappeClient(self.clock, url, "key", "secret", agent=self.sites[url].agent)
         return self.successResultOf(Deferred.fromCoroutine(read_field(client, doctype, field)))
+
+
+class ErpPrepare(TwoSites):
+    """`lineside erp prepare`."""
 
     def test_every_doctype_of_every_route_gets_its_targets_field_once(self) -> None:
         """Each site has the field its target names, unique; a second run makes nothing and says so."""
@@ -148,7 +170,7 @@ class ErpPrepare(SynchronousTestCase):
         """A DocType that is none and a site with another key are named; the others are ready, and told."""
         settings = self.settings(
             target("erp"),
-            target("hr", secret="wrong"),
+            target("hr", secret="WRONG"),
             route("typo", "erp", "To Do"),
             route("todo", "erp", "ToDo"),
             route("badge", "hr", "Employee Checkin"),
@@ -168,3 +190,74 @@ class ErpPrepare(SynchronousTestCase):
         self.assertEqual(self.clients, [])
         told, error = self.prepare(settings)
         self.assertEqual(([done.target for done in told], error), (["erp"], ""))
+
+
+class CheckConnect(TwoSites):
+    """`lineside check --connect`."""
+
+    def check(self, settings: Settings, *, as_json: bool = False) -> tuple[int, list[str], list[str]]:
+        """Return the exit code and the lines on standard output and error; every client that was made is closed."""
+        out, err, failures = StringIO(), StringIO(), list[Failure]()
+        with redirect_stdout(out), redirect_stderr(err):
+            done = Deferred.fromCoroutine(
+                check_targets(self.clock, Path("lineside.toml"), settings, as_json, self.connect)
+            )
+            self.successResultOf(done.addErrback(failures.append))
+        self.assertTrue(self.clients)
+        self.assertTrue(all(client.closed for client in self.clients))
+        for failure in failures:
+            failure.trap(SystemExit)
+        [code] = [failure.value.args[0] for failure in failures if failure.value is not None] or [0]
+        return code, out.getvalue().splitlines(), err.getvalue().splitlines()
+
+    def test_a_prepared_site_is_found_so(self) -> None:
+        """Each DocType once, in whatever number of routes; exit 0 and nothing on standard error."""
+        settings = self.settings(target("erp"), route("todo", "erp", "ToDo"), route("again", "erp", "ToDo"))
+        self.prepare(settings)
+        found = [
+            "lineside.toml: ok: targets.erp: answers and takes the key; its times are in Europe/Berlin",
+            "lineside.toml: ok: targets.erp: ToDo: lineside_id is there and unique",
+        ]
+        self.assertEqual(self.check(settings), (0, found, []))
+
+    def test_what_is_missing_is_told_with_its_remedy_and_not_mended(self) -> None:
+        """A DocType that is not prepared, one that does not exist, and a wrong key, all at once; exit 1."""
+        settings = self.settings(
+            target("erp"),
+            target("hr", secret="WRONG"),
+            route("todo", "erp", "ToDo"),
+            route("typo", "erp", "To Do"),
+            route("badge", "hr", "Employee Checkin"),
+        )
+        code, found, [todo, typo, key] = self.check(settings)
+        self.assertEqual((code, len(found)), (1, 1))
+        self.assertEqual(
+            todo, "lineside.toml: targets.erp: ToDo has no field lineside_id; run lineside erp prepare"
+        )
+        self.assertRegex(typo, "targets.erp: .*To Do.*; check the route's doctype$")
+        self.assertRegex(key, "targets.hr: .*; check the target's api_key and api_secret$")
+        self.assertEqual(self.field("erp", "ToDo", "lineside_id"), Missing())
+
+    def test_a_site_that_is_down_is_asked_one_thing(self) -> None:
+        """Its DocTypes are not asked for in vain, one time-out after the other."""
+        self.sites["http://erp.localhost"].agent = Unreachable()
+        settings = self.settings(target("erp"), route("todo", "erp", "ToDo"))
+        code, found, errors = self.check(settings)
+        self.assertEqual((code, found, len(errors)), (1, [], 1))
+        self.assertIn("is the site running, and is url its address?", errors[0])
+
+    def test_another_zone_than_the_site_says_is_a_warning(self) -> None:
+        """The site is believed; only rehearsals would differ."""
+        settings = self.settings(target("erp", time_zone="Asia/Kolkata"), route("todo", "erp", "ToDo"))
+        self.prepare(settings)
+        code, _, [warning] = self.check(settings)
+        self.assertEqual(code, 0)
+        self.assertIn("warning: targets.erp.time_zone: the site says Europe/Berlin", warning)
+
+    def test_json_is_one_object(self) -> None:
+        """A program gets what a person reads as errors and warnings."""
+        settings = self.settings(target("erp"), route("todo", "erp", "ToDo"))
+        code, [line], errors = self.check(settings, as_json=True)
+        self.assertEqual((code, errors), (1, []))
+        problem = "targets.erp: ToDo has no field lineside_id; run lineside erp prepare"
+        self.assertEqual(json.loads(line), {"ok": False, "problems": [problem], "warnings": []})

@@ -1,0 +1,58 @@
+"""Asks targets what a gateway would find out by delivering: who answers, who may in, what is prepared."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from lineside.assemble.settings import Settings
+from lineside.edges.frappe.client import FrappeClient
+from lineside.edges.frappe.idfield import IdField
+from lineside.edges.frappe.target import FrappeTarget
+from lineside.model.outcome import Blocked, TargetDown
+
+
+class Sounding(Struct, frozen=True):
+    """What one target said; each a line that begins with the target's key path."""
+
+    found: list[str]
+    """What is as it should be."""
+    warnings: list[str]
+    """What works but had better be otherwise."""
+    problems: list[str]
+    """What keeps deliveries out, and what to do about it."""
+
+
+async def sound(client: FrappeClient, settings: Settings, name: str) -> Sounding:
+    """Ask the target ``name`` through ``client``, which stays open. Nothing is changed there. Never raises.
+
+    A target that does not answer, or turns us away, is asked nothing more.
+    """
+    table = settings.targets[name]
+    path = f"targets.{name}"
+    sounding = Sounding([], [], [])
+    ready = await FrappeTarget(client, table.id_field, table.time_zone).probe()
+    match ready:
+        case TargetDown() | Blocked():
+            sounding.problems.append(f"{path}: {_line(ready, 'is the site running, and is url its address?')}")
+            return sounding
+    sounding.found.append(f"{path}: answers and takes the key; its times are in {ready.time_zone}")
+    if table.time_zone not in {None, ready.time_zone}:
+        sounding.warnings.append(
+            f"{path}.time_zone: the site says {ready.time_zone}, which is used; test and try use this one"
+        )
+    field = IdField(client, table.id_field)
+    for doctype in dict.fromkeys(
+        route.doctype for route in settings.routes.values() if settings.target_of(route) == name
+    ):
+        unsafe = await field.check(doctype)
+        if unsafe is None:
+            sounding.found.append(f"{path}: {doctype}: {table.id_field} is there and unique")
+        else:
+            line = _line(unsafe, "try again")
+            sounding.problems.append(f"{path}: {line}" if doctype in line else f"{path}: {doctype}: {line}")
+    return sounding
+
+
+def _line(failed: TargetDown | Blocked, advice: str) -> str:
+    remedy = failed.remedy if isinstance(failed, Blocked) else advice
+    return f"{failed.reason}; {remedy}"
