@@ -10,8 +10,11 @@ from lineside.operations.requests import DeadLetterSummary, EventSummary
 
 
 def moment(ns: int) -> str:
-    """Return nanoseconds since 1970 as ISO 8601 in UTC, to the millisecond."""
-    return datetime.fromtimestamp(ns / 1e9, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """Return nanoseconds since 1970 as ISO 8601 in UTC, cut to the millisecond."""
+    # A float cannot tell the last nanoseconds of a second from the next one.
+    seconds, nanoseconds = divmod(ns, 1_000_000_000)
+    stamp = datetime.fromtimestamp(seconds, UTC).replace(microsecond=nanoseconds // 1000, tzinfo=None)
+    return stamp.isoformat(timespec="milliseconds") + "Z"
 
 
 def readable(data: bytes) -> str:
