@@ -1,0 +1,127 @@
+"""The tests' side of the nursery: ``lineside`` commands as processes that start in no time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from tests.rig.nursery import Order
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import UNIXClientEndpoint, connectProtocol
+from twisted.internet.protocol import connectionDone
+from twisted.protocols.basic import LineOnlyReceiver
+from twisted.python.failure import Failure
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Forked(LineOnlyReceiver):
+    """One command: a `lineside.demo.children.Process`. It is killed when the connection is closed."""
+
+    delimiter = b"\n"
+    MAX_LENGTH = 1024 * 1024
+
+    def __init__(self, order: Order, line: Callable[[str], None]) -> None:
+        self.code: int | None = None
+        self.pid: int | None = None
+        self._ended = -signal.SIGKILL
+        self._order = order
+        self._line = line
+        self._signals: list[int] = []
+        self._waiting: list[Deferred[int]] = []
+
+    def connectionMade(self) -> None:
+        """Order it."""
+        assert self.transport is not None
+        self.transport.write(msgspec.json.encode(self._order) + b"\n")
+
+    def lineReceived(self, line: bytes) -> None:
+        """Take what it prints, and what becomes of it."""
+        if line.startswith(b"\0pid "):
+            self.pid = int(line[5:])
+            for number in self._signals:
+                os.kill(self.pid, number)
+        elif line.startswith(b"\0ended "):
+            self._ended = int(line[7:])
+        elif line:
+            self._line(line.decode(errors="replace"))
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Tell who waits; without a connection there is no process."""
+        self.code = self._ended
+        waiting, self._waiting = self._waiting, []
+        for one in waiting:
+            one.callback(self.code)
+
+    def failed(self, failure: Failure) -> Failure:
+        """Tell who waits, and let the test fail: there is no nursery any more."""
+        self.connectionLost()
+        return failure
+
+    async def ended(self) -> int:
+        """Wait for its end; returns the exit code, negative for a signal."""
+        if self.code is not None:
+            return self.code
+        waiting: Deferred[int] = Deferred(self._waiting.remove)
+        self._waiting.append(waiting)
+        return await waiting
+
+    def signal(self, name: str) -> None:
+        """Send a signal (``TERM``, ``KILL``) unless it has ended."""
+        number = signal.Signals[f"SIG{name}"]
+        if self.pid is None:
+            self._signals.append(number)
+        elif self.code is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+
+class Nursery:
+    """The process that forks; one serves a whole run of tests."""
+
+    def __init__(self) -> None:
+        self._directory = tempfile.TemporaryDirectory(prefix="lineside-")
+        self._socket = str(Path(self._directory.name) / "nursery")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.rig.nursery", self._socket], cwd=ROOT, stdout=subprocess.PIPE
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == b"ready\n"
+
+    def close(self) -> None:
+        """Kill it, and whatever it forked."""
+        self._process.kill()
+        self._process.communicate()
+        self._directory.cleanup()
+
+    def start(
+        self,
+        reactor: Any,
+        arguments: list[str],
+        *,
+        log: Path,
+        environ: Mapping[str, str],
+        line: Callable[[str], None] = lambda line: None,
+        dies_at: tuple[str, int] | None = None,
+    ) -> Forked:
+        """Start a command: a `lineside.demo.children.Start`."""
+        forked = Forked(Order(arguments, dict(environ), str(log), dies_at), line)
+        connectProtocol(UNIXClientEndpoint(reactor, self._socket), forked).addErrback(forked.failed)
+        return forked
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """Have one nursery for all tests of this process."""
+    nursery = Nursery()
+    yield nursery
+    nursery.close()

@@ -1,0 +1,115 @@
+"""A process that has imported all of Lineside, and forks a ``lineside`` command for whoever connects.
+
+Half a thousand gateways are started in the crash tests, and most of a start is Python importing modules. What is
+forked has run nothing yet: no reactor, no thread, no database, no random number.
+
+Whoever connects to the Unix socket sends one line of JSON, an `Order`. It gets what the command prints, and
+lines that begin with NUL: ``pid N`` at once, ``ended CODE`` at the end. When it hangs up, the command is killed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import os
+import select
+import signal
+import socket
+import sys
+from contextlib import suppress
+
+import msgspec
+from msgspec import Struct
+
+PR_SET_PDEATHSIG = 1
+"""prctl(2): the signal to get when the parent dies."""
+
+PRELOADED = (
+    "lineside.cli.run",
+    "lineside.cli.standin",
+    "lineside.assemble.build",
+    "lineside.assemble.config",
+    "lineside.standin.server",
+    "twisted.internet.epollreactor",
+    "tests.rig.gateway_that_dies",
+)
+
+
+class Order(Struct):
+    """A command to run."""
+
+    arguments: list[str]
+    environ: dict[str, str]
+    log: str
+    """The file to which standard error is appended."""
+    dies_at: tuple[str, int] | None = None
+    """The named point, and at which passage; see `tests.rig.gateway_that_dies`."""
+
+
+def serve(path: str) -> None:
+    """Fork for each connection, for as long as the parent lives. Returns in a forked command, to run it."""
+    die_with_parent()
+    os.setsid()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(path)
+        listening.listen(64)
+        os.write(1, b"ready\n")
+        while True:
+            connection, _ = listening.accept()
+            if os.fork() == 0:
+                listening.close()
+                attend(connection)
+                return
+            connection.close()
+
+
+def attend(connection: socket.socket) -> None:
+    """Fork the command and watch over it to its end. Returns in the command alone."""
+    die_with_parent()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    order = msgspec.json.decode(connection.makefile("rb").readline(), type=Order)
+    pid = os.fork()
+    if pid == 0:
+        become(order, connection)
+        return
+    with suppress(OSError):
+        connection.sendall(b"\0pid %d\n" % pid)
+        ended = os.pidfd_open(pid)
+        readable, _, _ = select.select([ended, connection.fileno()], [], [])
+        if ended not in readable:
+            os.kill(pid, signal.SIGKILL)
+        _, status = os.waitpid(pid, 0)
+        connection.sendall(b"\n\0ended %d\n" % os.waitstatus_to_exitcode(status))
+    os._exit(0)
+
+
+def become(order: Order, connection: socket.socket) -> None:
+    """Make this process the command."""
+    die_with_parent()
+    os.setsid()
+    log = os.open(order.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    for ours, theirs in ((os.open(os.devnull, os.O_RDONLY), 0), (connection.detach(), 1), (log, 2)):
+        os.dup2(ours, theirs)
+        os.close(ours)
+    os.environ.update(order.environ)
+    sys.argv = ["lineside", *order.arguments]
+    if order.dies_at is not None:
+        from tests.rig.gateway_that_dies import arm  # noqa: PLC0415
+
+        arm(*order.dies_at)
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when its parent dies."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    for module in PRELOADED:
+        importlib.import_module(module)
+    assert "twisted.internet.reactor" not in sys.modules
+    serve(sys.argv[1])
+    from lineside.cli import main
+
+    main()
