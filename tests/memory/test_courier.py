@@ -33,20 +33,21 @@ class ScriptedTarget:
         self.probes = 0
         self.open: list[tuple[Delivery, Deferred[Outcome]]] = []
         self.seen: list[Delivery] = []
+        self.batches: list[int] = []
 
     async def probe(self) -> Ready | TargetDown | Blocked:
         self.probes += 1
         return self.health.pop(0) if self.health else READY
 
     async def deliver(self, batch: list[Delivery]) -> list[Outcome]:
-        [delivery] = batch
-        self.seen.append(delivery)
-        answer: Deferred[Outcome] = Deferred()
-        self.open.append((delivery, answer))
+        self.batches.append(len(batch))
+        self.seen += batch
+        answers: list[Deferred[Outcome]] = [Deferred() for _ in batch]
+        self.open += zip(batch, answers, strict=True)
         try:
-            return [await answer]
+            return [await answer for answer in answers]
         finally:
-            self.open = [pair for pair in self.open if pair[1] is not answer]
+            self.open = [pair for pair in self.open if pair[1] not in answers]
 
     def answer(self, outcome: Outcome, index: int = 0) -> Delivery:
         delivery, answer = self.open[index]
@@ -64,7 +65,7 @@ class CourierCase(SynchronousTestCase):
         self.target = ScriptedTarget()
         self.begin()
 
-    def begin(self, *, concurrency: int = 2, max_deliver: int = 3) -> None:
+    def begin(self, *, concurrency: int = 2, max_deliver: int = 3, batch: int = 1) -> None:
         """Start the route, as a new process would."""
         self.route = Route(
             id="checkin",
@@ -76,6 +77,7 @@ class CourierCase(SynchronousTestCase):
             when=compile_condition("{{ kind != 'noise' }}", "when"),
             order_by="who",
             concurrency=concurrency,
+            batch=batch,
         )
         spec = ConsumerSpec(
             id=self.route.id,
@@ -238,6 +240,18 @@ class TroubleTests(CourierCase):
             most = max(most, len(self.target.open))
             self.target.answer(Delivered("CHK"))
         self.assertEqual((2, 10), (most, len(self.target.seen)))
+
+    def test_what_waits_goes_in_batches(self) -> None:
+        """Records that wait go to the target together, of each key one at a time, each with its own outcome."""
+        self.done(Deferred.fromCoroutine(self.courier.stop()))
+        self.begin(concurrency=1, batch=3)
+        self.send(*[self.punch(who) for who in ("ann", "bob", "ann", "cid", "dan")])
+        self.target.answer(Delivered("CHK-1"))
+        self.target.answer(Refused("ValidationError", "no"), 1)
+        self.target.answer(Delivered("CHK-3"), 2)
+        self.assertEqual([3, 2], self.target.batches)
+        self.assertEqual(["ann", "bob", "cid", "ann", "dan"], [d.document["employee"] for d in self.target.seen])
+        self.assertEqual([("ValidationError", "no")], self.letters())
 
     def test_a_full_disk_repeats_no_delivery(self) -> None:
         """Outcomes that could not be stored are kept and stored once the disk has room."""

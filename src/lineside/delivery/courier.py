@@ -102,41 +102,49 @@ class Courier:
             await deferLater(self._clock, BLOCKED_FOR)
             self._blocked = None
         room = self.route.concurrency - len(self._deliveries)
-        pulled = await self.consumer.pull(room) if room > 0 else []
-        for pending in pulled:
-            self._begin(pending, ready)
+        pulled = await self.consumer.pull(room * self.route.batch) if room > 0 else []
+        rendered = [self._render(pending, ready) for pending in pulled]
+        batch = [(pending, delivery) for pending, delivery in zip(pulled, rendered, strict=True) if delivery]
+        for start in range(0, len(batch), self.route.batch):
+            ended = self._deliveries.run("deliver", self._deliver(batch[start : start + self.route.batch]))
+            # Only now is there room for another one.
+            ended.addCallback(lambda _: self._wakeup.set())
         if not pulled:
             await self._wakeup.wait()
 
-    def _begin(self, pending: Pending, ready: Ready) -> None:
+    def _render(self, pending: Pending, ready: Ready) -> Delivery | None:
+        """Return the record's delivery; what has none is decided at once."""
         try:
             rendered = self.route.render(pending, ready)
         except Exception as failed:  # noqa: BLE001 (a bug must not leave the record handed out for ever)
             log.failure("render.failed", route=self.route.id, event=pending.record.identity)
             self._decide(pending, Retry(f"{type(failed).__name__} while rendering"))
-            return
+            return None
         if isinstance(rendered, Delivery):
-            ended = self._deliveries.run(pending.record.identity, self._deliver(pending, rendered))
-            # Only now is there room for another one.
-            ended.addCallback(lambda _: self._wakeup.set())
-        else:
-            self._decide(pending, rendered)
+            return rendered
+        self._decide(pending, rendered)
+        return None
 
-    async def _deliver(self, pending: Pending, delivery: Delivery) -> None:
+    async def _deliver(self, batch: list[tuple[Pending, Delivery]]) -> None:
+        outcomes: list[Outcome]
         try:
             await self.gate.slots.acquire()
             try:
-                [outcome] = await self.gate.target.deliver([delivery])
+                outcomes = await self.gate.target.deliver([delivery for _, delivery in batch])
+                if decided := sum(isinstance(outcome, Delivered | Refused | Retry) for outcome in outcomes):
+                    self.gate.answered(decided)
             finally:
                 self.gate.slots.release()
         except CancelledError:
-            # The record stays owed, and nobody is to blame.
-            self._outcomes.append((pending, TargetDown("the gateway stops")))
+            # The records stay owed, and nobody is to blame.
+            self._outcomes += [(pending, TargetDown("the gateway stops")) for pending, _ in batch]
             raise
         except Exception as failed:
-            self._decide(pending, Retry(f"{type(failed).__name__}: {failed}", ambiguous=True))
+            for pending, _ in batch:
+                self._decide(pending, Retry(f"{type(failed).__name__}: {failed}", ambiguous=True))
             raise
-        self._decide(pending, outcome)
+        for (pending, _), outcome in zip(batch, outcomes, strict=True):
+            self._decide(pending, outcome)
 
     def _decide(self, pending: Pending, outcome: Outcome) -> None:
         facts = {"route": self.route.id, "event": pending.record.identity}
@@ -155,11 +163,9 @@ class Courier:
                 self._blocked = outcome
             case Refused(code=code, reason=reason):
                 self.refused += 1
-                self.gate.succeeded()
                 log.warn("delivery.refused", code=code, reason=reason, **facts)
             case Delivered():
                 self.delivered += 1
-                self.gate.succeeded()
             case _:
                 pass
         self._outcomes.append((pending, outcome))

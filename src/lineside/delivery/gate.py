@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from random import Random
 
-from twisted.internet.defer import DeferredLock, DeferredSemaphore
+from twisted.internet.defer import DeferredLock
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from lineside.delivery.backoff import Backoff
+from lineside.delivery.pacing import Pacing
+from lineside.delivery.slots import Slots
 from lineside.model.outcome import Blocked, TargetDown
 from lineside.model.ports import Ready, Target
 
@@ -26,14 +28,16 @@ class Gate:
 
     Args:
         name: the target's, for the log.
-        concurrency: how many deliveries may be under way at a time, over all routes.
+        concurrency: how many deliveries may be under way at a time at most, over all routes; how many really
+            are follows what the target bears.
 
     """
 
     def __init__(self, name: str, target: Target, clock: IReactorTime, random: Random, *, concurrency: int) -> None:
         self.name = name
         self.target = target
-        self.slots = DeferredSemaphore(concurrency)
+        self._pacing = Pacing(concurrency, clock.seconds())
+        self.slots = Slots(self._pacing.limit)
         self._clock = clock
         self._random = random
         self._ready: Ready | None = None
@@ -68,11 +72,16 @@ class Gate:
     def down(self, outcome: TargetDown) -> None:
         """A delivery found the target down: let nothing pass until a probe succeeds."""
         if self._ready is not None:
+            self._pacing.failed(self._clock.seconds())
+            self.slots.limit = self._pacing.limit
             self._close(outcome)
 
-    def succeeded(self) -> None:
-        """A delivery was decided by the target itself: it is well."""
+    def answered(self, documents: int) -> None:
+        """The target decided so many deliveries in one answer: it is well. Call before the slot is released."""
         self._failures = 0
+        saturated = self.slots.taken >= self.slots.limit
+        self._pacing.answered(documents, self._clock.seconds(), saturated=saturated)
+        self.slots.limit = self._pacing.limit
 
     def _open(self, ready: Ready) -> None:
         if self._problem is not None:

@@ -34,6 +34,8 @@ class Route(Struct, frozen=True):
     order_by: str | None
     """Field path: records with one value here are delivered in order."""
     concurrency: int
+    batch: int = 1
+    """Deliveries that go to the target together, at most."""
 
     def accepts(self, record: Record) -> bool:
         """Tell whether the record is this route's business; one whose ``when`` cannot be told is."""

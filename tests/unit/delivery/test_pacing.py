@@ -1,0 +1,100 @@
+"""The number of deliveries at a time follows what the target bears, in simulated time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heappop, heappush
+from random import Random
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from lineside.delivery.pacing import Pacing
+
+
+def run(
+    service: Callable[[int, float], float], seconds: float, *, fixed: int | None = None, most: int = 32
+) -> float:
+    """Return documents a second against a site whose answer takes ``service(under_way, now)`` seconds."""
+    pacing = Pacing(most, 0.0)
+    now, done, counted = 0.0, 0, 0
+    under_way: list[float] = []
+    while now < seconds:
+        limit = fixed if fixed is not None else pacing.limit
+        while len(under_way) < limit:
+            heappush(under_way, now + service(len(under_way) + 1, now))
+        saturated = len(under_way) >= limit
+        now = heappop(under_way)
+        pacing.answered(1, now, saturated=saturated)
+        done += 1
+        # The time in which it learns is left out.
+        counted += now > seconds / 3
+    return counted / (seconds * 2 / 3)
+
+
+def workers(number: int, each: float, thrash: float, random: Random) -> Callable[[int, float], float]:
+    """Return a site with so many workers, each answer ``each`` seconds, that loses time when it is crowded."""
+
+    def service(under_way: int, now: float) -> float:
+        queue = max(1.0, under_way / number)
+        crowd = 1 + thrash * max(0, under_way - number)
+        return each * queue * crowd * random.uniform(0.8, 1.2)
+
+    return service
+
+
+class PacingTests(SynchronousTestCase):
+    """Finding the best number."""
+
+    def test_it_comes_near_the_best_fixed_number(self) -> None:
+        """Against sites of several kinds it does at least nine tenths of the best number one could have set."""
+        for number, each, thrash in (
+            (4, 0.02, 0.0),
+            (4, 0.02, 0.05),
+            (8, 0.1, 0.02),
+            (1, 0.02, 0.1),
+            (17, 0.05, 0.0),
+        ):
+            random = Random(number)
+            best = max(
+                run(workers(number, each, thrash, random), 20.0, fixed=fixed)
+                for fixed in (1, 2, 4, 8, 12, 16, 24, 32)
+            )
+            found = run(workers(number, each, thrash, random), 90.0)
+            self.assertGreater(found / best, 0.9, f"{number} workers, {each} s, thrash {thrash}")
+
+    def test_it_follows_a_site_that_changes(self) -> None:
+        """When the site loses workers the number goes down; when they come back it goes up again."""
+        random = Random(1)
+        strong, weak = workers(12, 0.05, 0.1, random), workers(2, 0.05, 0.1, random)
+        pacing = Pacing(32, 0.0)
+        seen: list[list[int]] = [[], [], []]
+        now = 0.0
+        under_way: list[float] = []
+        while now < 180.0:
+            phase = int(now // 60)
+            service = weak if phase == 1 else strong
+            while len(under_way) < pacing.limit:
+                heappush(under_way, now + service(len(under_way) + 1, now))
+            now = heappop(under_way)
+            pacing.answered(1, now, saturated=True)
+            if now % 60 > 30 and phase < 3:
+                seen[phase].append(pacing.limit)
+        first, second, third = (sum(limits) / len(limits) for limits in seen)
+        self.assertLess(second, first / 2)
+        self.assertGreater(third, second * 2)
+
+    def test_an_idle_route_teaches_nothing(self) -> None:
+        """While there is less to do than may be under way the number stays."""
+        pacing = Pacing(8, 0.0)
+        before = pacing.limit
+        for n in range(1000):
+            pacing.answered(1, n * 0.1, saturated=False)
+        self.assertEqual(before, pacing.limit)
+
+    def test_a_failure_halves_it_and_one_always_stays(self) -> None:
+        """A site in trouble is asked less, but never nothing."""
+        pacing = Pacing(8, 0.0)
+        pacing.limit = 8
+        for expected in (4, 2, 1, 1):
+            pacing.failed(1.0)
+            self.assertEqual(expected, pacing.limit)
