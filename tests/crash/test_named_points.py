@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
-from tests.rig.forked import Nursery
-from tests.rig.proof import Proof
-from twisted.trial.unittest import TestCase
+from tests.rig.case import ProofCase
 
 LINES = 100
 
 
-class OneDeath(TestCase):
+class OneDeath(ProofCase):
     """A gateway, an ERP, four devices with four lines in flight each, and one death."""
-
-    timeout = 170
-
-    @pytest.fixture(autouse=True)
-    def own_directory(self, tmp_path: Path, nursery: Nursery) -> None:
-        self.directory, self.nursery = tmp_path, nursery
-
-    def setUp(self) -> None:
-        from twisted.internet import reactor  # noqa: PLC0415, TID251 (processes and sockets are real)
-
-        self.proof = Proof(reactor, self.directory, self.nursery)
-        self.addCleanup(self.proof.abandon)
 
     async def dies_at(self, point: str, passage: int = 1) -> None:
         """Let the gateway die at the n-th passage of a point, start it anew, and judge."""
@@ -34,7 +17,7 @@ class OneDeath(TestCase):
         self.proof.send(seed=passage)
         await self.proof.died(point)
         self.proof.start_gateway()
-        await self.is_exact()
+        await self.is_exact(LINES)
 
     async def dies_while_stopping_at(self, point: str) -> None:
         """Let the gateway be stopped under load, and die at a point on its way out."""
@@ -45,12 +28,7 @@ class OneDeath(TestCase):
         self.proof.plant.gateway.signal("TERM")
         await self.proof.died(point)
         self.proof.start_gateway()
-        await self.is_exact()
-
-    async def is_exact(self) -> None:
-        result = await self.proof.finish()
-        self.assertEqual(result.problems, [])
-        self.assertEqual((result.lines, result.documents, len(result.records)), (LINES, LINES, LINES))
+        await self.is_exact(LINES)
 
 
 class WhileLinesAreTaken(OneDeath):

@@ -3,37 +3,24 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from random import Random
 
-import pytest
-from tests.rig.forked import Nursery
-from tests.rig.proof import Proof
-from twisted.trial.unittest import TestCase
+from tests.rig.case import ProofCase
 
 KILLS = 15
 
 
-class ManyDeaths(TestCase):
+class ManyDeaths(ProofCase):
     """Six devices with windows of 1 to 8 lines; what is random comes from a seed that a failure shows.
 
     ``CRASH_SEED`` in the environment repeats one, as far as the moments of processes can be repeated.
     """
 
-    timeout = 170
-
-    @pytest.fixture(autouse=True)
-    def own_directory(self, tmp_path: Path, nursery: Nursery) -> None:
-        self.directory, self.nursery = tmp_path, nursery
-
     def setUp(self) -> None:
-        from twisted.internet import reactor  # noqa: PLC0415, TID251 (processes and sockets are real)
-
+        super().setUp()
         seed = int(os.environ.get("CRASH_SEED") or int.from_bytes(os.urandom(4)))
         print(f"CRASH_SEED={seed}")  # noqa: T201 (pytest shows it when the test fails)
         self.random = Random(seed)
-        self.proof = Proof(reactor, self.directory, self.nursery)
-        self.addCleanup(self.proof.abandon)
 
     async def dies_often(self, **faults: float) -> None:
         """Kill it again and again while lines flow and the ERP has these faults, then judge."""
@@ -45,10 +32,7 @@ class ManyDeaths(TestCase):
         await self.proof.kill_at_random(self.random, KILLS, within=(0.02, 0.7))
         await self.proof.stop_sending()
         await self.proof.plant.set_faults(**dict.fromkeys(faults, 0.0))
-        result = await self.proof.finish()
-        self.assertEqual(result.problems, [])
-        self.assertEqual((result.documents, len(result.records)), (result.lines, result.lines))
-        self.assertGreater(result.lines, KILLS)
+        await self.is_exact()
 
     async def test_while_the_erp_is_well(self) -> None:
         """Whatever the gateway was doing."""

@@ -18,7 +18,7 @@ def judge(entries: Sequence[Entry], records: Sequence[Record], rows: Sequence[Ro
 
     Args:
         entries: what the devices know.
-        records: the whole journal. Lines carry their id in ``scan_id``.
+        records: the whole journal. Lines carry their id in ``scan_id``; what is undecodable is left alone.
         rows: all documents of the ERP.
 
     """
@@ -30,7 +30,7 @@ def judge(entries: Sequence[Entry], records: Sequence[Record], rows: Sequence[Ro
 
 
 def _kept(entries: Iterable[Entry], records: Sequence[Record]) -> Iterator[str]:
-    held = {record.seq: record for record in records}
+    held = {record.seq: record for record in records if record.event.error is None}
     sent = {entry.id for entry in entries}
     for entry in entries:
         match entry:
@@ -40,7 +40,7 @@ def _kept(entries: Iterable[Entry], records: Sequence[Record]) -> Iterator[str]:
                 yield f"{line} was acknowledged as {seq}, which in the journal is {_line(held[seq])}"
             case LineRefused(id=line, code=code, reason=reason):
                 yield f"{line} was refused: {code} {reason}"
-    for line, times in Counter(_line(record) for record in records).items():
+    for line, times in Counter(_line(record) for record in held.values()).items():
         if times > 1:
             yield f"{line} is {times} times in the journal"
         if line not in sent:
@@ -63,7 +63,7 @@ def _in_order(records: Iterable[Record], rows: Iterable[Row]) -> Iterator[str]:
     created = {row.line: row.created_at for row in rows}
     lanes: defaultdict[str, list[Record]] = defaultdict(list)
     for record in sorted(records, key=lambda record: record.seq):
-        if _line(record) in created:
+        if record.event.error is None and _line(record) in created:
             lanes[_order_key(record)].append(record)
     for key, lane in lanes.items():
         for before, after in pairwise(lane):
@@ -72,7 +72,7 @@ def _in_order(records: Iterable[Record], rows: Iterable[Row]) -> Iterator[str]:
 
 
 def _line(record: Record) -> str:
-    return str(_payload(record).get("scan_id", record.event.error))
+    return str(_payload(record)["scan_id"])
 
 
 def _order_key(record: Record) -> str:
@@ -81,5 +81,5 @@ def _order_key(record: Record) -> str:
 
 
 def _payload(record: Record) -> dict[str, Any]:
-    payload: dict[str, Any] = json.loads(record.event.body or b"{}")
+    payload: dict[str, Any] = json.loads(record.event.body)
     return payload

@@ -48,7 +48,7 @@ class Proof:
     def __init__(self, reactor: Any, directory: Path, nursery: Nursery, *, scenario: str | None = None) -> None:
         self.directory = directory
         self.fleets: list[Fleet] = []
-        self._reactor = reactor
+        self.reactor = reactor
         self._nursery = nursery
         self._dies_at: tuple[str, int] | None = None
         self._processes: list[Process] = []
@@ -93,12 +93,12 @@ class Proof:
 
     def send_lines(self, sources: Iterable[Iterator[Line]], *, window: int, rate: float | None = None) -> Fleet:
         """Let a device send each of these."""
-        endpoint = clientFromString(self._reactor, f"tcp:127.0.0.1:{self.plant.port}:timeout=2")
+        endpoint = clientFromString(self.reactor, f"tcp:127.0.0.1:{self.plant.port}:timeout=2")
         fleet = Fleet(
-            self._reactor,
+            self.reactor,
             [
                 LineDevice(
-                    self._reactor,
+                    self.reactor,
                     endpoint,
                     lines,
                     self._ledger,
@@ -144,7 +144,7 @@ class Proof:
     ) -> None:
         """Kill the gateway so often, each time a random while after it was started, also while it starts."""
         for number in range(1, kills + 1):
-            await deferLater(self._reactor, random.uniform(*within))
+            await deferLater(self.reactor, random.uniform(*within))
             await self.kill()
             if number % 25 == 0 or number == kills:
                 acknowledged = sum(fleet.counts.acked for fleet in self.fleets)
@@ -165,7 +165,7 @@ class Proof:
                     found = await found
                 if found:
                     return found
-                await deferLater(self._reactor, LOOK_AGAIN)
+                await deferLater(self.reactor, LOOK_AGAIN)
 
         return await self._in_time(Deferred.fromCoroutine(look()), what)
 
@@ -234,7 +234,7 @@ class Proof:
         def overdue(failure: Any, seconds: float) -> Any:
             raise AssertionError(f"waited {seconds:g} s for {what}:\n{self.log()[-4000:]}")
 
-        return await waiting.addTimeout(DEADLINE, self._reactor, onTimeoutCancel=overdue)
+        return await waiting.addTimeout(DEADLINE, self.reactor, onTimeoutCancel=overdue)
 
     def _start(
         self,
