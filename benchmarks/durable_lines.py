@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -117,10 +117,11 @@ class Redis:
 
 
 class Lineside:
-    """A gateway with one source of lines and the journal's defaults."""
+    """A gateway with the journal's defaults and a source that neither dedupes nor is read."""
 
     name = "lineside"
     wire = "lines"
+    routed = "idle"
 
     def __init__(self, port: int, process: subprocess.Popen[bytes], journal: Path) -> None:
         self.port = port
@@ -133,7 +134,7 @@ class Lineside:
         """Start it in an empty directory."""
         port = free_port()
         configuration = directory / "lineside.toml"
-        configuration.write_text(CONFIGURATION.format(port=port))
+        configuration.write_text(CONFIGURATION.format(port=port, routed=cls.routed))
         command = [sys.executable, "-m", "lineside", "run", "-c", str(configuration)]
         with running(command, directory) as process:
             wait_for(port, process, directory / "output")
@@ -158,7 +159,31 @@ type = "lines"
 listen = "tcp:{port}:interface=127.0.0.1"
 format = "json"
 ack = true
+
+# The measured lines have no reader, as Redis' stream has none, unless --route gives them this one:
+# to an ERP that is away, for nothing listens on port 9.
+[sources.idle]
+type = "lines"
+listen = "tcp:0:interface=127.0.0.1"
+
+[targets.erp]
+type = "frappe"
+url = "http://127.0.0.1:9"
+api_key = "none"
+api_secret = "none"
+
+[routes.count]
+sources = ["{routed}"]
+doctype = "Stock Count"
+[routes.count.document]
+item = "{{{{ item }}}}"
 """
+
+
+class RoutedLineside(Lineside):
+    """A gateway whose measured lines wait for an ERP that is away."""
+
+    routed = "bench"
 
 
 class Sink:
@@ -267,6 +292,7 @@ def machine(within: Path) -> dict[str, Any]:
     return {
         "cores": os.cpu_count(),
         "cpu": processor(),
+        "load_average": round(os.getloadavg()[0], 2),
         "kernel": platform.release(),
         "python": platform.python_version(),
         "file_system": kind,
@@ -293,7 +319,13 @@ def version(command: list[str]) -> str:
         raise Unfit(f"{command[0]} is not installed: apt-get install redis-server") from None
 
 
-def compare(shapes: list[tuple[int, int]], seconds: float, within: Path, tell: Any) -> list[dict[str, Any]]:
+def compare(
+    shapes: list[tuple[int, int]],
+    seconds: float,
+    within: Path,
+    gateway: type[Lineside],
+    tell: Callable[[str], None],
+) -> list[dict[str, Any]]:
     """Measure every shape, Lineside and Redis in turn, and the generator's own bound."""
     rows = []
     for shape in shapes:
@@ -302,7 +334,7 @@ def compare(shapes: list[tuple[int, int]], seconds: float, within: Path, tell: A
         bound = measure(Sink, shape, min(seconds, 2.0), within)
         runs: dict[str, list[dict[str, Any]]] = {"lineside": [], "redis": []}
         for number in range(1, ROUNDS + 1):
-            for server in (Lineside, Redis):
+            for server in (gateway, Redis):
                 result = measure(server, shape, seconds, within)
                 runs[server.name].append(result)
                 tell(f"{name}: {server.name} {number}/{ROUNDS}: {result['per_second']:,.0f} lines/s")
@@ -327,7 +359,7 @@ def table(about: dict[str, Any], rows: list[dict[str, Any]]) -> str:
     system = f"Linux {about['kernel']}, Python {about['python']}, {about['file_system']}"
     head = ("connections x in flight", "Lineside/s", "Redis/s", "ratio", "generator/s", "busy")
     lines = [
-        f"{about['cores']} cores ({about['cpu']}), {system}, {disk}",
+        f"{about['cores']} cores ({about['cpu']}, load {about['load_average']} before), {system}, {disk}",
         f"{about['lineside']}; {about['redis']}",
         f"lines of {rows[0]['line_bytes']} bytes, acknowledged once synced; medians of {ROUNDS} runs in turn",
         "",
@@ -375,6 +407,7 @@ def main() -> None:
         "--shapes", type=shapes_of, default=SHAPES, help=f"CONNECTIONSxIN_FLIGHT,... (default {SHAPES})"
     )
     parser.add_argument("--directory", type=Path, default=Path.cwd(), help="where the data goes: a real disk")
+    parser.add_argument("--route", action="store_true", help="let the gateway's lines wait for an ERP that is away")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
     arguments = parser.parse_args()
     if not 0 < arguments.seconds <= 600:
@@ -386,14 +419,16 @@ def main() -> None:
     try:
         within = arguments.directory.resolve(strict=True)
         about = machine(within)
-        rows = compare(arguments.shapes, arguments.seconds, within, tell)
+        gateway = RoutedLineside if arguments.route else Lineside
+        rows = compare(arguments.shapes, arguments.seconds, within, gateway, tell)
+    except KeyboardInterrupt:
+        sys.exit(130)
     except (Unfit, OSError, subprocess.TimeoutExpired) as unfit:
         print(f"durable_lines: {unfit}", file=sys.stderr)
         sys.exit(1)
     if arguments.json:
-        print(
-            json.dumps({"machine": about, "rounds": ROUNDS, "seconds": arguments.seconds, "shapes": rows}, indent=2)
-        )
+        settings = {"rounds": ROUNDS, "seconds": arguments.seconds, "route": arguments.route}
+        print(json.dumps({**settings, "machine": about, "shapes": rows}, indent=2))
     else:
         print(table(about, rows))
 

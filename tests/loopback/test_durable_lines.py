@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import runpy
 import socket
 import subprocess
 import sys
@@ -107,6 +108,21 @@ class Generator(SynchronousTestCase):
             server.join()
             self.assertEqual(done.returncode, 1)
             self.assertIn("did not store", done.stderr)
+
+
+class Gateway(SynchronousTestCase):
+    """The product as it is measured."""
+
+    @pytest.fixture(autouse=True)
+    def own_directory(self, tmp_path: Path) -> None:
+        self.directory = tmp_path
+
+    def test_what_is_answered_is_in_the_journal(self) -> None:
+        """The gateway takes the benchmark's configuration, and its file holds as many events as it acknowledged."""
+        benchmark = runpy.run_path(str(BENCHMARKS / "durable_lines.py"))
+        for gateway in ("Lineside", "RoutedLineside"):
+            result = benchmark["measure"](benchmark[gateway], (3, 50), 0.3, self.directory)
+            self.assertGreater(result["counted"], 0)
 
 
 class Command(SynchronousTestCase):
