@@ -19,12 +19,14 @@ from lineside.edges.frappe.client import FrappeClient
 from lineside.edges.frappe.target import FrappeTarget
 from lineside.edges.lines.source import Limits, LinesSource
 from lineside.journal.consumer import DurableConsumer
+from lineside.journal.deadletters import DeadLetter
 from lineside.journal.log import SqliteJournal
 from lineside.journal.tables import JOURNAL
 from lineside.model.event import Event
 from lineside.model.ports import ConsumerSpec, Part
+from lineside.operations.consumers import ConsumerOperations
 from lineside.operations.control import ControlSocket
-from lineside.operations.deadletters import DeadLetterOperations
+from lineside.operations.deadletters import DeadLetterOperations, Readmitting
 from lineside.operations.events import EventOperations
 from lineside.operations.registry import Operations
 from lineside.operations.requests import RouteStatus, SourceStatus
@@ -77,7 +79,7 @@ class Gateway:
             )
             for name, source in settings.sources.items()
         ]
-        offer(self.operations, store, settings, consumers)
+        offer(self.operations, store, settings, consumers, running=True)
         StatusOperations(store.journal, store.database, self._source_status, self._route_status).register(
             self.operations
         )
@@ -122,12 +124,13 @@ class Offline:
 
     def __init__(self, reactor: Any, settings: Settings) -> None:
         self._store = JournalPart(reactor, settings)
+        routes = {name: compile_route(settings, name) for name in settings.routes}
         self._consumers = {
-            route.id: consumer_of(self._store, reactor, settings.routes[name], route)
-            for name, route in ((name, compile_route(settings, name)) for name in settings.routes)
+            route.id: Dormant(consumer_of(self._store, reactor, settings.routes[name], route))
+            for name, route in routes.items()
         }
         self.operations = Operations()
-        offer(self.operations, self._store, settings, self._consumers)
+        offer(self.operations, self._store, settings, self._consumers, running=False)
         StatusOperations(self._store.journal, self._store.database, list, list).register(self.operations)
 
     async def open(self) -> None:
@@ -139,14 +142,32 @@ class Offline:
 
         """
         await self._store.start()
-        for consumer in self._consumers.values():
-            await consumer.open()
 
     async def close(self) -> None:
         """Let go of the journal."""
         for consumer in self._consumers.values():
             await consumer.close()
         await self._store.stop()
+
+
+class Dormant:
+    """A consumer that is opened when a dead letter is to be handed out again, and not before."""
+
+    def __init__(self, consumer: DurableConsumer) -> None:
+        self._consumer = consumer
+        self._open = False
+
+    async def readmit(self, letter: DeadLetter) -> bool:
+        """Let the route deliver a dead letter once the gateway runs."""
+        if not self._open:
+            await self._consumer.open()
+            self._open = True
+        return await self._consumer.readmit(letter)
+
+    async def close(self) -> None:
+        """Close it if it was opened."""
+        if self._open:
+            await self._consumer.close()
 
 
 class JournalPart:
@@ -246,7 +267,12 @@ def consumer_of(store: JournalPart, reactor: Any, settings: RouteSettings, route
 
 
 def offer(
-    operations: Operations, store: JournalPart, settings: Settings, consumers: Mapping[str, DurableConsumer]
+    operations: Operations,
+    store: JournalPart,
+    settings: Settings,
+    consumers: Mapping[str, Readmitting],
+    *,
+    running: bool,
 ) -> None:
     """Offer the operations on the journal."""
     decoders: dict[str, Callable[[bytes, str | None], Event]] = {
@@ -254,3 +280,4 @@ def offer(
     }
     EventOperations(store.journal, store.database).register(operations)
     DeadLetterOperations(store.journal, store.database, decoders, consumers).register(operations)
+    ConsumerOperations(store.journal, store.database, consumers.keys(), running=running).register(operations)

@@ -22,6 +22,7 @@ COMMANDS = {
     "demo": "Watch lines become documents: an ERP, a gateway and devices in one terminal.",
     "events": "List, show and follow events.",
     "deadletters": "List, show, retry and discard dead letters.",
+    "consumers": "List, forget and rewind the places of routes in the journal.",
     "erp": "Prepare an ERP for exactly-once delivery.",
     "simulate": "Play a device against a running gateway.",
     "standin": "Run the Frappe-compatible stand-in.",

@@ -122,6 +122,28 @@ class RouteStatus(Struct, frozen=True):
     problem: str | None
 
 
+class ConsumerSummary(Struct, frozen=True):
+    """A route's place in the journal."""
+
+    id: str
+    route: bool
+    """Whether the configuration still has a route of this id; if not, its place keeps events from being removed."""
+    floor: int
+    """Nothing at or below is owed."""
+    head: int
+    gaps: int
+    """Records that wait one by one: in backoff, or behind one of their key that is."""
+    backlogs: int
+    """Keys whose further records wait in the journal."""
+    dead_letters: int
+
+
+class ConsumerList(Struct, frozen=True):
+    """Consumers by name."""
+
+    consumers: list[ConsumerSummary]
+
+
 class Status(Struct, frozen=True):
     """The gateway at a glance."""
 
@@ -190,6 +212,29 @@ class DiscardDeadLetters(Request[Done], frozen=True, tag="deadletters.discard"):
     route: str | None = None
 
 
+class ListConsumers(Request[ConsumerList], frozen=True, tag="consumers.list"):
+    """Every place in the journal that is remembered."""
+
+    result: ClassVar[Any] = ConsumerList
+
+
+class ForgetConsumer(Request[ConsumerSummary], frozen=True, tag="consumers.forget"):
+    """Remove the place of a route that is no longer configured."""
+
+    permission: ClassVar[Permission] = "admin"
+    result: ClassVar[Any] = ConsumerSummary
+    id: str
+
+
+class RewindConsumer(Request[ConsumerSummary], frozen=True, tag="consumers.rewind"):
+    """Deliver again what came after ``to``; only while no gateway runs."""
+
+    permission: ClassVar[Permission] = "admin"
+    result: ClassVar[Any] = ConsumerSummary
+    id: str
+    to: int
+
+
 class ShowStatus(Request[Status], frozen=True, tag="status"):
     """What a running gateway does at present."""
 
@@ -204,5 +249,8 @@ AnyRequest = (
     | ShowDeadLetter
     | RetryDeadLetters
     | DiscardDeadLetters
+    | ListConsumers
+    | ForgetConsumer
+    | RewindConsumer
     | ShowStatus
 )
