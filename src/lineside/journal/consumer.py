@@ -87,7 +87,7 @@ class DurableConsumer:
             record = records[seq]
             self._progress.restore(seq, self.spec.order_key(record), attempts)
             self._keep(record)
-        self._unsubscribe = self._journal.on_commit(self._committed)
+        self._unsubscribe = self._journal.on_append(self._appended)
 
     async def close(self) -> None:
         """Store how far it came, and stop waking anyone."""
@@ -227,8 +227,8 @@ class DurableConsumer:
         self._records[record.seq] = record
         self._bytes += len(record.event.body)
 
-    def _committed(self, records: list[Record]) -> None:
-        if records[0].source in self.spec.sources:
+    def _appended(self, source: str) -> None:
+        if source in self.spec.sources:
             self._wake()
 
     def _wake_up(self) -> None:

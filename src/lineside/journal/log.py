@@ -62,6 +62,7 @@ class SqliteJournal:
         self._waiting: deque[Batch] = deque()
         self._scheduled = False
         self._listeners: list[Callable[[list[Record]], None]] = []
+        self._wakers: list[Callable[[str], None]] = []
         self.epoch = ""
         self.head = NO_SEQ
 
@@ -139,6 +140,14 @@ class SqliteJournal:
         self._listeners.append(published)
         return lambda: self._listeners.remove(published)
 
+    def on_append(self, wake: Callable[[str], None]) -> Callable[[], None]:
+        """Call ``wake`` with the source of each commit that stored something; returns a function that ends it.
+
+        For who reads the journal at a pace of its own: unlike `on_commit` it costs nothing a record.
+        """
+        self._wakers.append(wake)
+        return lambda: self._wakers.remove(wake)
+
     def _commit(self, connection: Connection, commit: Commit) -> None:
         # Runs on the writer's thread. The flag falls before the queue is emptied: an append that finds it
         # still raised is in the queue already, and one that comes later schedules a write of its own.
@@ -182,16 +191,25 @@ class SqliteJournal:
             return
         ordered = [batch for _, batches in _by_source(commit.batches) for batch in batches]
         for batch, receipts in zip(ordered, commit.receipts, strict=True):
-            fresh = [
-                self._record(receipt.seq, batch.source, stored)
-                for receipt, stored in zip(receipts, batch.events, strict=True)
-                if not receipt.repeated
-            ]
-            if fresh:
-                self.head = max(self.head, fresh[-1].seq)
-                for published in list(self._listeners):
-                    published(fresh)
+            self._publish(batch, receipts)
             batch.appended.callback(receipts)
+        for source in {batch.source for batch in ordered}:
+            for wake in list(self._wakers):
+                wake(source)
+
+    def _publish(self, batch: Batch, receipts: list[Receipt]) -> None:
+        # A repeat has an older sequence than the head, so that it moves nothing.
+        self.head = max([self.head, *(receipt.seq for receipt in receipts)])
+        if not self._listeners:
+            return
+        fresh = [
+            self._record(receipt.seq, batch.source, stored)
+            for receipt, stored in zip(receipts, batch.events, strict=True)
+            if not receipt.repeated
+        ]
+        if fresh:
+            for published in list(self._listeners):
+                published(fresh)
 
     def _record(self, seq: Seq, source: str, stored: Stored) -> Record:
         return Record(seq, self.epoch, source, stored.received_ns, stored.event)

@@ -60,10 +60,12 @@ class ControlSocket:
         """Listen; a socket that a killed process left behind is replaced, since the journal's lock is ours.
 
         Raises:
-            LinesideError: the path is too long or cannot be bound.
+            LinesideError: the path is too long, something else than a socket is there, or it cannot be bound.
 
         """
         check_path(self._path)
+        if os.path.lexists(self._path) and not self._path.is_socket():
+            raise LinesideError(f"{self._path} is no socket: set another path with journal.control")
         factory = Factory.forProtocol(lambda: Conversation(self._operations, self._conversations))
         factory.noisy = False
         # Between bind and chmod the socket must not be open to others either.

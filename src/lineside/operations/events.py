@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from sqlite3 import Connection
-from typing import Any
 
 from lineside.journal import deadletters
 from lineside.journal.log import SqliteJournal
@@ -80,10 +79,11 @@ class EventOperations:
         sources = _only(request.source)
         committed = Wakeup()
 
-        def wake(records: Any) -> None:
-            committed.set()
+        def wake(appended: str) -> None:
+            if sources is None or appended in sources:
+                committed.set()
 
-        unsubscribe = self._journal.on_commit(wake)
+        unsubscribe = self._journal.on_append(wake)
         try:
             after = self._journal.head
             last: list[Record] = []
