@@ -228,11 +228,15 @@ def compile_route(settings: Settings, name: str) -> Route:
         sources=frozenset(route.sources or settings.sources),
         target=target,
         action=route.action,
-        doctype=route.doctype,
+        doctype=route.doctype or "",
         document=compile_template(route.document, f"{path}.document"),
         when=None if route.when is None else compile_condition(route.when, f"{path}.when"),
         order_by=route.order_by,
         concurrency=route.concurrency or settings.targets[target].concurrency,
+        batch=route.at_once,
+        match=None if route.match is None else compile_template(route.match, f"{path}.match"),
+        submit=route.submit,
+        method=route.method or "",
     )
 
 

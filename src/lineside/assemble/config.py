@@ -163,6 +163,7 @@ class _Reading:
         for key, compile_value, expected in (
             ("when", compile_condition, str),
             ("document", compile_template, dict),
+            ("match", compile_template, dict),
         ):
             if isinstance(raw.get(key), expected):
                 try:

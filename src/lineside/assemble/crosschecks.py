@@ -30,6 +30,7 @@ def cross_check(tables: Tables, tests: list[dict[str, Any]]) -> list[str]:
         *_conflicting_listeners(tables.sources),
         *_double_ids(tables.routes),
         *_dangling_routes(tables),
+        *_actions(tables.routes),
         *_reserved_fields(tables),
         *_dangling_tests(tables, tests),
     ]
@@ -47,6 +48,16 @@ def warn(settings: Settings) -> list[str]:
         f"{key_path('targets', name)}: no route leads here"
         for name in settings.targets
         if all(settings.target_of(route) != name for route in settings.routes.values())
+    ]
+    lines += [
+        f"{key_path('routes', name)}.action: a call whose answer is lost is made again; may it happen twice?"
+        for name, route in settings.routes.items()
+        if route.action == "call"
+    ]
+    lines += [
+        f"{key_path('routes', name)}: two first events for one document may both insert it; set order_by"
+        for name, route in settings.routes.items()
+        if route.action == "upsert" and route.order_by is None
     ]
     lines += [
         f"{key_path('targets', name)}.url: the API key crosses the network unencrypted; use https"
@@ -109,17 +120,54 @@ def _dangling_routes(tables: Tables) -> Iterator[str]:
                 yield _unknown(key_path("routes", name, "sources"), "source", source, tables.sources)
 
 
+_USES = {
+    "doctype": (frozenset({"insert", "update", "upsert"}), "a call has a method, and no DocType; remove it"),
+    "match": (frozenset({"update", "upsert"}), "only update and upsert look for a document first; remove it"),
+    "method": (frozenset({"call"}), 'only a call has one; remove it, or set action = "call"'),
+    "submit": (frozenset({"insert", "upsert"}), "only inserted and upserted documents are submitted; remove it"),
+    "batch": (frozenset({"insert"}), "only inserts go together; remove it"),
+}
+"""By key: the actions that take it, and what to do about it elsewhere."""
+_NEEDED = {
+    "doctype": "is missing",
+    "match": 'is missing: by which fields is the document found? Such as match = { name = "{{ code }}" }',
+    "method": 'is missing: which method is called? Such as method = "app.module.function"',
+}
+
+
+def _actions(routes: Mapping[str, Any]) -> Iterator[str]:
+    for name, route in routes.items():
+        action = route.get("action", "insert") if isinstance(route, dict) else None
+        if action not in {"insert", "update", "upsert", "call"}:
+            continue
+        for key, (actions, otherwise) in _USES.items():
+            where = key_path("routes", name, key)
+            if action not in actions and route.get(key, False) is not False:
+                yield f"{where}: {otherwise}"
+            elif action in actions and key in _NEEDED and key not in route:
+                yield f"{where}: {_NEEDED[key]}"
+        if action == "insert" and route.get("submit") is True and route.get("batch", 1) != 1:
+            yield f"{key_path('routes', name, 'batch')}: documents that are submitted go one by one; remove it"
+
+
 def _reserved_fields(tables: Tables) -> Iterator[str]:
     for name, route in tables.routes.items():
         document = route.get("document") if isinstance(route, dict) else None
         if not isinstance(document, dict):
             continue
         where = key_path("routes", name, "document")
+        action = route.get("action", "insert")
+        if action == "call":
+            continue
         id_field = _id_field(tables.targets, route.get("target"))
         if id_field is not None and id_field in document:
             yield f"{where}.{id_field}: this is the target's id_field; Lineside fills it with the delivery id"
         if "doctype" in document:
             yield f"{where}.doctype: the DocType stands beside the document, as {key_path('routes', name)}.doctype"
+        if "docstatus" in document and action in {"insert", "upsert"}:
+            yield f"{where}.docstatus: set submit = true in {key_path('routes', name)} instead"
+        if "name" in document and action in {"update", "upsert"}:
+            yield f"{where}.name: a document keeps its name; to find it by its name, put it into match"
 
 
 def _id_field(targets: Mapping[str, Any], name: object) -> str | None:

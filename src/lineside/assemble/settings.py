@@ -26,6 +26,9 @@ from lineside.assemble.values import (
     TimeZone,
 )
 
+BATCH = 20
+"""Four fifths of what batches can gain on a measured site, in requests that stay short (contract, section 10)."""
+
 
 class Table(BaseModel):
     """One table of the file: types are taken strictly, unknown keys are errors, nothing changes later."""
@@ -151,9 +154,34 @@ class RouteSettings(Table):
             "Default: takes all."
         ),
     )
-    action: Literal["insert"] = Field(default="insert", description="What is done at the target.")
-    doctype: Annotated[str, Field(min_length=1, max_length=140)] = Field(
-        description="The DocType of the documents, such as `Employee Checkin`."
+    action: Literal["insert", "update", "upsert", "call"] = Field(
+        default="insert",
+        description=(
+            "What is done at the target: `insert` makes a document, `update` changes the one that `match` finds, "
+            "`upsert` does either, `call` calls a method."
+        ),
+    )
+    doctype: Annotated[str, Field(min_length=1, max_length=140)] | None = Field(
+        default=None,
+        description=(
+            "The DocType of the documents, such as `Employee Checkin`. Default: none, for a call; the other "
+            "actions need it."
+        ),
+    )
+    match: Annotated[dict[str, Any], Field(min_length=1), Shape("table of templates")] | None = Field(
+        default=None,
+        description=(
+            "How `update` and `upsert`, which need it, find their document: all of these fields have these values, "
+            "and it is not cancelled. `{ name = ... }` is quickest. Default: none, for the other actions."
+        ),
+    )
+    submit: bool = Field(
+        default=False,
+        description="Whether an inserted or upserted document is submitted, in the transaction that stores it.",
+    )
+    method: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$"), Shape("dotted path")] | None = Field(
+        default=None,
+        description="What `call` calls; `document` holds its arguments. Default: none, for the other actions.",
     )
     order_by: FieldPath | None = Field(
         default=None,
@@ -164,6 +192,13 @@ class RouteSettings(Table):
     )
     concurrency: Annotated[int, Field(ge=1, le=64)] | None = Field(
         default=None, description="Deliveries of this route under way at a time. Default: the target's."
+    )
+    batch: Annotated[int, Field(ge=1, le=200)] | None = Field(
+        default=None,
+        description=(
+            "Inserts that go to the target in one request, at most, when so many are waiting. Default: 20; 1 where "
+            "documents are submitted, and for the other actions."
+        ),
     )
     max_deliver: int = Field(
         default=8,
@@ -183,8 +218,18 @@ class RouteSettings(Table):
         description="Where a route begins that was never there before: with all events kept, or with new ones.",
     )
     document: Annotated[dict[str, Any], Field(min_length=1), Shape("table of templates")] = Field(
-        description="The document's fields. A child table is an array of tables."
+        description="The document's fields, or a call's arguments. A child table is an array of tables."
     )
+
+    @property
+    def carries_id(self) -> bool:
+        """Whether its documents are made with their delivery id, so that the DocType needs the id field."""
+        return self.action in {"insert", "upsert"}
+
+    @property
+    def at_once(self) -> int:
+        """How many deliveries go to the target in one request, at most."""
+        return self.batch or (BATCH if self.action == "insert" and not self.submit else 1)
 
 
 class ExampleSettings(Table):
@@ -226,3 +271,12 @@ class Settings(Struct, frozen=True):
     def sources_of(self, route: RouteSettings) -> tuple[str, ...]:
         """Return the names of a route's sources."""
         return route.sources or tuple(self.sources)
+
+    def prepared_doctypes(self, target: str) -> list[str]:
+        """Return the DocTypes of a target that need its id field, each once."""
+        doctypes = (
+            route.doctype
+            for route in self.routes.values()
+            if self.target_of(route) == target and route.carries_id and route.doctype is not None
+        )
+        return list(dict.fromkeys(doctypes))

@@ -41,9 +41,7 @@ async def sound(client: FrappeClient, settings: Settings, name: str) -> Sounding
             f"{path}.time_zone: the site says {ready.time_zone}, which is used; test and try use this one"
         )
     field = IdField(client, table.id_field)
-    for doctype in dict.fromkeys(
-        route.doctype for route in settings.routes.values() if settings.target_of(route) == name
-    ):
+    for doctype in settings.prepared_doctypes(name):
         unsafe = await field.check(doctype)
         if unsafe is None:
             sounding.found.append(f"{path}: {doctype}: {table.id_field} is there and unique")

@@ -70,7 +70,7 @@ async def prepare_targets(
     if target is not None and all(settings.target_of(route) != target for route in settings.routes.values()):
         raise LinesideError(f"no route leads to the target {target}: there is nothing to prepare")
     for name in settings.targets if target is None else [target]:
-        doctypes = [route.doctype for route in settings.routes.values() if settings.target_of(route) == name]
+        doctypes = settings.prepared_doctypes(name)
         if not doctypes:
             continue
         client = connect(reactor, settings.targets[name])

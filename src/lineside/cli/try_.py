@@ -83,7 +83,7 @@ def _show(settings: Settings, line: Rehearsed) -> None:
     if not line.ended:
         click.echo("  its line end is missing: a gateway waits for it before it takes the line")
     for name, rendered in line.routes.items():
-        _show_route(name, settings.routes[name].doctype, rendered)
+        _show_route(name, rendered)
 
 
 def _answer(line: Rehearsed) -> str:
@@ -94,14 +94,19 @@ def _answer(line: Rehearsed) -> str:
     return click.style("OK", fg="green")
 
 
-def _show_route(name: str, doctype: str, rendered: Rendered) -> None:
+def _show_route(name: str, rendered: Rendered) -> None:
     match rendered:
         case Skipped():
             click.echo(f"  {name}: skipped, its condition is false")
         case Refused(reason=reason):
             click.echo(f"  {name}: {click.style('refused', fg='red')}, {reason}")
         case _:
-            click.echo(f"  {name}: {rendered.action} {plain(doctype)}")
+            done = "insert and submit" if rendered.submit and rendered.action == "insert" else rendered.action
+            click.echo(f"  {name}: {done} {plain(rendered.doctype or rendered.method)}")
+            if rendered.match:
+                click.echo("    where")
+                for text in document_lines(rendered.match):
+                    click.echo(f"      {text}")
             for text in document_lines(rendered.document):
                 click.echo(f"    {text}")
 
@@ -128,5 +133,6 @@ def _outcome(settings: Settings, name: str, rendered: Rendered) -> dict[str, Any
             return {"outcome": "refused", "reason": rendered.reason}
         case _:
             zone = zone_of(settings, settings.target_of(settings.routes[name])).name
-            document = {"action": rendered.action, "doctype": rendered.doctype, "document": rendered.document}
-            return {"outcome": "document", **document, "time_zone": zone}
+            facts = ("action", "doctype", "method", "match", "submit", "document")
+            told = {fact: getattr(rendered, fact) for fact in facts if getattr(rendered, fact)}
+            return {"outcome": "document", **told, "time_zone": zone}

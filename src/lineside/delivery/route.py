@@ -36,6 +36,11 @@ class Route(Struct, frozen=True):
     concurrency: int
     batch: int = 1
     """Deliveries that go to the target together, at most."""
+    match: Template | None = None
+    """By which fields update and upsert find their document."""
+    submit: bool = False
+    method: str = ""
+    """What a call calls, as a dotted path."""
 
     def accepts(self, record: Record) -> bool:
         """Tell whether the record is this route's business; one whose ``when`` cannot be told is."""
@@ -60,10 +65,18 @@ class Route(Struct, frozen=True):
             if self.when is not None and not self.when.holds(seen):
                 return Skipped()
             document = self.document.render(seen)
+            match = {} if self.match is None else self.match.render(seen)
         except RenderError as wrong:
             return Refused("template", str(wrong))
         return Delivery(
-            delivery_id(record.identity, self.id), self.action, self.doctype, document, pending.redelivered
+            id=delivery_id(record.identity, self.id),
+            action=self.action,
+            doctype=self.doctype,
+            document=document,
+            redelivered=pending.redelivered,
+            match=match,
+            submit=self.submit,
+            method=self.method,
         )
 
     def _scope(self, record: Record, ready: Ready | None) -> Scope:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
+import msgspec
 from msgspec import Struct
 
 from lineside.model.event import Event, Page, Receipt, Record, Seq
@@ -103,10 +104,19 @@ class Delivery(Struct, frozen=True):
     id: str
     """32 hex digits, the same at every attempt."""
     action: str
+    """``insert``, ``update``, ``upsert`` or ``call``."""
     doctype: str
+    """Empty for a call."""
     document: dict[str, Any]
+    """The fields to write; of a call its arguments."""
     redelivered: bool = False
     """An earlier attempt may have succeeded unseen: look it up before sending."""
+    match: dict[str, Any] = msgspec.field(default_factory=dict)
+    """By which fields update and upsert find their document."""
+    submit: bool = False
+    """The document is to be submitted as well, in the same transaction."""
+    method: str = ""
+    """What a call calls, as a dotted path."""
 
 
 class Ready(Struct, frozen=True):

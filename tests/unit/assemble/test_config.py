@@ -258,18 +258,22 @@ rows = [{ "item code" = "{{ x" }]
         )
         self.assertProblems(
             text,
-            "routes.checkin.doctype: is missing",
             'routes.checkin.docype: unknown key; did you mean "doctype"?',
             "routes.checkin.when: expected exactly one expression, such as \"{{ kind == 'checkin' }}\"",
             'routes.checkin.document.time: unknown filter "sitetime"; did you mean "site_time"?',
             'routes.checkin.document.rows[0]."item code": unexpected end of template, '
             "expected 'end of print statement'.",
+            "routes.checkin.doctype: is missing",
         )
 
     def test_kinds(self) -> None:
         """What another release may know is refused with what this one knows."""
         self.assertProblems(source('format = "csv"'), 'sources.gate.format: unknown format "csv"; known: json')
-        self.assertProblems(route('action = "call"'), 'routes.checkin.action: unknown action "call"; known: insert')
+        self.assertProblems(
+            route('action = "upset"'),
+            'routes.checkin.action: unknown action "upset"; did you mean "upsert"?; '
+            "known: insert, update, upsert, call",
+        )
         text = (TARGET + SOURCE + ROUTE).replace('"frappe"', '"frape"')
         self.assertProblems(text, 'targets.erp.type: unknown type "frape"; did you mean "frappe"?; known: frappe')
         text = (TARGET + SOURCE + ROUTE).replace('type = "lines"', "")
@@ -408,6 +412,71 @@ class BetweenTables(ConfigTestCase):
             "routes.checkin.document.event_id: this is the target's id_field; Lineside fills it with the "
             "delivery id",
         )
+
+    def test_each_action_has_its_keys_and_no_others(self) -> None:
+        """What an action needs is asked for, and what it would ignore is told."""
+        for keys, problem in (
+            (
+                'action = "update"',
+                'match: is missing: by which fields is the document found? Such as match = { name = "{{ code }}" }',
+            ),
+            ('action = "upsert"\nmatch = {}', "match: must not be empty"),
+            ('match = { name = "x" }', "match: only update and upsert look for a document first; remove it"),
+            ('method = "app.do"', 'method: only a call has one; remove it, or set action = "call"'),
+            (
+                'action = "update"\nmatch = { name = "x" }\nsubmit = true',
+                "submit: only inserted and upserted documents are submitted; remove it",
+            ),
+            ('action = "upsert"\nmatch = { name = "x" }\nbatch = 5', "batch: only inserts go together; remove it"),
+            ("submit = true\nbatch = 5", "batch: documents that are submitted go one by one; remove it"),
+            ("batch = 201", "batch: must be at most 200"),
+            ('action = "call"\nmethod = "app.do"', "doctype: a call has a method, and no DocType; remove it"),
+            (
+                'action = "update"\nmatch = { name = "{{ x" }',
+                "match.name: unexpected end of template, expected 'end of print statement'.",
+            ),
+        ):
+            self.assertProblems(route(keys), f"routes.checkin.{problem}")
+        for method in ("do", "app..do", "app.do()"):
+            text = route(f'action = "call"\nmethod = "{method}"').replace('doctype = "Employee Checkin"', "")
+            with self.assertRaises(ConfigurationError) as caught:
+                read(text)
+            self.assertIn("routes.checkin.method", str(caught.exception))
+
+    def test_an_action_leaves_some_fields_alone(self) -> None:
+        """Submission has its key, and a document that is found by its name keeps it."""
+        for keys, field, problem in (
+            ("", "docstatus = 1", "docstatus: set submit = true in routes.checkin instead"),
+            (
+                'action = "upsert"\nmatch = { code = "x" }',
+                'name = "x"',
+                "name: a document keeps its name; to find it by its name, put it into match",
+            ),
+        ):
+            text = route(keys).replace('employee = "{{ employee }}"', field)
+            self.assertProblems(text, f"routes.checkin.document.{problem}")
+
+    def test_what_each_action_promises_is_told(self) -> None:
+        """A call may happen twice and an upsert without order may insert twice: warnings, no errors."""
+        call = route('action = "call"\nmethod = "app.do"').replace('doctype = "Employee Checkin"', "")
+        self.assertEqual(
+            ["routes.checkin.action: a call whose answer is lost is made again; may it happen twice?"],
+            read(call).warnings,
+        )
+        upsert = 'action = "upsert"\nmatch = { code = "x" }\n'
+        self.assertEqual(
+            ["routes.checkin: two first events for one document may both insert it; set order_by"],
+            read(route(upsert)).warnings,
+        )
+        settings = read(route(upsert + 'order_by = "code"'))
+        self.assertEqual([], settings.warnings)
+        self.assertEqual(["Employee Checkin"], settings.prepared_doctypes("erp"))
+        self.assertEqual([], read(route('action = "update"\nmatch = { code = "x" }')).prepared_doctypes("erp"))
+
+    def test_inserts_go_together_unless_they_are_submitted(self) -> None:
+        """Batches are the default where they may be, and a route may have none."""
+        for keys, expected in (("", 20), ("submit = true", 1), ("batch = 200", 200), ("batch = 1", 1)):
+            self.assertEqual(expected, read(route(keys)).routes["checkin"].at_once)
 
     def test_examples_name_what_exists(self) -> None:
         """A test that tries nothing would always pass."""
