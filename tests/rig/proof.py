@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.task import deferLater
 
-from lineside.demo.children import Process
+from lineside.demo.children import Process, Start
 from lineside.demo.plant import Plant
 from lineside.model.event import NO_SEQ, Record
 from lineside.testing.devices import LineDevice
@@ -48,6 +48,9 @@ class Proof:
     def __init__(self, reactor: Any, directory: Path, nursery: Nursery, *, scenario: str | None = None) -> None:
         self.directory = directory
         self.fleets: list[Fleet] = []
+        self.journal_path = directory / "journal.db"
+        self.start_command: Start = self._fork
+        """How the gateway is started."""
         self.reactor = reactor
         self._nursery = nursery
         self._dies_at: tuple[str, int] | None = None
@@ -203,7 +206,7 @@ class Proof:
 
     async def journal(self) -> list[Record]:
         """Read the whole journal out of its file; no gateway may hold it."""
-        file = JournalOnFile(self.directory / "journal.db", time.time_ns)
+        file = JournalOnFile(self.journal_path, time.time_ns)
         try:
             records: list[Record] = []
             after, head = NO_SEQ, file.journal.head
@@ -245,10 +248,22 @@ class Proof:
         environ: Mapping[str, str],
         line: Callable[[str], None] = lambda line: None,
     ) -> Process:
-        dies_at = self._dies_at if arguments[0] == "run" else None
-        process = self._nursery.start(reactor, arguments, log=log, environ=environ, line=line, dies_at=dies_at)
+        start = self.start_command if arguments[0] == "run" else self._fork
+        process = start(reactor, arguments, log=log, environ=environ, line=line)
         self._processes = [other for other in self._processes if other.code is None] + [process]
         return process
+
+    def _fork(
+        self,
+        reactor: Any,
+        arguments: list[str],
+        *,
+        log: Path,
+        environ: Mapping[str, str],
+        line: Callable[[str], None] = lambda line: None,
+    ) -> Process:
+        dies_at = self._dies_at if arguments[0] == "run" else None
+        return self._nursery.start(reactor, arguments, log=log, environ=environ, line=line, dies_at=dies_at)
 
     def _whole_log(self) -> str:
         path = self.directory / "gateway.log"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +14,9 @@ from twisted.internet.error import ProcessDone, ProcessExitedAlready, ProcessTer
 from twisted.internet.interfaces import IProcessTransport
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
+
+LINESIDE = ("-m", "lineside.cli.child")
+"""What Python is to run, before the arguments of ``lineside``."""
 
 
 class Process(Protocol):
@@ -66,10 +70,11 @@ class Child(ProcessProtocol):
         log: Path,
         environ: Mapping[str, str],
         line: Callable[[str], None] = lambda line: None,
+        program: Sequence[str] = LINESIDE,
     ) -> Child:
         """Start ``lineside`` with these arguments under this interpreter; ``line`` gets what it prints."""
         child = cls(log, line)
-        command = [sys.executable, "-m", "lineside.cli.child", *arguments]
+        command = [sys.executable, *program, *arguments]
         reactor.spawnProcess(child, sys.executable, command, env={**os.environ, **environ})
         return child
 
@@ -82,9 +87,9 @@ class Child(ProcessProtocol):
         return await waiting
 
     def signal(self, name: str) -> None:
-        """Send a signal (``TERM``, ``KILL``) unless it has ended."""
+        """Send a signal (``TERM``, ``KILL``, ...) unless it has ended."""
         try:
-            self.transport.signalProcess(name)
+            self.transport.signalProcess(signal.Signals[f"SIG{name}"])
         except ProcessExitedAlready:
             return
 
