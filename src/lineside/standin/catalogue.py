@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from sqlite3 import Connection
 
 import msgspec
@@ -28,13 +28,27 @@ class Catalogue:
         self._library = library
         self._state = ""
         self._known: dict[str, Table] = {}
+        self._watched: frozenset[str] | None = None
 
     def refresh(self, connection: Connection) -> None:
         """Forget what is no longer so in the connection's transaction; comes before any `table`."""
         (state,) = connection.execute("SELECT state FROM definitions").fetchone()
         if state != self._state:
             self._known.clear()
+            self._watched = None
             self._state = state
+
+    @property
+    def names(self) -> Iterable[str]:
+        """The names of all DocTypes."""
+        return self._library
+
+    def is_watched(self, connection: Connection, doctype: str) -> bool:
+        """Whether a webhook is set on a DocType, in the connection's transaction."""
+        if self._watched is None:
+            rows = connection.execute('SELECT DISTINCT webhook_doctype FROM "tabWebhook" WHERE enabled = 1')
+            self._watched = frozenset(name for (name,) in rows)
+        return doctype in self._watched
 
     def table(self, connection: Connection, name: str) -> Table:
         """Return a DocType's table as the connection's transaction sees it.

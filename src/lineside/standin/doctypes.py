@@ -38,6 +38,7 @@ class Field(Struct, frozen=True, omit_defaults=False):
     hidden: int = 0
     no_copy: int = 0
     allow_on_submit: int = 0
+    ignore_xss_filter: int = 0
     in_list_view: int = 0
     fetch_from: str | None = None
     description: str | None = None
@@ -71,6 +72,13 @@ STANDARD_FIELDS = (
 )
 """Every document has these, in this order, before its own."""
 
+PARENT_FIELDS = (
+    Field("parent", label="Parent"),
+    Field("parentfield", label="Parent Field"),
+    Field("parenttype", label="Parent Type"),
+)
+"""Every row of a child table has these after its own."""
+
 
 class DocType(Struct, frozen=True, dict=True):
     """One kind of document; the names are those of Frappe's DocType."""
@@ -88,13 +96,18 @@ class DocType(Struct, frozen=True, dict=True):
 
     @cached_property
     def columns(self) -> tuple[Field, ...]:
-        """Every field with a column: the standard ones, then its own."""
-        return (*STANDARD_FIELDS, *self.own_columns)
+        """Every field with a column: the standard ones, its own, then those of a child row."""
+        return (*STANDARD_FIELDS, *self.own_columns, *(PARENT_FIELDS if self.istable else ()))
 
     @cached_property
     def own_columns(self) -> tuple[Field, ...]:
         """The fields with a column that are not on every document."""
         return tuple(field for field in self.fields if field.has_column)
+
+    @cached_property
+    def tables(self) -> tuple[Field, ...]:
+        """The fields that hold rows of a child DocType, which ``options`` names."""
+        return tuple(field for field in self.fields if field.fieldtype in TABLE_TYPES and field.options)
 
     @cached_property
     def by_name(self) -> dict[str, Field]:
@@ -154,26 +167,52 @@ class Library(Struct, frozen=True):
 
 
 class Definition(Struct, frozen=True, forbid_unknown_fields=True):
-    """One file: a DocType, and documents of it that every site has."""
+    """A DocType, and documents of it that every site has."""
 
     doctype: DocType
     documents: tuple[dict[str, Any], ...] = ()
 
 
-def read_library(*folders: Traversable) -> Library:
-    """Read every ``.json`` file of the package's definitions, then of further folders.
+def read_library(*sources: Traversable) -> Library:
+    """Read every ``.json`` file of the package's definitions, then of further folders and files.
+
+    A file holds one definition or a list of them. One is a `Definition`, or a DocType as Frappe exports it
+    (``{"doctype": "DocType", "name": ..., "fields": [...]}``), of which the stand-in takes what it knows. A
+    DocType that is defined again replaces the one before.
 
     Raises:
-        msgspec.DecodeError: a file is no definition.
+        msgspec.DecodeError: a file is not JSON, or holds something else; its name is said.
 
     """
     definitions = [
-        msgspec.json.decode(file.read_bytes(), type=Definition)
-        for folder in (files("lineside.standin") / "definitions", *folders)
-        for file in sorted(folder.iterdir(), key=lambda file: file.name)
-        if file.name.endswith(".json")
+        definition
+        for source in (files("lineside.standin") / "definitions", *sources)
+        for file in _json_files(source)
+        for definition in _definitions(file)
     ]
     return Library(
         {each.doctype.name: each.doctype for each in definitions},
         tuple({"doctype": each.doctype.name, **document} for each in definitions for document in each.documents),
     )
+
+
+def _json_files(source: Traversable) -> list[Traversable]:
+    if source.is_file():
+        return [source]
+    found = (file for file in source.iterdir() if file.name.endswith(".json"))
+    return sorted(found, key=lambda file: file.name)
+
+
+def _definitions(file: Traversable) -> list[Definition]:
+    try:
+        given = msgspec.json.decode(file.read_bytes())
+        return [_definition(each) for each in (given if isinstance(given, list) else [given])]
+    except msgspec.DecodeError as wrong:
+        raise msgspec.DecodeError(f"{file.name}: {wrong}") from wrong
+
+
+def _definition(given: object) -> Definition:
+    if isinstance(given, dict) and given.get("doctype") == "DocType":
+        # What an export leaves out or holds as null has its default.
+        given = {"doctype": {name: value for name, value in given.items() if value is not None}}
+    return msgspec.convert(given, Definition, strict=False)

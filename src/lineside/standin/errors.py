@@ -21,7 +21,12 @@ STATUS = {
     "DocstatusTransitionError": 417,
     "CharacterLengthExceededError": 417,
     "NonNegativeError": 417,
+    "LinkExistsError": 417,
+    "NegativeStockError": 417,
     "DataError": 417,
+    "TooManyRequestsError": 429,
+    "InReadOnlyMode": 503,
+    "SessionStopped": 503,
 }
 """Of Frappe's own exceptions; any other is answered with 500."""
 
@@ -154,23 +159,54 @@ def duplicate_value(doctype: str, name: str, fieldname: str, label: str, value: 
     )
 
 
-def mandatory(doctype: str, name: str, missing: list[tuple[str, str]]) -> FrappeError:
-    """Mandatory fields are empty: their names and labels."""
+def mandatory(doctype: str, name: str, missing: list[tuple[str, str]], row: int | None = None) -> FrappeError:
+    """Mandatory fields are empty: their names and labels; ``row`` is that of a child table."""
+    where = f"{doctype}" if row is None else f"<strong>{doctype}</strong> Row #{row}"
     return raised(
         "MandatoryError",
         f"[{doctype}, {name}]: {', '.join(fieldname for fieldname, _ in missing)}",
-        *(Message(f"Error: Value missing for {doctype}: {label}") for _, label in missing),
+        *(Message(f"Error: Value missing for {where}: {label}") for _, label in missing),
+    )
+
+
+def empty_table(doctype: str, name: str, fieldname: str, label: str) -> FrappeError:
+    """A mandatory child table has no rows."""
+    return raised(
+        "MandatoryError", f"[{doctype}, {name}]: {fieldname}", Message(f"Error: Data missing in table: {label}")
+    )
+
+
+def still_linked(doctype: str, name: str, other: str, other_name: str) -> FrappeError:
+    """Another document links to the one that should go."""
+    return thrown(
+        "LinkExistsError",
+        f"Cannot delete or cancel because {doctype} <strong>{name}</strong> is linked with {other} "
+        f"<strong>{other_name}</strong>",
     )
 
 
 def guest_may_not(doctype: str, permission: str) -> FrappeError:
     """Nobody is logged in, and the DocType is not for guests."""
     who = "User <strong>Guest</strong> does not have doctype access via role permission for document"
-    error = raised("PermissionError", "", Message(f"{who} <strong>{doctype}</strong>"))
+    told = f"{who} <strong>{doctype}</strong>"
+    if permission != "read":
+        told = f"Not allowed via controller permission check<br>{told}<br>"
+        told += "User <strong>Guest</strong> does not have access to this document"
+    error = raised("PermissionError", "", Message(told))
     error.extra["_error_message"] = (
         f"You need the '{permission}' permission on <strong>{doctype}</strong>  to perform this action."
     )
     return error
+
+
+def lock_wait() -> FrappeError:
+    """Another transaction holds a row for too long."""
+    return raised("QueryTimeoutError", "(1205, 'Lock wait timeout exceeded; try restarting transaction')")
+
+
+def connection_lost() -> FrappeError:
+    """MariaDB went away in the middle of the transaction."""
+    return foreign("pymysql.err", "OperationalError", "(2013, 'Lost connection to MySQL server during query')")
 
 
 def deadlock() -> FrappeError:

@@ -9,6 +9,8 @@ from msgspec import Struct
 
 from lineside.standin import tables
 from lineside.standin.errors import thrown
+from lineside.standin.passwords import set_password
+from lineside.standin.stock import add_up, add_up_entry, move, move_back
 from lineside.standin.values import time_text
 
 if TYPE_CHECKING:
@@ -31,6 +33,10 @@ class Rules(Struct, frozen=True):
     """At every insert and update, before the general checks."""
     stored: Rule = _nothing
     """In the same transaction, after an insert or update."""
+    submitted: Rule = _nothing
+    """In the same transaction, after it was submitted."""
+    cancelled: Rule = _nothing
+    """In the same transaction, after it was cancelled."""
     deleted: Rule = _nothing
     """In the same transaction, after a deletion."""
 
@@ -39,6 +45,14 @@ def _name_employee(_records: Records, document: Document) -> None:
     document["employee"] = document["name"]
     parts = (document.get(part) for part in ("first_name", "middle_name", "last_name"))
     document["employee_name"] = " ".join(str(part) for part in parts if part)
+
+
+def _complete_user(records: Records, document: Document) -> None:
+    parts = (document.get(part) for part in ("first_name", "last_name"))
+    document["full_name"] = " ".join(str(part) for part in parts if part)
+    if document["new_password"]:
+        set_password(records.connection, document["name"], document["new_password"])
+        document["new_password"] = None
 
 
 SAME_LOG = (
@@ -86,7 +100,20 @@ def _rebuild(records: Records, document: Document) -> None:
     tables.synchronise(records.connection, records.table(document["dt"]))
 
 
+def _watch(records: Records, _document: Document) -> None:
+    records.definitions_changed()
+
+
+ORDER = Rules(validate=add_up)
+MOVEMENT = Rules(validate=add_up, submitted=move, cancelled=move_back)
+
 RULES = {
+    "User": Rules(validate=_complete_user),
+    "Webhook": Rules(stored=_watch, deleted=_watch),
+    "Sales Order": ORDER,
+    "Delivery Note": MOVEMENT,
+    "Purchase Receipt": MOVEMENT,
+    "Stock Entry": Rules(validate=add_up_entry, submitted=move, cancelled=move_back),
     "Employee": Rules(validate=_name_employee),
     "Employee Checkin": Rules(validate=_refuse_second_log),
     "Custom Field": Rules(before_insert=_fill_fieldname, stored=_rebuild, deleted=_rebuild),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from sqlite3 import Connection, IntegrityError
 
-from lineside.standin.doctypes import INTEGER_TYPES, DocType, Field
+from lineside.standin.doctypes import INTEGER_TYPES, PARENT_FIELDS, DocType, Field
 from lineside.standin.errors import FrappeError, duplicate_name, duplicate_value, thrown
 from lineside.standin.filters import column, quoted
 from lineside.store.migrations import Component
@@ -18,6 +18,10 @@ COMPONENT = Component(
             # Names the present state of all definitions; another one with every change, never used again.
             "CREATE TABLE definitions (state TEXT NOT NULL)",
             "INSERT INTO definitions (state) VALUES ('new')",
+        ),
+        (
+            "CREATE TABLE passwords (user TEXT PRIMARY KEY COLLATE NOCASE, salt BLOB, digest BLOB)",
+            "CREATE TABLE file_content (url TEXT PRIMARY KEY, content BLOB NOT NULL)",
         ),
     ),
 )
@@ -38,6 +42,10 @@ class Table:
         changes = ", ".join(f"{quoted(name)} = ?" for name in self.names)
         self.update = f"UPDATE {self.name} SET {changes} WHERE {self.is_named}"
         self.delete = f"DELETE FROM {self.name} WHERE {self.is_named}"
+        # Of a child DocType: the rows of one parent.
+        of_parent = f'{column(PARENT_FIELDS[0])} = ? AND "parenttype" = ? AND "parentfield" = ?'
+        self.rows = f'SELECT {columns} FROM {self.name} WHERE {of_parent} ORDER BY "idx"'
+        self.drop_rows = f"DELETE FROM {self.name} WHERE {of_parent}"
 
     def look_up(self, fieldnames: Iterable[str]) -> str:
         """Return the statement that reads some fields of one document, its name first."""
@@ -68,7 +76,7 @@ def explain(conflict: IntegrityError, doctype: DocType, row: Mapping[str, object
     """Return what Frappe raises when a row breaks one of the unique indexes made here."""
     name = str(row["name"])
     for field in doctype.unique:
-        if f"'{_unique_index(doctype, field)}'" in str(conflict):
+        if doctype.autoname != f"field:{field.fieldname}" and f"'{_unique_index(doctype, field)}'" in str(conflict):
             return duplicate_value(doctype.name, name, field.fieldname, field.title, row[field.fieldname])
     return duplicate_name(doctype.name, name)
 
@@ -109,7 +117,8 @@ def _index(connection: Connection, table: Table) -> None:
                 "ValidationError",
                 f"Field '{field.title}' cannot be set as Unique as it has non-unique values",
             ) from conflict
-    for names in (("modified",), *doctype.indexes):
+    of_parent = (("parent",),) if doctype.istable else ()
+    for names in (("modified",), *of_parent, *doctype.indexes):
         columns = ", ".join(column(doctype.by_name[name]) for name in names)
         index = quoted(f"by:{doctype.name}:{','.join(names)}")
         connection.execute(f"CREATE INDEX IF NOT EXISTS {index} ON {table.name} ({columns})")

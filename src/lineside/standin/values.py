@@ -90,6 +90,14 @@ def column_value(field: Field, value: Value, table: str) -> Value:
     return stored
 
 
+def same(field: Field, one: Value, other: Value) -> bool:
+    """Return whether two values, shown or just given, are the same in their column; empty is empty."""
+    if field.fieldtype in TIME_TYPES:
+        one = time_text(field.fieldtype, str(one)) if one else None
+        other = time_text(field.fieldtype, str(other)) if other else None
+    return (one or None) == (other or None)
+
+
 def shown_value(field: Field, value: Any) -> Value:
     """Return a column's value as answers show it: whole seconds without a fraction."""
     if isinstance(value, str) and field.fieldtype in {"Datetime", "Time"}:
