@@ -20,7 +20,7 @@ from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
 from lineside.edges.frappe.client import MAX_BODY_BYTES, FrappeClient, url_path
-from lineside.edges.frappe.idfield import REFRESH_SECONDS
+from lineside.edges.frappe.meta import REFRESH_SECONDS
 from lineside.edges.frappe.prepare import Prepared, prepare
 from lineside.edges.frappe.reply import Unreachable
 from lineside.edges.frappe.target import LOOKUP_SECONDS, FrappeTarget

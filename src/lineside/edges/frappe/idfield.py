@@ -9,32 +9,20 @@ from __future__ import annotations
 from msgspec import Struct
 from twisted.internet.defer import DeferredLock
 
+from lineside.edges.frappe import doctypes
 from lineside.edges.frappe.client import FrappeClient, url_path
-from lineside.edges.frappe.outcomes import Ambiguous, Answered, Conflict, classify, unanswered
+from lineside.edges.frappe.doctypes import DocType, Field
+from lineside.edges.frappe.meta import REFRESH_SECONDS, Metas, NoDoctype, Untold, read_meta
+from lineside.edges.frappe.outcomes import Answered, classify, unanswered
 from lineside.edges.frappe.reply import to_json
-from lineside.model.outcome import Blocked, Refused, TargetDown
-
-REFRESH_SECONDS = 3600.0
-"""A field found good is looked at again after so long: someone may remove it meanwhile."""
+from lineside.model.outcome import Blocked, TargetDown
 
 PREPARE = "run lineside erp prepare"
-
-
-class Field(Struct, frozen=True):
-    """The field as the site defines it."""
-
-    unique: bool
-    label: str
+CHECK_DOCTYPE = "check the route's doctype"
 
 
 class Missing(Struct, frozen=True):
     """The DocType has no such field."""
-
-
-class NoDoctype(Struct, frozen=True):
-    """The site has no such DocType, in its own words."""
-
-    reason: str
 
 
 async def read_field(
@@ -45,51 +33,72 @@ async def read_field(
     From the DocType's meta (v15 and later), else from the list of Custom Fields (v14), which only
     a user who may read Custom Field gets.
     """
-    verdict = classify(await client.ask("GET", url_path("api", "v2", "doctype", doctype, "meta")))
-    match verdict:
-        case Answered(value={"fields": list(fields)}):
-            return _field(fields, name)
-        case Refused(code="DoesNotExistError", reason=reason) if doctype in reason:
-            return NoDoctype(reason)
-        case Ambiguous(code="ImportError"):
-            # Frappe looks for a DocType it does not know among its own modules (contract, section 10).
-            return NoDoctype(f"the site has no DocType {doctype}")
-        case Refused() | Conflict():
+    match await read_meta(client, doctype):
+        case DocType(fields=fields):
+            return fields.get(name) or Missing()
+        case Untold():
             return await _custom_field(client, doctype, name)
-        case _:
-            return unanswered(verdict, PREPARE)
+        case failed:
+            return failed
 
 
 class IdField:
-    """Verifies once an hour, per DocType, that the id field exists and is unique."""
+    """Verifies, per DocType, that the id field exists and is unique; what was found good holds for an hour.
 
-    def __init__(self, client: FrappeClient, name: str) -> None:
+    Args:
+        client: asks for Custom Fields where the site does not describe its DocTypes.
+        name: the field's.
+        metas: what the site says of its DocTypes.
+
+    """
+
+    def __init__(self, client: FrappeClient, name: str, metas: Metas | None = None) -> None:
         self.name = name
         self._client = client
-        self._good: dict[str, tuple[float, str]] = {}
+        self._metas = metas or Metas(client)
+        self._custom: dict[str, tuple[float, Field]] = {}
+        self._proven: set[str] = set()
         self._condemned: dict[str, Blocked] = {}
         self._reading = DeferredLock()
 
     async def check(self, doctype: str) -> TargetDown | Blocked | None:
         """Return None where inserting is safe. Concurrent calls ask the site once."""
-        await self._reading.acquire()
-        try:
-            if doctype in self._condemned:
-                return self._condemned[doctype]
-            verified, _ = self._good.get(doctype, (float("-inf"), ""))
-            if self._client.clock.seconds() - verified < REFRESH_SECONDS:
+        if doctype in self._condemned:
+            return self._condemned[doctype]
+        match await self._field(doctype):
+            case Field(unique=True):
                 return None
-            return await self._verify(doctype)
-        finally:
-            self._reading.release()
+            case Field():
+                problem = Blocked(f"{doctype} has a field {self.name}, but it is not unique", PREPARE)
+            case Missing():
+                problem = Blocked(f"{doctype} has no field {self.name}", PREPARE)
+            case NoDoctype(reason=reason):
+                problem = Blocked(reason, CHECK_DOCTYPE)
+            case TargetDown() | Blocked() as failed:
+                return failed
+        self.forget(doctype)
+        return problem
 
     def label(self, doctype: str) -> str:
         """Return the name under which Frappe's messages speak of the field."""
-        return self._good.get(doctype, (0.0, self.name))[1]
+        described = self._metas.known(doctype)
+        if described is not None and self.name in described.fields:
+            return described.fields[self.name].label
+        return self._custom[doctype][1].label if doctype in self._custom else self.name
+
+    def proven(self, doctype: str) -> bool:
+        """Tell whether a document of the DocType was seen to keep its id."""
+        return doctype in self._proven
+
+    def prove(self, doctype: str) -> None:
+        """Note that the site kept an id."""
+        self._proven.add(doctype)
 
     def forget(self, doctype: str) -> None:
         """Verify anew before the next insert."""
-        self._good.pop(doctype, None)
+        self._metas.forget(doctype)
+        self._custom.pop(doctype, None)
+        self._proven.discard(doctype)
 
     def condemn(self, doctype: str) -> None:
         """Let no more documents in until a restart: the site dropped an id although the field exists."""
@@ -98,20 +107,27 @@ class IdField:
             f"let the API user write {self.name} in {doctype}, then restart the gateway",
         )
 
-    async def _verify(self, doctype: str) -> TargetDown | Blocked | None:
-        self.forget(doctype)
-        match await read_field(self._client, doctype, self.name):
-            case Field(unique=True, label=label):
-                self._good[doctype] = (self._client.clock.seconds(), label)
-                return None
-            case Field():
-                return Blocked(f"{doctype} has a field {self.name}, but it is not unique", PREPARE)
-            case Missing():
-                return Blocked(f"{doctype} has no field {self.name}", PREPARE)
-            case NoDoctype(reason=reason):
-                return Blocked(reason, "check the route's doctype")
-            case TargetDown() | Blocked() as failed:
+    async def _field(self, doctype: str) -> Field | Missing | NoDoctype | TargetDown | Blocked:
+        match await self._metas.of(doctype):
+            case DocType(fields=fields):
+                return fields.get(self.name) or Missing()
+            case Untold():
+                return await self._custom_field(doctype)
+            case failed:
                 return failed
+
+    async def _custom_field(self, doctype: str) -> Field | Missing | TargetDown | Blocked:
+        await self._reading.acquire()
+        try:
+            read, field = self._custom.get(doctype, (float("-inf"), Field("")))
+            if self._client.clock.seconds() - read < REFRESH_SECONDS:
+                return field
+            found = await _custom_field(self._client, doctype, self.name)
+            if isinstance(found, Field):
+                self._custom[doctype] = (self._client.clock.seconds(), found)
+            return found
+        finally:
+            self._reading.release()
 
 
 async def _custom_field(client: FrappeClient, doctype: str, name: str) -> Field | Missing | TargetDown | Blocked:
@@ -125,13 +141,7 @@ async def _custom_field(client: FrappeClient, doctype: str, name: str) -> Field 
     verdict = classify(await client.ask("GET", path))
     match verdict:
         case Answered(value=list(rows)):
-            return _field(rows, name)
+            fields = (doctypes.field(row) for row in rows if isinstance(row, dict))
+            return next((field for field in fields if field.name == name), Missing())
         case _:
             return unanswered(verdict, "let the API user read Custom Field: the id field could not be verified")
-
-
-def _field(rows: list[object], name: str) -> Field | Missing:
-    for row in rows:
-        if isinstance(row, dict) and row.get("fieldname") == name:
-            return Field(row.get("unique") in (1, "1"), str(row.get("label") or name))
-    return Missing()

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct
 
 from lineside.edges.frappe.client import FrappeClient, url_path
-from lineside.edges.frappe.idfield import Field, Missing, NoDoctype, read_field
+from lineside.edges.frappe.doctypes import Field
+from lineside.edges.frappe.idfield import Missing, read_field
+from lineside.edges.frappe.meta import NoDoctype
 from lineside.edges.frappe.outcomes import CHECK_PERMISSION, Ambiguous, Conflict, classify_insert
 from lineside.edges.frappe.reply import to_json
 from lineside.model.errors import LinesideError
