@@ -85,9 +85,10 @@ class Gateway:
         )
         self.parts: list[Part] = [
             store,
-            ControlSocket(reactor, settings.journal.control_path, self.operations),
             *self.targets.values(),
             *self.couriers,
+            # Only once the routes have their places can anything be told of them.
+            ControlSocket(reactor, settings.journal.control_path, self.operations),
             *self.sources,
         ]
 
