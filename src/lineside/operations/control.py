@@ -60,12 +60,11 @@ class ControlSocket:
         """Listen; a socket that a killed process left behind is replaced, since the journal's lock is ours.
 
         Raises:
-            LinesideError: the path is too long, something else than a socket is there, or it cannot be bound.
+            LinesideError: the path is too long, no directory leads there, it is no socket's, or cannot be bound.
 
         """
         check_path(self._path)
-        if os.path.lexists(self._path) and not self._path.is_socket():
-            raise LinesideError(f"{self._path} is no socket: set another path with journal.control")
+        _check_place(self._path)
         factory = Factory.forProtocol(lambda: Conversation(self._operations, self._conversations))
         factory.noisy = False
         # Between bind and chmod the socket must not be open to others either.
@@ -167,7 +166,8 @@ class _Pull:
         self._drained.set()
 
     def stopProducing(self) -> None:
-        self.resumeProducing()
+        # The client is gone: what waits is cancelled by `connectionLost`, and must not write before.
+        self.paused = True
 
 
 class _Asking(LineOnlyReceiver):
@@ -266,3 +266,11 @@ def check_path(path: Path) -> None:
             f"the control socket's path {path} is longer than {LONGEST_PATH} bytes; "
             "set a shorter one with journal.control"
         )
+
+
+def _check_place(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise LinesideError(f"cannot open the control socket {path}: there is no directory {path.parent}")
+    if os.path.lexists(path) and not path.is_socket():
+        # To replace it would cost its owner a file.
+        raise LinesideError(f"{path} is no socket; set another path with journal.control")
