@@ -24,7 +24,8 @@ from lineside.assemble.settings import FrappeTargetSettings, Settings
 from lineside.cli.check import check_targets
 from lineside.cli.erp import Preparation, prepare_targets
 from lineside.edges.frappe.client import FrappeClient
-from lineside.edges.frappe.idfield import Field, Missing, read_field
+from lineside.edges.frappe.doctypes import Field
+from lineside.edges.frappe.idfield import Missing, read_field
 from lineside.model.errors import LinesideError
 from lineside.standin.authentication import Credentials
 from lineside.standin.documents import memory_documents
