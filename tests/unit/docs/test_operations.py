@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "guides" / "operations.md"
 
-CALL = re.compile(r"\blog\.(debug|info|warn|error|critical|failure)\(\s*(?:\"([a-z_.]+)\"[,)])?")
+CALL = re.compile(r"\blog\.(debug|info|warn|error|critical|failure)(?:\(|,)\s*(?:\"([a-z_.]+)\"[,)])?")
 ROW = re.compile(r"^\| (`[a-z_.]+`(?:, `[a-z_.]+`)*) \| (info|warn|error|critical) \|", re.MULTILINE)
 
 
