@@ -26,7 +26,7 @@ from lineside.model.event import Event
 from lineside.model.ports import ConsumerSpec, Part
 from lineside.operations.consumers import ConsumerOperations
 from lineside.operations.control import ControlSocket
-from lineside.operations.deadletters import DeadLetterOperations, Readmitting
+from lineside.operations.deadletters import DeadLetterOperations
 from lineside.operations.events import EventOperations
 from lineside.operations.registry import Operations
 from lineside.operations.requests import RouteStatus, SourceStatus
@@ -155,6 +155,7 @@ class Dormant:
     """A consumer that is opened when a dead letter is to be handed out again, and not before."""
 
     def __init__(self, consumer: DurableConsumer) -> None:
+        self.spec = consumer.spec
         self._consumer = consumer
         self._open = False
 
@@ -275,7 +276,7 @@ def offer(
     operations: Operations,
     store: JournalPart,
     settings: Settings,
-    consumers: Mapping[str, Readmitting],
+    consumers: Mapping[str, DurableConsumer | Dormant],
     *,
     running: bool,
 ) -> None:
@@ -283,6 +284,7 @@ def offer(
     decoders: dict[str, Callable[[bytes, str | None], Event]] = {
         name: decoder_of(source).decode for name, source in settings.sources.items()
     }
-    EventOperations(store.journal, store.database).register(operations)
+    specs = {route: consumer.spec for route, consumer in consumers.items()}
+    EventOperations(store.journal, store.database, specs).register(operations)
     DeadLetterOperations(store.journal, store.database, decoders, consumers).register(operations)
     ConsumerOperations(store.journal, store.database, consumers.keys(), running=running).register(operations)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from sqlite3 import Connection
+from typing import Literal
 
 from lineside.journal import deadletters
 from lineside.journal.log import SqliteJournal
 from lineside.model.errors import NotFound
 from lineside.model.event import Record, Seq
+from lineside.model.ports import ConsumerSpec
 from lineside.operations.registry import Operations
 from lineside.operations.requests import (
     DeliveryStory,
@@ -28,11 +30,19 @@ MOST = 1000
 
 
 class EventOperations:
-    """What may be asked of the journal's events."""
+    """What may be asked of the journal's events.
 
-    def __init__(self, journal: SqliteJournal, database: Database) -> None:
+    Args:
+        journal: open.
+        database: the journal's.
+        specs: by route, how it reads the journal.
+
+    """
+
+    def __init__(self, journal: SqliteJournal, database: Database, specs: Mapping[str, ConsumerSpec]) -> None:
         self._journal = journal
         self._database = database
+        self._specs = specs
 
     def register(self, operations: Operations) -> None:
         """Offer the operations."""
@@ -68,7 +78,7 @@ class EventOperations:
             summarize(record),
             record.identity,
             None if raw is None else readable(raw),
-            await self._database.read(lambda connection: _deliveries(connection, seq)),
+            await self._database.read(lambda connection: _deliveries(connection, record, self._specs)),
         )
 
     async def tail(self, request: TailEvents) -> AsyncIterator[EventSummary]:
@@ -107,14 +117,14 @@ def _only(source: str | None) -> frozenset[str] | None:
     return None if source is None else frozenset({source})
 
 
-def _deliveries(connection: Connection, seq: Seq) -> list[DeliveryStory]:
+def _deliveries(connection: Connection, record: Record, specs: Mapping[str, ConsumerSpec]) -> list[DeliveryStory]:
     stories = {
         route: DeliveryStory(route, "delivered", name, bool(found), attempts, moment(at_ns))
         for route, name, found, attempts, at_ns in connection.execute(
-            "SELECT consumer, name, found, attempts, at_ns FROM delivered WHERE seq = ?", (seq,)
+            "SELECT consumer, name, found, attempts, at_ns FROM delivered WHERE seq = ?", (record.seq,)
         )
     }
-    for letter in deadletters.of_event(connection, seq):
+    for letter in deadletters.of_event(connection, record.seq):
         stories[letter.consumer] = DeliveryStory(
             letter.consumer,
             "retrying" if letter.retrying else "dead",
@@ -123,10 +133,21 @@ def _deliveries(connection: Connection, seq: Seq) -> list[DeliveryStory]:
             reason=f"{letter.code}: {letter.reason}",
             dead_letter=letter.id,
         )
-    owing = connection.execute(
-        """SELECT id, cursor < ? OR EXISTS (SELECT 1 FROM gap WHERE consumer = id AND seq = ?) FROM consumer""",
-        (seq, seq),
-    )
-    for route, owes in owing:
-        stories.setdefault(route, DeliveryStory(route, "pending" if owes else "skipped"))
+    for route, spec in specs.items():
+        if route not in stories and record.source in spec.sources and record.event.error is None:
+            stories[route] = DeliveryStory(route, _state(connection, record, spec))
     return [stories[route] for route in sorted(stories)]
+
+
+def _state(connection: Connection, record: Record, spec: ConsumerSpec) -> Literal["skipped", "pending", "closed"]:
+    if not spec.accepts(record):
+        return "skipped"
+    # The stored cursor may lag behind; it never runs ahead of what is owed.
+    row = connection.execute(
+        """SELECT cursor < :seq
+             OR EXISTS (SELECT 1 FROM gap WHERE consumer = id AND seq = :seq)
+             OR EXISTS (SELECT 1 FROM backlog WHERE consumer = id AND key = :key AND after < :seq)
+           FROM consumer WHERE id = :id""",
+        {"id": spec.id, "seq": record.seq, "key": spec.order_key(record)},
+    ).fetchone()
+    return "pending" if row is None or row[0] else "closed"
