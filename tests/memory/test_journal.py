@@ -360,6 +360,18 @@ class ConsumerTests(JournalCase):
         self.crash()
         self.assertEqual([first.record], [pending.record for pending in self.pull(self.consumer())])
 
+    def test_the_floor_is_what_is_stored(self) -> None:
+        """While an outcome waits for the disk the record still counts as owed: the floor never promises too much."""
+        self.append(event())
+        consumer = self.consumer()
+        [pending] = self.pull(consumer)
+        self.writer.held = True
+        settling = Deferred.fromCoroutine(consumer.settle([(pending, Delivered("A"))]))
+        self.assertEqual(0, consumer.floor)
+        self.writer.release()
+        self.successResultOf(settling)
+        self.assertEqual(1, consumer.floor)
+
     def test_what_a_consumer_does_not_accept_costs_it_nothing(self) -> None:
         """Records of other sources and those for which ``when`` is false are passed over, and stay so."""
         self.append(event(b"no"), event(b"yes"), event(error="json: bad"))

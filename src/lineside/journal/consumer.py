@@ -54,6 +54,7 @@ class DurableConsumer:
         self._timer: IDelayedCall | None = None
         self._storing = DeferredLock()
         self._unstored: list[Callable[[Connection], None]] = []
+        self._stored_floor = NO_SEQ
         self._unsubscribe: Callable[[], None] | None = None
 
     async def open(self) -> None:
@@ -87,6 +88,7 @@ class DurableConsumer:
             record = records[seq]
             self._progress.restore(seq, self.spec.order_key(record), attempts)
             self._keep(record)
+        self._stored_floor = self._progress.floor
         self._unsubscribe = self._journal.on_append(self._appended)
 
     async def close(self) -> None:
@@ -106,8 +108,8 @@ class DurableConsumer:
 
     @property
     def floor(self) -> Seq:
-        """Nothing at or below is unsettled."""
-        return self._progress.floor
+        """Nothing at or below is unsettled, and that is stored."""
+        return self._stored_floor if self._unstored else self._progress.floor
 
     @property
     def pending(self) -> int:
@@ -212,7 +214,7 @@ class DurableConsumer:
         try:
             changes = self._progress.changes()
             self._unstored.append(lambda connection: _store_changes(connection, self.spec.id, changes))
-            unstored = list(self._unstored)
+            unstored, floor = list(self._unstored), self._progress.floor
 
             def write(connection: Connection) -> None:
                 for store in unstored:
@@ -220,6 +222,7 @@ class DurableConsumer:
 
             await self._database.write(write)
             del self._unstored[: len(unstored)]
+            self._stored_floor = floor
         finally:
             self._storing.release()
 
