@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+import msgspec
 from treq.testing import StubTreq
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -12,18 +13,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.standin.authentication import Credentials
 from lineside.standin.documents import memory_documents
-from lineside.standin.faults import FaultKnobs
+from lineside.standin.faults import FaultKnobs, Faults
 from lineside.standin.site import make_site
 
 KEY = {"Authorization": "token key:secret"}
-NONE = {
-    "latency": 0.0,
-    "jitter": 0.0,
-    "error_after_commit": 0.0,
-    "error_before_commit": 0.0,
-    "hang": 0.0,
-    "hang_before": 0.0,
-}
+NONE = {**msgspec.structs.asdict(Faults()), "unauthorized": 0.0, "forbidden": 0.0}
 
 
 class FaultTests(SynchronousTestCase):
@@ -68,11 +62,12 @@ class Commits(FaultTests):
         self.assertEqual(self.stored(), 1)
 
     def test_an_error_before_the_commit_leaves_nothing(self) -> None:
-        """JSON, as after a deadlock."""
-        self.turn(error_before_commit=1)
-        response = self.successResultOf(self.post_todo())
-        self.assertEqual(response.code, 500)
-        self.assertEqual(self.successResultOf(response.json())["exc_type"], "QueryDeadlockError")
+        """JSON: MariaDB went away, or undid the transaction for another one's sake."""
+        for fault, kind in (("error_before_commit", "OperationalError"), ("deadlock", "QueryDeadlockError")):
+            self.turn(**{"error_before_commit": 0, fault: 1})
+            response = self.successResultOf(self.post_todo())
+            self.assertEqual(response.code, 500)
+            self.assertEqual(self.successResultOf(response.json())["exc_type"], kind)
         self.assertEqual(self.stored(), 0)
 
     def test_a_hang_leaves_the_document_and_never_answers(self) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import available_timezones
 
 import click
@@ -23,6 +24,35 @@ def _zone(_context: click.Context, _parameter: click.Parameter, value: str) -> s
     if value not in available_timezones():
         raise click.BadParameter(f"{value} is no IANA time zone such as Europe/Berlin")
     return value
+
+
+FAULTS: dict[str, tuple[click.ParamType[Any], str]] = {
+    "latency": (SECONDS, "Seconds that every request waits."),
+    "jitter": (SECONDS, "Up to so many seconds more, drawn for each request."),
+    "error-after-commit": (PROBABILITY, "How often a stored document is answered with a 500."),
+    "error-before-commit": (PROBABILITY, "How often a transaction is undone, with a 500."),
+    "deadlock": (PROBABILITY, "How often a change ends as QueryDeadlockError."),
+    "lock-wait": (PROBABILITY, "How often a change waits for a row, and ends as QueryTimeoutError."),
+    "lock-wait-seconds": (SECONDS, "How long it waits."),
+    "hang": (PROBABILITY, "How often a stored document is never answered."),
+    "hang-before": (PROBABILITY, "How often nothing is done and never answered."),
+    "cut": (PROBABILITY, "How often an answer is cut in the middle."),
+    "byte-delay": (SECONDS, "Seconds between any two bytes of an answer."),
+    "wrong-content-type": (PROBABILITY, "How often JSON comes as text/html."),
+    "bad-gateway": (PROBABILITY, "How often a proxy answers with an HTML 502."),
+    "workers": (click.IntRange(min=0), "So many requests are served at a time; 0 for any number."),
+    "service-time": (SECONDS, "Seconds that each request keeps its worker."),
+}
+"""The options that turn faults, by their names in `Faults`."""
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def fault_options(command: Command) -> Command:
+    """Give a command an option for each fault; one that is not used is None."""
+    for name, (kind, told) in reversed(FAULTS.items()):
+        command = click.option(f"--{name}", type=kind, help=told)(command)
+    return command
 
 
 @click.command(epilog="Try: lineside standin --port 8000 --data erp.db --api-key key --api-secret secret")
@@ -44,16 +74,18 @@ def _zone(_context: click.Context, _parameter: click.Parameter, value: str) -> s
 @click.option(
     "--employees", type=click.IntRange(min=0), default=0, help="Have at least so many Employee documents."
 )
-@click.option("--latency", type=SECONDS, default=0, help="Seconds that every request waits.")
-@click.option("--jitter", type=SECONDS, default=0, help="Up to so many seconds more, drawn for each request.")
+@click.option("--password", help="Of Administrator, to log in with; none can without.")
 @click.option(
-    "--error-after-commit", type=PROBABILITY, default=0, help="How often a stored document is answered with a 500."
+    "--doctypes",
+    type=click.Path(path_type=Path, exists=True),
+    multiple=True,
+    help="A JSON file, or a folder of them, with more DocTypes. May be given again.",
 )
-@click.option(
-    "--error-before-commit", type=PROBABILITY, default=0, help="How often a transaction is undone, with a 500."
-)
-@click.option("--hang", type=PROBABILITY, default=0, help="How often a stored document is never answered.")
-@click.option("--hang-before", type=PROBABILITY, default=0, help="How often nothing is done and never answered.")
+@click.option("--site", default="", help="The only name it answers to, in X-Frappe-Site-Name or Host.")
+@click.option("--tracebacks/--no-tracebacks", default=True, help="The site's allow_error_traceback.")
+@click.option("--rate-limit", type=SECONDS, default=0, help="Seconds of work allowed in each window.")
+@click.option("--rate-window", type=click.FloatRange(min=0, min_open=True), default=10, help="Seconds of a window.")
+@fault_options
 @click.option("--down", type=SECONDS, default=0, help="Seconds after the start for which the port is shut.")
 @click.option("--seed", type=int, help="Makes the choice of faults the same in every run.")
 def command(
@@ -64,25 +96,49 @@ def command(
     api_secret: str,
     time_zone: str,
     employees: int,
+    password: str | None,
+    doctypes: tuple[Path, ...],
+    site: str,
+    tracebacks: bool,
+    rate_limit: float,
+    rate_window: float,
     down: float,
     seed: int | None,
-    **faults: float,
+    **faults: float | None,
 ) -> None:
     """Run the Frappe-compatible stand-in: a small ERP with durable data, and with faults on request.
 
     It answers Frappe's REST API (versions 1 and 2) and prints one line, "listening on URL", once it does.
-    Faults can also be turned while it runs: POST JSON to /_standin/faults.
+    Faults and settings can also be turned while it runs: POST JSON to /_standin/faults and /_standin/settings.
     """
     from twisted.internet import task  # noqa: PLC0415 (--help needs no reactor)
 
     from lineside.standin.authentication import Credentials  # noqa: PLC0415
+    from lineside.standin.doctypes import read_library  # noqa: PLC0415
     from lineside.standin.faults import FaultKnobs, Faults  # noqa: PLC0415
     from lineside.standin.server import Service, StandinServer, serve_until_stopped  # noqa: PLC0415
+    from lineside.standin.settings import Settings  # noqa: PLC0415
 
+    try:
+        library = read_library(*doctypes)
+    except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+        raise click.BadParameter(str(wrong), param_hint="--doctypes") from wrong
     service = Service(
-        data, Credentials(api_key, api_secret), port, interface, time_zone, employees=employees, down=down
+        data,
+        Credentials(api_key, api_secret),
+        port,
+        interface,
+        time_zone,
+        employees=employees,
+        down=down,
+        password=password,
+        library=library,
+        settings=Settings(
+            allow_error_traceback=tracebacks, rate_limit=rate_limit, rate_window=rate_window, site=site
+        ),
     )
-    knobs = FaultKnobs(Random(seed), msgspec.convert(faults, Faults))  # noqa: S311 (dice, no secret)
+    turned = {name: value for name, value in faults.items() if value is not None}
+    knobs = FaultKnobs(Random(seed), msgspec.convert(turned, Faults))  # noqa: S311 (dice, no secret)
 
     async def main(reactor: Any) -> None:
         # Twisted's timers follow the wall clock otherwise, and jump when it is set.

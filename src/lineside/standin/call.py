@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from lineside.standin.authentication import GUEST
 from lineside.standin.documents import Documents
-from lineside.standin.errors import deadlock, guest_may_not
+from lineside.standin.errors import FrappeError, guest_may_not, read_only_mode
 from lineside.standin.records import Records
 
 T = TypeVar("T")
@@ -20,16 +20,26 @@ class Call:
         documents: of the site.
         user: who asks.
         arguments: of the request.
-        doomed: the transaction of this request will be undone.
+        undone: what becomes of this request's transaction instead of a commit.
+        read_only: nothing may be changed.
 
     """
 
-    def __init__(self, documents: Documents, user: str, arguments: dict[str, Any], *, doomed: bool = False) -> None:
+    def __init__(
+        self,
+        documents: Documents,
+        user: str,
+        arguments: dict[str, Any],
+        *,
+        undone: FrappeError | None = None,
+        read_only: bool = False,
+    ) -> None:
         self.documents = documents
         self.user = user
         self.arguments = arguments
         self.committed = False
-        self._doomed = doomed
+        self._undone_by = undone
+        self._read_only = read_only
 
     async def read(self, doctype: str, work: Callable[[Records], T]) -> T:
         """Read documents of a DocType.
@@ -45,11 +55,14 @@ class Call:
         """Change documents of a DocType in one transaction.
 
         Raises:
-            FrappeError: guests may not, the work failed, or the transaction was doomed.
+            FrappeError: guests may not, nobody may at the moment, the work failed, or it was undone.
 
         """
         self._admit(doctype, permission)
-        result = await self.documents.write(self._undone(work) if self._doomed else work)
+        if self._read_only:
+            raise read_only_mode()
+        error = self._undone_by
+        result = await self.documents.write(work if error is None else _undone(work, error))
         self.committed = True
         return result
 
@@ -57,9 +70,10 @@ class Call:
         if self.user == GUEST:
             raise guest_may_not(doctype, permission)
 
-    def _undone(self, work: Callable[[Records], T]) -> Callable[[Records], T]:
-        def undone(records: Records) -> T:
-            work(records)
-            raise deadlock()
 
-        return undone
+def _undone(work: Callable[[Records], T], error: FrappeError) -> Callable[[Records], T]:
+    def undone(records: Records) -> T:
+        work(records)
+        raise error
+
+    return undone

@@ -17,7 +17,8 @@ from lineside.standin.authentication import GUEST, Credentials, authenticate
 from lineside.standin.envelope import Answer
 from lineside.standin.errors import FrappeError
 from lineside.standin.exchange import body, header, send
-from lineside.standin.faults import FaultKnobs
+from lineside.standin.faults import FaultKnobs, Refusals
+from lineside.standin.settings import SiteSettings
 
 GoDown = Callable[[float], None]
 """Shuts the listening port for some seconds."""
@@ -61,12 +62,36 @@ class Statistics:
         )
 
 
-class FaultControl:
-    """GET shows the faults in force; POST turns those it names, and ``down`` closes the port."""
+class SettingsControl:
+    """GET shows the site's settings; POST changes those it names."""
 
-    def __init__(self, reactor: IReactorTime, faults: FaultKnobs, go_down: GoDown | None) -> None:
+    def __init__(self, settings: SiteSettings) -> None:
+        self._settings = settings
+
+    def answer(self, request: Request) -> Answer:
+        """Return the settings in force after what was asked; 400 with one line for what makes no sense."""
+        if request.method == b"POST":
+            try:
+                self._settings.turn(msgspec.json.decode(body(request), type=dict[str, Any]))
+            except msgspec.DecodeError as wrong:
+                return envelope.plain(400, {"error": str(wrong)})
+        elif request.method not in {b"GET", b"HEAD"}:
+            return envelope.method_not_allowed("GET, HEAD, POST")
+        return envelope.plain(200, self._settings.now)
+
+
+class FaultControl:
+    """GET shows the faults in force; POST turns those it names.
+
+    ``down`` closes the port, ``unauthorized`` and ``forbidden`` refuse everybody, each for so many seconds.
+    """
+
+    def __init__(
+        self, reactor: IReactorTime, faults: FaultKnobs, refusals: Refusals, go_down: GoDown | None
+    ) -> None:
         self._reactor = reactor
         self._faults = faults
+        self._refusals = refusals
         self._go_down = go_down
 
     def answer(self, request: Request) -> Answer:
@@ -77,17 +102,25 @@ class FaultControl:
                 return envelope.plain(400, {"error": refused})
         elif request.method not in {b"GET", b"HEAD"}:
             return envelope.method_not_allowed("GET, HEAD, POST")
-        return envelope.plain(200, self._faults.faults)
+        return envelope.plain(200, {**msgspec.structs.asdict(self._faults.faults), **self._refusals.left()})
 
     def _turn(self, request: Request) -> str | None:
         try:
             changes = msgspec.json.decode(body(request), type=dict[str, Any])
-            down = msgspec.convert(changes.pop("down", 0.0), float)
-            if down < 0:
-                return "down: seconds, at least 0"
+            durations = {
+                name: msgspec.convert(changes.pop(name), float)
+                for name in ("down", *self._refusals.left())
+                if name in changes
+            }
+            for name, seconds in durations.items():
+                if seconds < 0:
+                    return f"{name}: seconds, at least 0"
+            down = durations.pop("down", 0.0)
             if down and self._go_down is None:
                 return "down: nothing listens that could be closed"
             self._faults.turn(changes)
+            for name, seconds in durations.items():
+                self._refusals.refuse(name, seconds)
         except msgspec.DecodeError as wrong:
             return str(wrong)
         if down and self._go_down is not None:

@@ -36,9 +36,19 @@ INTERNAL_ERROR = Answer(
 """What a browser gets for any error, and what anybody gets when Frappe fails outside its own error path."""
 
 
-def success(key: str, value: object, status: int = 200) -> Answer:
-    """Return ``{key: value}``; an empty object when a v1 method returned nothing."""
-    return Answer(status, msgspec.json.encode({} if value is None and key == "message" else {key: value}))
+class Success(Struct, frozen=True):
+    """What a request brought: ``{key: value}`` with ``extra`` keys beside it."""
+
+    key: str
+    value: object
+    status: int = 200
+    extra: dict[str, Any] = {}
+
+
+def success(done: Success) -> Answer:
+    """Return a success's answer; a v1 method that returned nothing has no ``message``."""
+    told = {} if done.value is None and done.key == "message" else {done.key: done.value}
+    return Answer(done.status, msgspec.json.encode({**done.extra, **told}))
 
 
 def plain(status: int, value: object) -> Answer:
@@ -46,13 +56,45 @@ def plain(status: int, value: object) -> Answer:
     return Answer(status, msgspec.json.encode(value))
 
 
+def page(status: int, title: str, text: str) -> Answer:
+    """Return a page as the web framework in Frappe makes it."""
+    written = f"<!doctype html>\n<html lang=en>\n<title>{status} {title}</title>\n<h1>{title}</h1>\n<p>{text}</p>\n"
+    return Answer(status, written.encode(), b"text/html; charset=utf-8")
+
+
+UNKNOWN_SITE = page(
+    404,
+    "Not Found",
+    "The requested URL was not found on the server. If you entered the URL manually please check your spelling"
+    " and try again.",
+)
+TOO_LARGE = page(413, "Request Entity Too Large", "The data value transmitted exceeds the capacity limit.")
+TOO_MANY = Answer(429, b"Too Many Requests", TEXT)
+"""To who accepts text first; others get JSON."""
+
+BAD_GATEWAY = Answer(
+    502,
+    b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1></center>"
+    b"\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n",
+    HTML,
+)
+"""From the proxy, while nothing answers behind it."""
+
+
+def line_too_long(length: int, longest: int) -> Answer:
+    """Return what gunicorn answers to a request line that is too long."""
+    reason = f"Request Line is too large ({length} &gt; {longest})"
+    written = (
+        "<html>\n  <head>\n    <title>Bad Request</title>\n  </head>\n  <body>\n"
+        f"    <h1><p>Bad Request</p></h1>\n    {reason}\n  </body>\n</html>\n"
+    )
+    return Answer(400, written.encode(), HTML, ((b"Connection", b"close"),))
+
+
 def method_not_allowed(allowed: str) -> Answer:
     """Return the web framework's own page: a path is known, but not with this method."""
-    page = (
-        "<!doctype html>\n<html lang=en>\n<title>405 Method Not Allowed</title>\n<h1>Method Not Allowed</h1>\n"
-        "<p>The method is not allowed for the requested URL.</p>\n"
-    )
-    return Answer(405, page.encode(), b"text/html; charset=utf-8", ((b"Allow", allowed.encode()),))
+    answer = page(405, "Method Not Allowed", "The method is not allowed for the requested URL.")
+    return msgspec.structs.replace(answer, headers=((b"Allow", allowed.encode()),))
 
 
 def failure(error: FrappeError, version: int, *, tracebacks: bool = True) -> Answer:

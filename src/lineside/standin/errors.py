@@ -117,6 +117,15 @@ def unknown_method(path: str) -> FrappeError:
     return thrown("ValidationError", f"Failed to get method for command {path} with No module named '{module}'")
 
 
+def not_whitelisted(function: str) -> FrappeError:
+    """A function is not for this caller."""
+    return thrown(
+        "PermissionError",
+        f"You are not permitted to access this resource. Function <strong>{function}</strong> is not whitelisted.",
+        "Method Not Allowed",
+    )
+
+
 def missing_argument(function: str, argument: str) -> FrappeError:
     """A function is called without an argument it needs."""
     return foreign("", "TypeError", f"{function}() missing 1 required positional argument: '{argument}'")
@@ -197,6 +206,15 @@ def guest_may_not(doctype: str, permission: str) -> FrappeError:
         f"You need the '{permission}' permission on <strong>{doctype}</strong>  to perform this action."
     )
     return error
+
+
+def read_only_mode() -> FrappeError:
+    """The site is under maintenance, and only reads go on."""
+    return thrown(
+        "InReadOnlyMode",
+        "This site is in read only mode, full functionality will be restored soon.",
+        "In Read Only Mode",
+    )
 
 
 def lock_wait() -> FrappeError:

@@ -25,6 +25,11 @@ class Incoming(Struct, frozen=True):
     content_type: str = ""
     authorization: str | None = None
     accept: str = "*/*"
+    cookie: str | None = None
+    csrf_token: str | None = None
+    """The header ``X-Frappe-CSRF-Token``."""
+    site: str = ""
+    """The site that it is for: the header ``X-Frappe-Site-Name``, else ``Host`` without the port."""
 
 
 def arguments(incoming: Incoming) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lineside.standin.doctypes import DocType
 from lineside.standin.errors import still_linked, thrown
 from lineside.standin.filters import column, quoted
+from lineside.standin.naming import checked
 
 if TYPE_CHECKING:
     from lineside.standin.records import Records
@@ -54,6 +55,44 @@ def hold_links(records: Records, document: dict[str, Any], *, cancelling: bool =
             ).fetchone()
             if found:
                 raise still_linked(doctype, name, kind.name, found[0])
+
+
+def rename(records: Records, doctype: str, old: str, new: str, user: str) -> str:
+    """Give a document another name, and every link to it too.
+
+    Raises:
+        FrappeError: there is none, the new name is taken or not allowed.
+
+    """
+    document = records.get(doctype, old)
+    old, new = document["name"], checked(new.strip())
+    if not new:
+        raise thrown("ValidationError", "New name must not be empty")
+    if records.exists(doctype, new):
+        raise thrown("ValidationError", f"Another {doctype} with name {new} exists, select another name")
+    connection = records.connection
+    kind = records.doctype(doctype)
+    connection.execute(f"UPDATE {quoted('tab' + doctype)} SET name = ? WHERE name = ?", (new, old))
+    source, _, fieldname = kind.autoname.partition(":")
+    if source == "field" and fieldname:
+        connection.execute(
+            f"UPDATE {quoted('tab' + doctype)} SET {quoted(fieldname)} = ? WHERE name = ?", (new, new)
+        )
+    for table in kind.tables:
+        connection.execute(
+            f"UPDATE {quoted('tab' + (table.options or ''))} SET parent = ? WHERE parent = ? AND parenttype = ?",
+            (new, old, doctype),
+        )
+    for other in records.doctypes():
+        for field in other.links:
+            if field.options == doctype:
+                connection.execute(
+                    f"UPDATE {quoted('tab' + other.name)} SET {quoted(field.fieldname)} = ? "
+                    f"WHERE {column(field)} = ?",
+                    (new, old),
+                )
+    records.update(doctype, new, {}, user)
+    return new
 
 
 def _followed(records: Records, kind: DocType, document: dict[str, Any], where: str) -> list[str]:

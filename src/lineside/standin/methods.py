@@ -9,14 +9,19 @@ from msgspec import Struct
 
 from lineside.standin.authentication import GUEST
 from lineside.standin.call import Call
-from lineside.standin.errors import missing_argument, thrown, unknown_method
+from lineside.standin.errors import FrappeError, foreign, missing_argument, not_whitelisted, thrown, unknown_method
 from lineside.standin.filters import decoded
 from lineside.standin.incoming import as_object
+from lineside.standin.links import rename
 from lineside.standin.records import Records
+from lineside.standin.submission import CANCELLED, SUBMITTED
 
 READING = frozenset({"GET", "POST", "PUT", "DELETE"})
 WRITING = frozenset({"POST", "PUT"})
 MAX_MANY = 200
+DOCUMENT_METHODS = {"submit": SUBMITTED, "cancel": CANCELLED}
+"""What may be called of any document: the docstatus that it leads to."""
+CHECKIN = "hrms.hr.doctype.employee_checkin.employee_checkin"
 
 
 class Method(Struct, frozen=True):
@@ -38,11 +43,7 @@ async def call_method(name: str, verb: str, call: Call) -> object:
     if method is None:
         raise unknown_method(name)
     if call.user == GUEST and not method.guests:
-        raise thrown(
-            "PermissionError",
-            f"You are not permitted to access this resource. Function <strong>{name}</strong> is not whitelisted.",
-            "Method Not Allowed",
-        )
+        raise not_whitelisted(name)
     if verb not in method.verbs:
         raise thrown("PermissionError", "Not permitted")
     return await method.function(call)
@@ -111,11 +112,166 @@ async def _set_value(call: Call) -> object:
     return await call.write(doctype, "write", lambda records: records.update(doctype, name, changes, call.user))
 
 
+async def _get_value(call: Call) -> object:
+    doctype = _needed(call, "get_value", "doctype")
+    fieldname = _given(call, "get_value", "fieldname")
+    filters = call.arguments.get("filters")
+    if isinstance(filters, str) and not filters.lstrip().startswith(("{", "[")):
+        filters = {"name": filters}
+    if isinstance(fieldname, str) and not fieldname.lstrip().startswith("["):
+        fieldname = [fieldname]
+    asked = {"fields": fieldname, "filters": filters, "limit_page_length": 1}
+    rows = await call.read(doctype, lambda records: records.list(doctype, asked))
+    return as_asked(rows, call.arguments)[0] if rows else {}
+
+
+async def _save(call: Call) -> object:
+    document = as_object(_given(call, "save", "doc"))
+    return await _saved(call, document)
+
+
+async def _submit(call: Call) -> object:
+    document = as_object(_given(call, "submit", "doc"))
+    return await _saved(call, {**document, "docstatus": SUBMITTED})
+
+
+async def _saved(call: Call, document: dict[str, Any]) -> dict[str, Any]:
+    """Store a complete document: as a new one where it has no name, else in the place of the stored one."""
+    doctype, name = str(document.get("doctype") or ""), document.get("name")
+    if not name or document.get("__islocal"):
+        return await call.write(doctype, "create", lambda records: records.insert(doctype, document, call.user))
+    return await call.write(
+        doctype, "write", lambda records: records.update(doctype, str(name), document, call.user, whole=True)
+    )
+
+
+async def _cancel(call: Call) -> object:
+    doctype = _needed(call, "cancel", "doctype")
+    name = _needed(call, "cancel", "name")
+    return await set_docstatus(call, doctype, name, CANCELLED)
+
+
+async def set_docstatus(call: Call, doctype: str, name: str, docstatus: int) -> dict[str, Any]:
+    """Submit or cancel a stored document, and return it.
+
+    Raises:
+        FrappeError: it is not there, or Frappe refuses the step.
+
+    """
+    changes = {"docstatus": docstatus}
+    return await call.write(doctype, "write", lambda records: records.update(doctype, name, changes, call.user))
+
+
+async def _bulk_update(call: Call) -> object:
+    given = _given(call, "bulk_update", "docs")
+    if not isinstance(given, str):
+        raise foreign(
+            "", "TypeError", f"the JSON object must be str, bytes or bytearray, not {type(given).__name__}"
+        )
+    documents = [as_object(each) for each in decoded(given)]
+
+    def update(records: Records) -> dict[str, Any]:
+        failed = []
+        for each in documents:
+            doctype, name = str(each.get("doctype") or ""), str(each.get("docname") or "")
+            try:
+                records.update(doctype, name, each, call.user)
+            except FrappeError as error:
+                failed.append({"doc": each, "exc": error.exception})
+        return {"failed_docs": failed}
+
+    doctype = str(documents[0].get("doctype") or "") if documents else ""
+    return await call.write(doctype, "write", update)
+
+
 async def _delete(call: Call) -> object:
     doctype = _needed(call, "delete", "doctype")
     name = _needed(call, "delete", "name")
     await call.write(doctype, "delete", lambda records: records.delete(doctype, name))
     return None
+
+
+async def _rename(call: Call) -> object:
+    doctype = _needed(call, "rename_doc", "doctype")
+    old, new = _needed(call, "rename_doc", "old_name"), _needed(call, "rename_doc", "new_name")
+    return await call.write(doctype, "write", lambda records: rename(records, doctype, old, new, call.user))
+
+
+async def _user_info(call: Call) -> object:
+    user = await call.documents.read(lambda records: records.get("User", call.user))
+    return {"user": call.user, "user_type": user["user_type"], "installed_apps": ["frappe", "erpnext", "hrms"]}
+
+
+async def _can_subscribe_doctype(call: Call) -> object:
+    doctype = _needed(call, "can_subscribe_doctype", "doctype")
+    await call.read(doctype, lambda records: records.doctype(doctype))
+    return True
+
+
+async def _can_subscribe_doc(call: Call) -> object:
+    doctype = _needed(call, "can_subscribe_doc", "doctype")
+    name = _needed(call, "can_subscribe_doc", "docname")
+    await call.read(doctype, lambda records: records.get(doctype, name))
+    return True
+
+
+async def _add_log(call: Call) -> object:
+    """HRMS's own way to check in, by what the device knows of the employee."""
+    function, doctype = "add_log_based_on_employee_field", "Employee Checkin"
+    value, time = _needed(call, function, "employee_field_value"), _needed(call, function, "timestamp")
+    by = str(call.arguments.get("employee_fieldname") or "attendance_device_id")
+    names = ("device_id", "log_type", "skip_auto_attendance", "latitude", "longitude")
+    log = {"time": time, **{name: call.arguments.get(name) for name in names}}
+
+    def insert(records: Records) -> dict[str, Any]:
+        found = records.list("Employee", {"filters": {by: value}, "limit_page_length": 1})
+        if not found:
+            raise thrown(
+                "ValidationError", f"No Employee found for the given employee field value. '{by}': {value}"
+            )
+        return records.insert(doctype, {**log, "employee": found[0]["name"]}, call.user)
+
+    return await call.write(doctype, "create", insert)
+
+
+async def run_document_method(
+    call: Call, doctype: str, name: str, method: str, verb: str = "POST"
+) -> tuple[object, dict[str, Any]]:
+    """Call a method of a stored document; return its result, and the document as it is then.
+
+    Raises:
+        FrappeError: there is no such document, or no method that may be called from outside.
+
+    """
+    document = await call.read(doctype, lambda records: records.get(doctype, name))
+    docstatus = DOCUMENT_METHODS.get(method)
+    if docstatus is None:
+        raise not_whitelisted(method)
+    if verb not in WRITING:
+        raise thrown("PermissionError", "Not permitted")
+    changed = await set_docstatus(call, doctype, document["name"], docstatus)
+    return changed, changed
+
+
+async def run_given_method(call: Call) -> tuple[object, dict[str, Any]]:
+    """Call ``method`` of the document ``dt``, ``dn``, or of the one in ``docs``; see `run_document_method`.
+
+    Raises:
+        FrappeError: as that, and where an argument is missing.
+
+    """
+    method = _needed(call, "run_doc_method", "method")
+    docs = call.arguments.get("docs") or call.arguments.get("document")
+    if docs is None:
+        doctype, name = _needed(call, "run_doc_method", "dt"), _needed(call, "run_doc_method", "dn")
+        return await run_document_method(call, doctype, name, method)
+    document = as_object(docs)
+    docstatus = DOCUMENT_METHODS.get(method)
+    doctype, name = str(document.get("doctype") or ""), str(document.get("name") or "")
+    if docstatus is None:
+        return await run_document_method(call, doctype, name, method)
+    changed = await _saved(call, {**document, "docstatus": docstatus})
+    return changed, changed
 
 
 def as_asked(rows: list[dict[str, Any]], asked: dict[str, Any]) -> list[dict[str, Any]] | list[list[Any]]:
@@ -147,5 +303,15 @@ METHODS = {
     "frappe.client.insert": Method(_insert, WRITING),
     "frappe.client.insert_many": Method(_insert_many, WRITING),
     "frappe.client.set_value": Method(_set_value, WRITING),
+    "frappe.client.get_value": Method(_get_value),
+    "frappe.client.save": Method(_save, WRITING),
+    "frappe.client.submit": Method(_submit, WRITING),
+    "frappe.client.cancel": Method(_cancel, WRITING),
+    "frappe.client.bulk_update": Method(_bulk_update, WRITING),
+    "frappe.client.rename_doc": Method(_rename, WRITING),
     "frappe.client.delete": Method(_delete, frozenset({"POST", "DELETE"})),
+    "frappe.realtime.get_user_info": Method(_user_info, guests=True),
+    "frappe.realtime.can_subscribe_doctype": Method(_can_subscribe_doctype),
+    "frappe.realtime.can_subscribe_doc": Method(_can_subscribe_doc),
+    f"{CHECKIN}.add_log_based_on_employee_field": Method(_add_log),
 }

@@ -155,6 +155,21 @@ class Records:
             document[field.fieldname] = read_rows(self.connection, child, doctype, document["name"], field)
         return document
 
+    def copy(self, doctype: str, name: str) -> Document:
+        """Return what a copy of a document would be given: without its name, its state and fields not copied.
+
+        Raises:
+            FrappeError: there is none of this name.
+
+        """
+        kind = self.doctype(doctype)
+        document = self.get(doctype, name)
+        copied = _copied(kind, document)
+        for field in kind.tables:
+            child = self.doctype(field.options or "")
+            copied[field.fieldname] = [_copied(child, row) for row in document[field.fieldname]]
+        return {**copied, "docstatus": DRAFT, "__islocal": 1}
+
     def exists(self, doctype: str, name: str) -> bool:
         """Return whether there is a document of this name."""
         found = self.connection.execute(self.table(doctype).look_up(()), (name.strip(" "),)).fetchone()
@@ -392,6 +407,11 @@ def without_nulls(document: Document) -> Document:
         for name, value in document.items()
         if value is not None
     }
+
+
+def _copied(kind: DocType, document: Document) -> Document:
+    kept = {field.fieldname: document[field.fieldname] for field in kind.own_columns if not field.no_copy}
+    return {"doctype": kind.name, **kept}
 
 
 def _docstatus(given: object, otherwise: int) -> int:

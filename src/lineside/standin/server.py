@@ -14,10 +14,13 @@ from twisted.internet.error import CannotListenError
 from lineside.model.errors import JournalLocked, LinesideError
 from lineside.standin import tables
 from lineside.standin.authentication import Credentials
-from lineside.standin.documents import Documents
+from lineside.standin.doctypes import Library
+from lineside.standin.documents import ADMINISTRATOR, Documents
 from lineside.standin.doors import Doors
 from lineside.standin.employees import seed_employees
 from lineside.standin.faults import FaultKnobs
+from lineside.standin.passwords import set_password
+from lineside.standin.settings import Settings, SiteSettings
 from lineside.standin.site import make_site
 from lineside.store.database import Database
 
@@ -37,6 +40,12 @@ class Service(Struct, frozen=True):
     """At least so many Employee documents are there from the start."""
     down: float = 0.0
     """Seconds after the start during which the port is shut."""
+    password: str | None = None
+    """Administrator's, to log in with; nobody can without."""
+    library: Library | None = None
+    """The DocTypes; the stand-in's own without."""
+    settings: Settings = Settings()
+    """Of the site, at the start."""
 
 
 class StandinServer:
@@ -54,8 +63,11 @@ class StandinServer:
     def __init__(self, reactor: Any, service: Service, faults: FaultKnobs) -> None:
         self._service = service
         self._database = Database(service.data, (tables.COMPONENT,), reactor.callFromThread)
-        self._documents = Documents(self._database, time_zone=service.time_zone)
-        site = make_site(reactor, self._documents, faults, service.credentials, go_down=self._go_down)
+        self._documents = Documents(self._database, service.library, time_zone=service.time_zone)
+        settings = SiteSettings(service.settings)
+        site = make_site(
+            reactor, self._documents, faults, service.credentials, settings=settings, go_down=self._go_down
+        )
         self._doors = Doors(
             reactor, lambda port: TCP4ServerEndpoint(reactor, port, interface=service.interface), site
         )
@@ -82,6 +94,11 @@ class StandinServer:
             if service.employees:
                 user = service.credentials.user
                 await self._documents.write(lambda records: seed_employees(records, service.employees, user))
+            password = service.password
+            if password:
+                await self._documents.write(
+                    lambda records: set_password(records.connection, ADMINISTRATOR, password)
+                )
             await self._doors.open(service.port)
         except BaseException as failed:
             await self._database.close()

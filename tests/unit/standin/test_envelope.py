@@ -72,8 +72,8 @@ class First(SynchronousTestCase):
 
     def test_a_method_that_returns_nothing_has_an_empty_envelope(self) -> None:
         """The key is absent, not null."""
-        self.assertEqual(envelope.success("message", None).body, b"{}")
-        self.assertEqual(envelope.success("message", 0).body, b'{"message":0}')
+        self.assertEqual(envelope.success(envelope.Success("message", None)).body, b"{}")
+        self.assertEqual(envelope.success(envelope.Success("message", 0)).body, b'{"message":0}')
 
 
 class Second(SynchronousTestCase):
