@@ -361,7 +361,7 @@ class ConsumerTests(JournalCase):
         self.assertEqual([first.record], [pending.record for pending in self.pull(self.consumer())])
 
     def test_the_floor_is_what_is_stored(self) -> None:
-        """While an outcome waits for the disk the record still counts as owed: the floor never promises too much."""
+        """While an outcome waits for the disk its record still counts as owed."""
         self.append(event())
         consumer = self.consumer()
         [pending] = self.pull(consumer)
