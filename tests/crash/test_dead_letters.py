@@ -10,7 +10,7 @@ from tests.rig.case import ProofCase
 
 from lineside.edges.frappe.client import url_path
 from lineside.model.errors import LinesideError
-from lineside.operations.requests import RetryDeadLetters, Status
+from lineside.operations.requests import RetryDeadLetters
 from lineside.testing.ledger import Line
 
 STRANGER = "HR-EMP-00051"
@@ -44,13 +44,13 @@ class DeadLetters(ProofCase):
 
     async def letters_are(self, number: int) -> None:
         """Wait until nothing is under way and so many dead letters wait."""
-        await self.proof.delivered()
-        status = await self.status()
-        self.assertEqual(status.dead_letters, number)
 
-    async def status(self) -> Status:
-        status: Status = await self.proof.until("a status", self.proof.plant.status)
-        return status
+        async def so_many() -> bool:
+            status = await self.proof.plant.status()
+            return status is not None and status.dead_letters == number
+
+        await self.proof.delivered()
+        await self.proof.until(f"{number} dead letters", so_many)
 
     async def hire(self) -> None:
         """Let the ERP know the employee."""

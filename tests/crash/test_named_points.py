@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.rig.case import ProofCase
 
-LINES = 100
+LINES = 60
 
 
 class OneDeath(ProofCase):
@@ -14,7 +14,7 @@ class OneDeath(ProofCase):
         """Let the gateway die at the n-th passage of a point, start it anew, and judge."""
         await self.proof.plant.start_erp()
         self.proof.start_gateway((point, passage))
-        self.proof.send(seed=passage)
+        self.proof.send(seed=passage, lines=LINES // 4)
         await self.proof.died(point)
         self.proof.start_gateway()
         await self.is_exact(LINES)
@@ -23,7 +23,7 @@ class OneDeath(ProofCase):
         """Let the gateway be stopped under load, and die at a point on its way out."""
         await self.proof.plant.start_erp()
         self.proof.start_gateway((point, 1))
-        fleet = self.proof.send(seed=1)
+        fleet = self.proof.send(seed=1, lines=LINES // 4)
         await self.proof.until("some lines", lambda: fleet.counts.acked >= LINES // 5)
         self.proof.plant.gateway.signal("TERM")
         await self.proof.died(point)
@@ -36,15 +36,15 @@ class WhileLinesAreTaken(OneDeath):
 
     async def test_inside_the_transaction(self) -> None:
         """Lines of which only a part was written are not there; nobody was told they were."""
-        await self.dies_at("append.inside", 4)
+        await self.dies_at("append.inside", 3)
 
     async def test_before_the_commit(self) -> None:
         """Lines that were written but not committed are not there; nobody was told they were."""
-        await self.dies_at("append.before-commit", 4)
+        await self.dies_at("append.before-commit", 3)
 
     async def test_after_the_commit(self) -> None:
         """Lines that were stored but not answered are sent again, and told their first sequences."""
-        await self.dies_at("append.after-commit", 4)
+        await self.dies_at("append.after-commit", 3)
 
     async def test_in_the_middle_of_the_answers(self) -> None:
         """A device that gets half an answer takes it for none."""
@@ -72,11 +72,11 @@ class WhileLinesAreDelivered(OneDeath):
 
     async def test_before_outcomes_are_committed(self) -> None:
         """Outcomes that were written but not committed are found out again."""
-        await self.dies_at("settle.before-commit", 8)
+        await self.dies_at("settle.before-commit", 5)
 
     async def test_after_outcomes_are_committed(self) -> None:
         """What is settled is not delivered again, although nobody heard of it."""
-        await self.dies_at("settle.after-commit", 8)
+        await self.dies_at("settle.after-commit", 5)
 
 
 class WhileItStarts(OneDeath):

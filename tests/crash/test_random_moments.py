@@ -7,7 +7,7 @@ from random import Random
 
 from tests.rig.case import ProofCase
 
-KILLS = 15
+KILLS = 12
 
 
 class ManyDeaths(ProofCase):
@@ -29,7 +29,7 @@ class ManyDeaths(ProofCase):
         self.proof.start_gateway()
         for window in (1, 4, 8):
             self.proof.send(self.random.randrange(1 << 32), devices=2, lines=None, window=window, rate=15)
-        await self.proof.kill_at_random(self.random, KILLS, within=(0.02, 0.7))
+        await self.proof.kill_at_random(self.random, KILLS, within=(0.02, 0.6))
         await self.proof.stop_sending()
         await self.proof.plant.set_faults(**dict.fromkeys(faults, 0.0))
         await self.is_exact()

@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SkipTest
 
 from lineside.demo.children import Child, Process
+from lineside.testing.fleet import Fleet
 from lineside.testing.ledger import LineAcked, read_entries
 
 SCENARIO = files("lineside.demo").joinpath("scenario.toml").read_text()
@@ -46,28 +47,28 @@ class Silent(Protocol):
 class Clock(ProofCase):
     """A wall clock that is set back by an hour while the gateway runs."""
 
-    scenario = scenario(dedupe='dedupe = "scan_id"\nidle_timeout = "3s"')
+    scenario = scenario(dedupe='dedupe = "scan_id"\nidle_timeout = "2s"')
 
     async def test_nothing_stalls(self) -> None:
         """Lines are taken and delivered, an ERP that was down is found again, and a silent device is cut off."""
         proof = self.proof
         proof.start_command = partial(Child.start, program=JUMPING)
         await proof.plant.start()
-        proof.send(seed=1)
+        proof.send(seed=1, lines=10)
         await proof.answered()
         await proof.delivered()
 
         silent = Silent()
         await connectProtocol(TCP4ClientEndpoint(proof.reactor, "127.0.0.1", proof.plant.port), silent)
         await proof.plant.set_faults(down=1.0)
-        proof.send(seed=2)
+        proof.send(seed=2, lines=10)
         await proof.until("the ERP to be missed", self.some_route_waits)
         proof.plant.gateway.signal("USR1")
         await proof.until("the silent device to be cut off", lambda: silent.gone.called)
-        proof.send(seed=3)
+        proof.send(seed=3, lines=10)
         result = await proof.finish()
 
-        self.assertEqual((result.problems, result.lines, result.documents), ([], 300, 300))
+        self.assertEqual((result.problems, result.lines, result.documents), ([], 120, 120))
         first, last = result.records[0].received_ns, result.records[-1].received_ns
         self.assertLess(last, first - HOUR_NS // 2)
 
@@ -97,8 +98,8 @@ class Ports(ProofCase):
         self.assertFalse((self.directory / "journal.db.sock").exists())
         await taken.stopListening()
         self.proof.start_gateway()
-        self.proof.send(seed=1)
-        await self.is_exact(100)
+        self.proof.send(seed=1, lines=10)
+        await self.is_exact(40)
 
 
 class Operators(ProofCase):
@@ -145,8 +146,8 @@ class Signals(ProofCase):
         proof = self.proof
         proof.start_command = Child.start
         await proof.plant.start()
-        fleet = proof.send(seed=1, devices=6, lines=None, window=8)
-        await proof.until("some lines", lambda: fleet.counts.acked >= 200)
+        fleet = proof.send(seed=1, devices=6, lines=None, window=8, rate=50)
+        await proof.until("some lines", lambda: fleet.counts.acked >= 100)
         proof.plant.gateway.signal("TERM")
         self.assertEqual(await proof.ended(), 0, proof.log())
 
@@ -185,18 +186,44 @@ class Disk(ProofCase):
                 filler.write(bytes(4096))
         self.assertEqual(full.exception.errno, errno.ENOSPC)
 
-    async def test_a_full_disk(self) -> None:
-        """Lines are put off, not lost: once there is space they are taken, and each is one document."""
+    async def lines_are_put_off(self) -> Fleet:
+        """Let devices send until the disk is full and they are told so; they go on sending."""
         proof = self.proof
         await proof.plant.start()
         fleet = proof.send(seed=1, lines=None, rate=30)
         await proof.until("some lines", lambda: fleet.counts.acked >= 50)
         self.fill()
         await proof.until("lines to be put off", lambda: fleet.counts.unavailable >= 4)
+        return fleet
+
+    async def test_a_full_disk(self) -> None:
+        """Lines are put off, not lost: once there is space they are taken, and each is one document."""
+        proof = self.proof
+        fleet = await self.lines_are_put_off()
         self.assertEqual([line for line in proof.log().splitlines() if "journal.cannot_write" in line][1:], [])
         (self.disk / "filler").unlink()
         before = fleet.counts.acked
         await proof.until("lines to be taken again", lambda: fleet.counts.acked >= before + 50)
+        await proof.stop_sending()
+        await self.is_exact()
+
+    async def test_a_death_on_a_full_disk(self) -> None:
+        """Started again while there is no space, it works or says why not in one line; nothing is lost by it."""
+        proof = self.proof
+        await self.lines_are_put_off()
+        await proof.kill()
+
+        async def works_or_ended() -> bool:
+            return proof.plant.gateway.code is not None or await proof.plant.status() is not None
+
+        await proof.until("the gateway to work or to end", works_or_ended)
+        if proof.plant.gateway.code is not None:
+            self.assertEqual(proof.plant.gateway.code, 1)
+            [complaint] = complaints(proof.log())
+            self.assertRegex(complaint, r"^lineside: cannot open .*/journal\.db: database or disk is full$")
+        (self.disk / "filler").unlink()
+        if proof.plant.gateway.code is not None:
+            proof.start_gateway()
         await proof.stop_sending()
         await self.is_exact()
 

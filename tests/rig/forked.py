@@ -95,7 +95,9 @@ class Nursery:
             [sys.executable, "-m", "tests.rig.nursery", self._socket], cwd=ROOT, stdout=subprocess.PIPE
         )
         assert self._process.stdout is not None
-        assert self._process.stdout.readline() == b"ready\n"
+        if self._process.stdout.readline() != b"ready\n":
+            self.close()
+            raise RuntimeError("the nursery did not start; its standard error says why")
 
     def close(self) -> None:
         """Kill it, and whatever it forked."""
