@@ -121,15 +121,31 @@ class AppendTests(JournalCase):
         self.assertEqual([(seqs[0], seqs[-1])], rows)
 
     def test_what_was_acknowledged_is_there_after_a_crash(self) -> None:
-        """A new process reads every event as it was, in order, under the same epoch."""
+        """A new process reads every event as it was, in order, under the identity it had."""
         events = [Event(b'{"n":1}', raw=b"\x02{}\x03", key="a", device="d"), Event(b'{"n":2}')]
         receipts = self.append(*events)
-        epoch = self.journal.epoch
+        run = self.journal.run
         self.crash()
         records = self.read()
         self.assertEqual(events, [record.event for record in records])
         self.assertEqual([receipt.seq for receipt in receipts], [record.seq for record in records])
-        self.assertEqual({epoch}, {record.epoch for record in records})
+        self.assertEqual({run}, {record.run for record in records})
+
+    def test_no_identity_is_given_twice(self) -> None:
+        """A journal that is put back from an old copy gives its sequences anew, under identities of their own."""
+        self.append(event(b"before"))
+        self.file.close()
+        copy = self.path.read_bytes()
+        self.file.open()
+        self.append(event(b"after the copy"))
+        lost = self.read()[-1]
+        self.file.close()
+        self.path.write_bytes(copy)
+        self.file.open()
+        self.append(event(b"after it was put back"))
+        new = self.read()[-1]
+        self.assertEqual(lost.seq, new.seq)
+        self.assertNotEqual(lost.identity, new.identity)
 
     def test_a_failed_commit_acknowledges_nothing(self) -> None:
         """When the disk refuses the commit, every sender in it gets the error, and the next commit goes on."""

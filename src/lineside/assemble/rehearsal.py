@@ -14,7 +14,7 @@ from lineside.model.ports import Delivery, Pending, Ready
 from lineside.wire.lines import Frame, content, split, too_long
 
 EPOCH = "rehearsal"
-"""The epoch of rehearsed records: the first one's ``event.id`` is ``rehearsal-1``."""
+"""The run of rehearsed records: the first one's ``event.id`` is ``rehearsal-1``."""
 SENDER = "127.0.0.1"
 """The address from which rehearsed lines come; it is the device where the line names none."""
 

@@ -60,7 +60,7 @@ def scope(record: Record, payload: Mapping[str, Any], zone: tzinfo | None) -> Sc
     """Return what templates see of a record.
 
     Args:
-        record: gives ``event``: ``id`` (epoch-sequence), ``seq``, ``source``, ``device`` and ``key`` (text or null)
+        record: gives ``event``: ``id`` (run-sequence), ``seq``, ``source``, ``device`` and ``key`` (text or null)
             and ``received`` (ISO 8601 text in UTC with microseconds, ending in Z).
         payload: its body, decoded. Its fields stand at top level; all of it is ``payload``, which together
             with ``event`` comes before fields of these names.

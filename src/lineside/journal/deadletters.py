@@ -13,7 +13,7 @@ from lineside.model.event import Record, Seq
 UNDECODABLE = ""
 """The consumer of dead letters that no route has seen."""
 
-_COLUMNS = "id, consumer, code, reason, reply, attempts, at_ns, retrying, seq, epoch, source, event"
+_COLUMNS = "id, consumer, code, reason, reply, attempts, at_ns, retrying, seq, run, source, event"
 
 
 class DeadLetter(Struct, frozen=True):
@@ -52,13 +52,13 @@ def keep(
 ) -> None:
     """Keep a record for a person to decide; part of the commit that settles it."""
     connection.execute(
-        """INSERT INTO dead_letter (consumer, seq, epoch, source, code, reason, reply, attempts, at_ns, event)
+        """INSERT INTO dead_letter (consumer, seq, run, source, code, reason, reply, attempts, at_ns, event)
            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
            ON CONFLICT (consumer, seq) DO NOTHING""",
         (
             consumer,
             record.seq,
-            record.epoch,
+            record.run,
             record.source,
             code,
             reason,
@@ -124,7 +124,7 @@ def count(connection: Connection) -> int:
 
 
 def _letter(row: tuple[Any, ...]) -> DeadLetter:
-    identifier, consumer, code, reason, reply, attempts, at_ns, retrying, seq, epoch, source, event = row
+    identifier, consumer, code, reason, reply, attempts, at_ns, retrying, seq, run, source, event = row
     stored = unpack_one(event)
-    record = Record(seq, epoch, source, stored.received_ns, stored.event)
+    record = Record(seq, run, source, stored.received_ns, stored.event)
     return DeadLetter(identifier, consumer, code, reason, reply, attempts, at_ns, bool(retrying), record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections import deque
 from collections.abc import Callable
@@ -64,6 +65,7 @@ class SqliteJournal:
         self._listeners: list[Callable[[list[Record]], None]] = []
         self._wakers: list[Callable[[str], None]] = []
         self.epoch = ""
+        self.run = secrets.token_hex(8)
         self.head = NO_SEQ
 
     async def open(self) -> None:
@@ -99,11 +101,11 @@ class SqliteJournal:
             names = _source_names(connection)
             found: list[Record] = []
             rows = connection.execute(
-                f"""SELECT first, source, epoch, events FROM segment
+                f"""SELECT first, source, run, events FROM segment
                     WHERE {_among(names, sources)} ORDER BY first DESC"""
             )
-            for first, source, epoch, blob in rows:
-                found[:0] = _records(first, names[source], epoch, blob)
+            for first, source, run, blob in rows:
+                found[:0] = _records(first, names[source], run, blob)
                 if len(found) >= count:
                     break
             return found[-count:]
@@ -120,7 +122,7 @@ class SqliteJournal:
                 if seq in found:
                     continue
                 row = connection.execute(
-                    """SELECT first, last, source, epoch, events FROM segment
+                    """SELECT first, last, source, run, events FROM segment
                        WHERE first <= ? ORDER BY first DESC LIMIT 1""",
                     (seq,),
                 ).fetchone()
@@ -178,8 +180,8 @@ class SqliteJournal:
             for segment in split(fresh):
                 end, received_ns = first + len(segment) - 1, segment[-1].received_ns
                 connection.execute(
-                    "INSERT INTO segment (first, last, source, epoch, received_ns, events) VALUES (?,?,?,?,?,?)",
-                    (first, end, identifier, self.epoch, received_ns, pack(segment)),
+                    "INSERT INTO segment (first, last, source, run, received_ns, events) VALUES (?,?,?,?,?,?)",
+                    (first, end, identifier, self.run, received_ns, pack(segment)),
                 )
                 first = Seq(first + len(segment))
             self._seen.prune(connection, self._now_ns(), limit=16 + 2 * len(fresh))
@@ -212,7 +214,7 @@ class SqliteJournal:
                 published(fresh)
 
     def _record(self, seq: Seq, source: str, stored: Stored) -> Record:
-        return Record(seq, self.epoch, source, stored.received_ns, stored.event)
+        return Record(seq, self.run, source, stored.received_ns, stored.event)
 
     def _page(self, connection: Connection, after: Seq, sources: frozenset[str] | None, limit: int) -> Page:
         names = _source_names(connection)
@@ -222,13 +224,13 @@ class SqliteJournal:
         records: list[Record] = []
         size = 0
         rows = connection.execute(
-            f"""SELECT first, source, epoch, events FROM segment
+            f"""SELECT first, source, run, events FROM segment
                 WHERE first >= (SELECT COALESCE(MAX(first), 0) FROM segment WHERE first <= ?)
                 AND last > ? AND {_among(names, sources)} ORDER BY first""",
             (after, after),
         )
-        for first, source, epoch, blob in rows:
-            for record in _records(first, names[source], epoch, blob):
+        for first, source, run, blob in rows:
+            for record in _records(first, names[source], run, blob):
                 if record.seq > after:
                     if len(records) == limit or size > MAX_PAGE_BYTES:
                         return Page(records, records[-1].seq, floor, head)
@@ -237,9 +239,9 @@ class SqliteJournal:
         return Page(records, max(after, head), floor, head)
 
 
-def _records(first: int, source: str, epoch: str, blob: bytes) -> list[Record]:
+def _records(first: int, source: str, run: str, blob: bytes) -> list[Record]:
     return [
-        Record(Seq(first + index), epoch, source, stored.received_ns, stored.event)
+        Record(Seq(first + index), run, source, stored.received_ns, stored.event)
         for index, stored in enumerate(unpack(blob))
     ]
 

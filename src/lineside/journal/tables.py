@@ -6,6 +6,7 @@ JOURNAL = Component(
     "journal",
     (
         (
+            # The epoch is of those who follow the sequence; a record's identity is made of its run.
             "CREATE TABLE journal (epoch TEXT NOT NULL)",
             "INSERT INTO journal (epoch) VALUES (lower(hex(randomblob(8))))",
             "CREATE TABLE source (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
@@ -14,7 +15,7 @@ JOURNAL = Component(
                 first INTEGER PRIMARY KEY,
                 last INTEGER NOT NULL,
                 source INTEGER NOT NULL REFERENCES source,
-                epoch TEXT NOT NULL,
+                run TEXT NOT NULL,
                 received_ns INTEGER NOT NULL,
                 events BLOB NOT NULL
             )""",
@@ -57,7 +58,7 @@ JOURNAL = Component(
                 id INTEGER PRIMARY KEY AUTOINCREMENT,
                 consumer TEXT NOT NULL,
                 seq INTEGER NOT NULL,
-                epoch TEXT NOT NULL,
+                run TEXT NOT NULL,
                 source TEXT NOT NULL,
                 code TEXT NOT NULL,
                 reason TEXT NOT NULL,

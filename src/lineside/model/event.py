@@ -33,7 +33,8 @@ class Record(Struct, frozen=True):
     """An event that is committed and synced to disk."""
 
     seq: Seq
-    epoch: str
+    run: str
+    """The start of a process on the journal that stored it: random, so that no two are the same."""
     source: str
     received_ns: int
     """Wall-clock time of arrival, nanoseconds since 1970 (UTC)."""
@@ -41,8 +42,8 @@ class Record(Struct, frozen=True):
 
     @property
     def identity(self) -> str:
-        """``epoch-sequence``: unique across journals, also after one was lost and begun anew."""
-        return f"{self.epoch}-{self.seq}"
+        """``run-sequence``: unique for ever, also where a journal was lost, begun anew, or put back from a copy."""
+        return f"{self.run}-{self.seq}"
 
 
 class Receipt(Struct, frozen=True):
