@@ -53,7 +53,7 @@ class LazyCommands(click.Group):
 @click.group(
     cls=LazyCommands,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Try: lineside demo --seconds 20",
+    epilog="Example: lineside demo --seconds 20",
 )
 @click.version_option(package_name="lineside", message="%(prog)s %(version)s")
 def commands() -> None:

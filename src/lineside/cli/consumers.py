@@ -13,7 +13,7 @@ from lineside.cli.tables import console, print_list
 from lineside.operations.requests import ForgetConsumer, ListConsumers, RewindConsumer
 
 
-@click.group()
+@click.group(epilog="Example: lineside consumers list")
 def command() -> None:
     """List, forget and rewind the places of routes in the journal."""
 

@@ -25,7 +25,7 @@ route_option = click.option(
 )
 
 
-@click.group()
+@click.group(epilog="Example: lineside deadletters list")
 def command() -> None:
     """List, show, retry and discard dead letters."""
 

@@ -30,7 +30,7 @@ class Preparation(Struct, frozen=True):
     """It was made now; it had been there otherwise."""
 
 
-@click.group()
+@click.group(epilog="Example: lineside erp prepare")
 def command() -> None:
     """Prepare an ERP for exactly-once delivery."""
 

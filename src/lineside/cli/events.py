@@ -14,7 +14,7 @@ from lineside.cli.tables import console, print_facts, print_list
 from lineside.operations.requests import DeliveryStory, EventStory, EventSummary, ListEvents, ShowEvent, TailEvents
 
 
-@click.group()
+@click.group(epilog="Example: lineside events tail --source gate")
 def command() -> None:
     """List, show and follow events."""
 

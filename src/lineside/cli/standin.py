@@ -55,7 +55,7 @@ def fault_options(command: Command) -> Command:
     return command
 
 
-@click.command(epilog="Try: lineside standin --port 8000 --data erp.db --api-key key --api-secret secret")
+@click.command(epilog="Example: lineside standin --port 8000 --data erp.db --api-key key --api-secret secret")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes any free port."
 )
