@@ -9,6 +9,7 @@ import click
 from rich.text import Text
 
 from lineside.assemble.settings import Settings
+from lineside.cli.documents import plain
 from lineside.cli.session import Session, config_option, json_option, print_json, run_command, settings_of
 from lineside.cli.tables import console, print_facts, print_list
 from lineside.operations.requests import DeliveryStory, EventStory, EventSummary, ListEvents, ShowEvent, TailEvents
@@ -111,5 +112,5 @@ def _told(delivery: DeliveryStory) -> str:
 
 def _body(event: EventSummary) -> Text:
     if event.error is not None:
-        return Text(f"{event.error}: {event.body}", style="red")
-    return Text(event.body)
+        return Text(plain(f"{event.error}: {event.body}"), style="red")
+    return Text(plain(event.body))

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lineside.cli.documents import plain
+
 PIPE_WIDTH = 1_000
 """Columns where the output is no terminal: nothing is cut for the program that reads it."""
 
@@ -25,7 +27,7 @@ def console() -> Console:
 
 def print_list(headings: Sequence[str], rows: Iterable[Sequence[str | Text]], *, numbers: int) -> None:
     """Print rows; the first ``numbers`` columns are numbers, the last one is cut to what room there is."""
-    texts = [[cell if isinstance(cell, Text) else Text(cell) for cell in row] for row in rows]
+    texts = [[_cell(cell) for cell in row] for row in rows]
     out = console()
     room = out.width
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -46,5 +48,11 @@ def print_facts(facts: Iterable[tuple[str, str | Text | None]]) -> None:
     table.add_column(overflow="fold")
     for name, value in facts:
         if value is not None:
-            table.add_row(name, value if isinstance(value, Text) else Text(value))
+            table.add_row(name, _cell(value))
     console().print(table)
+
+
+def _cell(value: str | Text) -> Text:
+    # What devices and sites say must not command the terminal. Line breaks are left to the table.
+    text, style = (value.plain, value.style) if isinstance(value, Text) else (value, "")
+    return Text("\n".join(plain(line) for line in text.split("\n")), style=style)
