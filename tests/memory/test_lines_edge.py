@@ -183,6 +183,27 @@ class AnswerTests(LinesCase):
         self.assertEqual(len(seen[0][0]), len(seen[0][1]))
 
 
+class EndTests(LinesCase):
+    """A device that has said all it wanted."""
+
+    def test_a_device_that_ends_its_side_gets_its_answers(self) -> None:
+        """After `printf ... | nc -N` every line is answered once it is committed; only then our side is closed."""
+        connection, transport = self.device()
+        self.file.writer.held = True
+        connection.dataReceived(b'{"n":1}\n{"n":2}\n')
+        connection.readConnectionLost()
+        self.assertFalse(transport.disconnecting)
+        self.file.writer.release()
+        self.assertEqual(["OK 1", "OK 2"], self.answers(transport))
+        self.assertTrue(transport.disconnecting)
+
+    def test_a_device_that_ends_in_silence_is_closed_at_once(self) -> None:
+        """With nothing left to answer there is nothing to wait for."""
+        connection, transport = self.device()
+        connection.readConnectionLost()
+        self.assertTrue(transport.disconnecting)
+
+
 class PressureTests(LinesCase):
     """What one device, or many, may cost."""
 

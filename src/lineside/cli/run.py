@@ -36,10 +36,14 @@ async def _run(reactor: Any, settings: Settings) -> None:
     system = System(gateway.parts)
     stopped: Deferred[None] = Deferred()
 
+    def ended(result: object) -> None:
+        log.info("gateway.stopped")
+        stopped.callback(None)
+
     def stop() -> Deferred[None]:
         log.info("gateway.stopping")
         stopping = Deferred.fromCoroutine(system.stop())
-        stopping.addBoth(lambda result: stopped.callback(None))
+        stopping.addBoth(ended)
         return stopping
 
     reactor.addSystemEventTrigger("before", "shutdown", stop)

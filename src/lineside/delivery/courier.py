@@ -56,6 +56,7 @@ class Courier:
         self._decided = Wakeup()
         self._outcomes: list[tuple[Pending, Outcome]] = []
         self._blocked: Blocked | None = None
+        self._was_blocked = False
         self.delivered = 0
         self.refused = 0
         self.retried = 0
@@ -101,6 +102,7 @@ class Courier:
         if self._blocked is not None:
             await deferLater(self._clock, BLOCKED_FOR)
             self._blocked = None
+            self._was_blocked = True
         room = self.route.concurrency - len(self._deliveries)
         pulled = await self.consumer.pull(room * self.route.batch) if room > 0 else []
         rendered = [self._render(pending, ready) for pending in pulled]
@@ -166,6 +168,9 @@ class Courier:
                 log.warn("delivery.refused", code=code, reason=reason, **facts)
             case Delivered():
                 self.delivered += 1
+                if self._was_blocked:
+                    self._was_blocked = False
+                    log.info("route.unblocked", route=self.route.id)
             case _:
                 pass
         self._outcomes.append((pending, outcome))

@@ -6,7 +6,13 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IConsumer, IDelayedCall, IPushProducer, ITCPTransport
+from twisted.internet.interfaces import (
+    IConsumer,
+    IDelayedCall,
+    IHalfCloseableProtocol,
+    IPushProducer,
+    ITCPTransport,
+)
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.protocols.basic import LineReceiver
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
 log = Logger()
 
 
+@implementer(IHalfCloseableProtocol)
 class DeviceConnection(LineReceiver):
     """Takes lines from a device and answers each one, in order, once its event is committed.
 
@@ -44,6 +51,7 @@ class DeviceConnection(LineReceiver):
         self._unsplit = b""
         self._lost = False
         self._idle: IDelayedCall | None = None
+        self._ended = False
         self._finishing = False
         self._discarding = False
 
@@ -100,6 +108,14 @@ class DeviceConnection(LineReceiver):
             self._overlong, self._overlong_size = bytearray(), 0
             self.setLineMode(following)
 
+    def readConnectionLost(self) -> None:
+        """The device sends no more: let it have its answers, then close (it may have closed both ways already)."""
+        self._ended = True
+        self.finish()
+
+    def writeConnectionLost(self) -> None:
+        """Our side is ended; nothing more is to be done until the device ends its own."""
+
     def finish(self) -> None:
         """Read no more; close once everything received is answered."""
         self._finishing = True
@@ -152,12 +168,15 @@ class DeviceConnection(LineReceiver):
 
     def _close_when_answered(self) -> None:
         if self._finishing and not self._in_flight and not self._lost:
+            IConsumer(self.transport).unregisterProducer()
+            if self._ended:
+                self.transport.loseConnection()
+                return
             # Closing a socket with unread bytes resets it, and the device would lose its last answers:
             # end our side, and throw away what still comes until the device ends its own.
             self._discarding = True
             self.clearLineBuffer()
             self.let_go("finishing")
-            IConsumer(self.transport).unregisterProducer()
             self.transport.loseWriteConnection()
 
     def hold(self, why: str) -> None:
