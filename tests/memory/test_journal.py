@@ -168,6 +168,17 @@ class AppendTests(JournalCase):
         self.append(event())
         self.assertEqual(1, len(self.read()))
 
+    def test_a_neighbour_s_failed_commit_holds_up_nobody(self) -> None:
+        """Events that were to share a commit that fails are told so; those after them are stored."""
+        self.writer.held = True
+        spoiling = self.database.write(lambda c: c.execute("ROLLBACK"))
+        appended = Deferred.fromCoroutine(self.journal.append("gate", [event()]))
+        self.writer.release()
+        self.failureResultOf(spoiling, sqlite3.Error)
+        self.failureResultOf(appended, sqlite3.Error)
+        self.append(event())
+        self.assertEqual(1, len(self.read()))
+
     def test_listeners_hear_of_events_after_the_commit_only(self) -> None:
         """What is published is committed, and a repeat is not published again."""
         heard: list[int] = []

@@ -38,6 +38,8 @@ class Commit(Struct):
 
     batches: list[Batch]
     receipts: list[list[Receipt]]
+    ran: bool = False
+    """False where the transaction failed before it came to this write."""
 
 
 class SqliteJournal:
@@ -153,9 +155,8 @@ class SqliteJournal:
     def _commit(self, connection: Connection, commit: Commit) -> None:
         # Runs on the writer's thread. The flag falls before the queue is emptied: an append that finds it
         # still raised is in the queue already, and one that comes later schedules a write of its own.
-        self._scheduled = False
-        while self._waiting:
-            commit.batches.append(self._waiting.popleft())
+        commit.ran = True
+        self._take_waiting(commit)
         last = _head(connection)
         for source, batches in _by_source(commit.batches):
             identifier = _source_id(connection, source)
@@ -186,8 +187,16 @@ class SqliteJournal:
                 first = Seq(first + len(segment))
             self._seen.prune(connection, self._now_ns(), limit=16 + 2 * len(fresh))
 
+    def _take_waiting(self, commit: Commit) -> None:
+        self._scheduled = False
+        while self._waiting:
+            commit.batches.append(self._waiting.popleft())
+
     def _tell(self, result: Failure | None, commit: Commit) -> None:
         if isinstance(result, Failure):
+            if not commit.ran:
+                # No other write is scheduled while the flag is raised, so that nobody else empties the queue.
+                self._take_waiting(commit)
             for batch in commit.batches:
                 batch.appended.errback(result)
             return
