@@ -17,6 +17,7 @@ from lineside.standin import tables
 from lineside.standin.catalogue import Catalogue
 from lineside.standin.doctypes import Library, read_library
 from lineside.standin.records import Records
+from lineside.standin.webhooks import Hook, asked_for
 from lineside.store.migrations import migrate
 
 T = TypeVar("T")
@@ -94,6 +95,8 @@ class Documents:
         self._random = random or SystemRandom()
         self._writing = Catalogue(self._library.doctypes)
         self._reading = Catalogue(self._library.doctypes)
+        self.on_webhooks: Callable[[list[Hook]], None] = _not_sent
+        """Called on the reactor's thread, after each commit that asks for webhooks."""
 
     def open(self) -> Deferred[None]:
         """Make or bring up to date the tables, and insert the documents every site has."""
@@ -101,9 +104,22 @@ class Documents:
 
     def write(self, work: Callable[[Records], T]) -> Deferred[T]:
         """Run work in a transaction; durable when the Deferred fires, undone when it fails."""
-        return self._storage.write(
-            lambda connection: work(Records(connection, self._writing, self._now, self._random))
-        )
+        hooks: list[Hook] = []
+
+        def run(connection: Connection) -> T:
+            hooks.clear()
+            records = Records(connection, self._writing, self._now, self._random)
+            result = work(records)
+            if records.happenings:
+                hooks.extend(asked_for(records, records.happenings))
+            return result
+
+        def committed(result: T) -> T:
+            if hooks:
+                self.on_webhooks(hooks)
+            return result
+
+        return self._storage.write(run).addCallback(committed)
 
     def read(self, work: Callable[[Records], T]) -> Deferred[T]:
         """Run work on one snapshot of what is committed; it must not write."""
@@ -144,6 +160,10 @@ def memory_documents(
     for failure in failures:
         failure.raiseException()
     return documents
+
+
+def _not_sent(_hooks: list[Hook]) -> None:
+    """Nobody sends webhooks for documents that are only in memory."""
 
 
 def _wall_clock(time_zone: str) -> Callable[[], datetime]:

@@ -10,6 +10,7 @@ from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.error import CannotListenError
+from twisted.web.client import Agent, BrowserLikeRedirectAgent
 
 from lineside.model.errors import JournalLocked, LinesideError
 from lineside.standin import tables
@@ -20,6 +21,7 @@ from lineside.standin.doors import Doors
 from lineside.standin.employees import seed_employees
 from lineside.standin.faults import FaultKnobs
 from lineside.standin.passwords import set_password
+from lineside.standin.postman import Postman
 from lineside.standin.settings import Settings, SiteSettings
 from lineside.standin.site import make_site
 from lineside.store.database import Database
@@ -68,6 +70,9 @@ class StandinServer:
         site = make_site(
             reactor, self._documents, faults, service.credentials, settings=settings, go_down=self._go_down
         )
+        agent = BrowserLikeRedirectAgent(Agent(reactor))
+        self._postman = Postman(reactor, agent, self._documents)
+        self._documents.on_webhooks = self._postman.post
         self._doors = Doors(
             reactor, lambda port: TCP4ServerEndpoint(reactor, port, interface=service.interface), site
         )
@@ -112,6 +117,7 @@ class StandinServer:
     async def stop(self) -> None:
         """Shut the port, finish what is being written, close the file."""
         await self._doors.close()
+        await self._postman.stop()
         await self._database.close()
 
     def _go_down(self, seconds: float) -> None:
