@@ -8,8 +8,6 @@ from msgspec import Struct
 
 from lineside.model.event import Seq
 
-_TABLES = ("gap", "backlog")
-
 
 class Remembered(Struct, frozen=True):
     """A consumer as it is stored."""
@@ -39,17 +37,18 @@ def remembered(connection: Connection) -> list[Remembered]:
 
 def forget(connection: Connection, consumer: str) -> None:
     """Remove a consumer's place. Its dead letters stay, and so does the record of what it delivered."""
-    for table in _TABLES:
-        connection.execute(f"DELETE FROM {table} WHERE consumer = ?", (consumer,))
+    connection.execute("DELETE FROM gap WHERE consumer = ?", (consumer,))
+    connection.execute("DELETE FROM backlog WHERE consumer = ?", (consumer,))
+    connection.execute("UPDATE dead_letter SET retrying = 0 WHERE consumer = ?", (consumer,))
     connection.execute("DELETE FROM consumer WHERE id = ?", (consumer,))
 
 
 def rewind(connection: Connection, consumer: str, to: Seq) -> None:
-    """Let a consumer that no process has open begin again after ``to``.
+    """Let a consumer that no process has open begin again after ``to``; what it owes up to there it still owes.
 
     Its dead letters above are removed: what is still refused comes back as one.
     """
-    for table in _TABLES:
-        connection.execute(f"DELETE FROM {table} WHERE consumer = ?", (consumer,))
+    connection.execute("DELETE FROM gap WHERE consumer = ? AND seq > ?", (consumer, to))
+    connection.execute("DELETE FROM backlog WHERE consumer = ? AND after >= ?", (consumer, to))
     connection.execute("DELETE FROM dead_letter WHERE consumer = ? AND seq > ?", (consumer, to))
     connection.execute("UPDATE consumer SET cursor = ? WHERE id = ?", (to, consumer))

@@ -48,22 +48,7 @@ class ConsumerOperations:
 
     async def list_consumers(self, request: ListConsumers) -> ConsumerList:
         """Return every place that the journal remembers, also those of routes that are gone."""
-        head = self._journal.head
-        found = await self._database.read(consumers.remembered)
-        return ConsumerList(
-            [
-                ConsumerSummary(
-                    id=one.id,
-                    route=one.id in self._routes,
-                    floor=one.floor,
-                    head=head,
-                    gaps=one.gaps,
-                    backlogs=one.backlogs,
-                    dead_letters=one.dead_letters,
-                )
-                for one in found
-            ]
-        )
+        return ConsumerList([self._summarize(one) for one in await self._database.read(consumers.remembered)])
 
     async def forget(self, request: ForgetConsumer) -> ConsumerSummary:
         """Remove the place of a route that is gone.
@@ -94,7 +79,18 @@ class ConsumerOperations:
             raise LinesideError(f"{request.to} lies not between 0 and {one.cursor}, where {one.id} stands")
         to = Seq(request.to)
         await self._database.write(partial(consumers.rewind, consumer=one.id, to=to))
-        return ConsumerSummary(one.id, one.id in self._routes, to, self._journal.head, 0, 0, 0)
+        return self._summarize(await self._get(one.id))
+
+    def _summarize(self, one: Remembered) -> ConsumerSummary:
+        return ConsumerSummary(
+            id=one.id,
+            route=one.id in self._routes,
+            floor=one.floor,
+            head=self._journal.head,
+            gaps=one.gaps,
+            backlogs=one.backlogs,
+            dead_letters=one.dead_letters,
+        )
 
     async def _get(self, identifier: str) -> Remembered:
         for one in await self._database.read(consumers.remembered):
