@@ -18,6 +18,9 @@ from lineside.model.ports import Delivery, Pending, Ready
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _zone = lru_cache(ZoneInfo)
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding a stored body may raise, where an earlier release or another source let it in. A record must not
+stop those behind it: it is handed out, and refused."""
 
 
 class Route(Struct, frozen=True):
@@ -48,26 +51,31 @@ class Route(Struct, frozen=True):
             return True
         try:
             return self.when.holds(self._scope(record, None))
-        except RenderError:
+        except (RenderError, *_UNREADABLE):
             return True
 
     def order_key(self, record: Record) -> str | None:
-        """Return what the record is ordered by; None if it is free to go."""
+        """Return what the record is ordered by; None if it is free to go, as one that cannot be read is."""
         if self.order_by is None:
             return None
-        return key_text(lookup(_decode(record.event.body), self.order_by))
+        try:
+            return key_text(lookup(_decode(record.event.body), self.order_by))
+        except _UNREADABLE:
+            return None
 
     def render(self, pending: Pending, ready: Ready) -> Delivery | Refused | Skipped:
         """Return the delivery of a record; what does not fit the templates is refused, with the field's name."""
         record = pending.record
-        seen = self._scope(record, ready)
         try:
+            seen = self._scope(record, ready)
             if self.when is not None and not self.when.holds(seen):
                 return Skipped()
             document = self.document.render(seen)
             match = {} if self.match is None else self.match.render(seen)
         except RenderError as wrong:
             return Refused("template", str(wrong))
+        except _UNREADABLE as wrong:
+            return Refused("payload", f"the event's JSON cannot be read ({type(wrong).__name__})")
         return Delivery(
             id=delivery_id(record.identity, self.id),
             action=self.action,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 from msgspec import Struct
 
@@ -9,6 +11,10 @@ from lineside.model.event import Event
 from lineside.model.fields import key_text, lookup
 
 _decode = msgspec.json.Decoder().decode
+
+MAX_NESTING = 100
+"""Arrays and objects in one another, at most. How many more Python bears depends on who calls: what is taken
+here must be readable wherever the event goes."""
 
 
 class JsonLines(Struct, frozen=True):
@@ -31,6 +37,8 @@ class JsonLines(Struct, frozen=True):
             return undecodable(line, *_classify(line, wrong), sender)
         if not isinstance(payload, dict):
             return undecodable(line, "json", f"expected an object, got {_kind(payload)}", sender)
+        if line.count(b"{") + line.count(b"[") > MAX_NESTING and _nested_too_deeply(payload):
+            return undecodable(line, "json", f"nested more than {MAX_NESTING} deep", sender)
         if self.dedupe is None and self.device is None:
             return Event(line, device=sender)
         return Event(
@@ -51,7 +59,20 @@ def _classify(line: bytes, wrong: Exception) -> tuple[str, str]:
         line.decode()
     except UnicodeDecodeError as bad:
         return "utf8", f"byte {bad.start + 1} is not UTF-8"
-    return "json", str(wrong)
+    return "json", f"nested more than {MAX_NESTING} deep" if isinstance(wrong, RecursionError) else str(wrong)
+
+
+def _nested_too_deeply(payload: object) -> bool:
+    level = [payload]
+    for _ in range(MAX_NESTING):
+        level = [item for value in level for item in _items(value) if isinstance(item, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def _items(value: object) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def _kind(value: object) -> str:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from lineside.wire.jsonl import JsonLines
+from lineside.wire.jsonl import MAX_NESTING, JsonLines
 
 
 class JsonLinesTests(SynchronousTestCase):
@@ -44,6 +44,17 @@ class JsonLinesTests(SynchronousTestCase):
             self.assertEqual((error, line, b""), (event.error, event.raw, event.body))
         self.assertTrue((JsonLines().decode(b'{"a": }').error or "").startswith("json: "))
         self.assertTrue((JsonLines().decode(b"[" * 100_000).error or "").startswith("json: "))
+
+    def test_nesting_has_a_limit_of_its_own(self) -> None:
+        """A line is taken or not whoever decodes it: what is let in can be read again further down the stack."""
+        deepest = b'{"a": ' + b"[" * (MAX_NESTING - 1) + b"]" * (MAX_NESTING - 1) + b"}"
+        self.assertIsNone(JsonLines(dedupe="a").decode(deepest).error)
+        for depth in (MAX_NESTING, 500, 960, 100_000):
+            line = b'{"a": ' + b"[" * depth + b"]" * depth + b"}"
+            event = JsonLines(dedupe="a").decode(line)
+            self.assertEqual((f"json: nested more than {MAX_NESTING} deep", line), (event.error, event.raw))
+        wide = b'{"a": [' + b"[]," * 1_000 + b"[]]}"
+        self.assertIsNone(JsonLines().decode(wide).error)
 
     @given(st.binary(max_size=200))
     def test_no_line_is_too_strange(self, line: bytes) -> None:
