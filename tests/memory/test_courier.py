@@ -19,7 +19,7 @@ from lineside.journal import deadletters
 from lineside.journal.consumer import DurableConsumer
 from lineside.model.event import Event, Seq
 from lineside.model.outcome import Blocked, Delivered, Outcome, Refused, Retry, TargetDown
-from lineside.model.ports import ConsumerSpec, Delivery, Ready
+from lineside.model.ports import ConsumerSpec, Delivery, Pending, Ready
 from lineside.testing.journals import JournalOnFile
 
 READY = Ready("Europe/Berlin")
@@ -220,6 +220,32 @@ class TroubleTests(CourierCase):
         self.clock.advance(0.1)
         self.assertEqual(1, len(self.target.open))
 
+    def test_what_waited_for_its_place_is_not_sent_to_a_target_that_is_down(self) -> None:
+        """A target that asked for a rest gets none of the deliveries that were queued before it did."""
+        self.done(self.courier.stop())
+        self.begin(concurrency=4)
+        self.send(*[self.punch(who) for who in ("ann", "bob", "cid", "dan")])
+        self.assertEqual(["ann", "bob"], [delivery.document["employee"] for delivery in self.target.seen])
+        self.target.answer(TargetDown("too many requests", after=17.0))
+        self.target.answer(TargetDown("too many requests", after=17.0))
+        self.clock.advance(16.9)
+        self.assertEqual(2, len(self.target.seen))
+        self.clock.advance(0.1)
+        while self.target.open:
+            self.target.answer(Delivered("CHK"))
+        self.assertEqual((6, []), (len(self.target.seen), self.letters()))
+        self.assertFalse(self.owed())
+
+    def test_a_route_that_was_parked_waits_for_the_target_too(self) -> None:
+        """What another route learned of the target meanwhile counts: nothing is sent while it is down."""
+        self.send(self.punch("ann"), self.punch("bob"))
+        self.target.answer(Blocked("403 PermissionError", "give the API user the role HR User"))
+        self.target.health = [TargetDown("connection refused")] * 100
+        self.clock.advance(BLOCKED_FOR - 1)
+        self.target.answer(TargetDown("connection refused"))
+        self.clock.advance(1)
+        self.assertEqual([], self.target.open)
+
     def test_a_target_that_turns_us_away_parks_the_route(self) -> None:
         """On 401 or 403 the route rests with an alarm, loses nothing, and tries again by itself."""
         self.send(self.punch("ann"))
@@ -252,6 +278,43 @@ class TroubleTests(CourierCase):
         self.assertEqual([3, 2], self.target.batches)
         self.assertEqual(["ann", "bob", "cid", "ann", "dan"], [d.document["employee"] for d in self.target.seen])
         self.assertEqual([("ValidationError", "no")], self.letters())
+
+    def test_one_answer_is_stored_at_once(self) -> None:
+        """The outcomes of a batch go to the disk together, not the first of them alone."""
+        self.done(self.courier.stop())
+        self.begin(concurrency=1, batch=3)
+        stored: list[int] = []
+        settle = self.courier.consumer.settle
+
+        async def recorded(done: list[tuple[Pending, Outcome]]) -> None:
+            stored.append(len(done))
+            await settle(done)
+
+        self.patch(self.courier.consumer, "settle", recorded)
+        self.send(*[self.punch(who) for who in ("ann", "bob", "cid")])
+        for index in range(3):
+            self.target.answer(Delivered("CHK"), index)
+        self.assertEqual([3], stored)
+
+    def test_a_target_that_answers_for_too_few_leaves_none_out(self) -> None:
+        """A bug in a target that forgets a record is a failed attempt of the batch, not a record that hangs."""
+        self.done(self.courier.stop())
+        self.begin(concurrency=1, batch=2)
+        whole = self.target.deliver
+
+        async def forgetful(batch: list[Delivery]) -> list[Outcome]:
+            return (await whole(batch))[:1]
+
+        self.patch(self.target, "deliver", forgetful)
+        self.send(self.punch("ann"), self.punch("bob"))
+        self.target.answer(Delivered("CHK-1"))
+        self.target.answer(Delivered("CHK-2"), 1)
+        self.assertEqual(1, len(self.flushLoggedErrors(ValueError)))
+        self.patch(self.target, "deliver", whole)
+        self.clock.advance(1)
+        self.target.answer(Delivered("CHK-1", found=True))
+        self.target.answer(Delivered("CHK-2", found=True), 1)
+        self.assertFalse(self.owed())
 
     def test_a_full_disk_repeats_no_delivery(self) -> None:
         """Outcomes that could not be stored are kept and stored once the disk has room."""

@@ -98,15 +98,22 @@ class Courier:
                 await deferLater(self._clock, STUMBLED)
 
     async def _deliver_some(self) -> None:
-        ready = await self.gate.passed()
         if self._blocked is not None:
             await deferLater(self._clock, BLOCKED_FOR)
             self._blocked = None
             self._was_blocked = True
+        ready = await self.gate.passed()
         room = self.route.concurrency - len(self._deliveries)
         pulled = await self.consumer.pull(room * self.route.batch) if room > 0 else []
-        rendered = [self._render(pending, ready) for pending in pulled]
-        batch = [(pending, delivery) for pending, delivery in zip(pulled, rendered, strict=True) if delivery]
+        batch = []
+        for pending in pulled:
+            rendered = self._render(pending, ready)
+            if isinstance(rendered, Delivery):
+                batch.append((pending, rendered))
+            else:
+                self._decide(pending, rendered)
+        if len(batch) < len(pulled):
+            self._decided.set()
         for start in range(0, len(batch), self.route.batch):
             ended = self._deliveries.run("deliver", self._deliver(batch[start : start + self.route.batch]))
             # Only now is there room for another one.
@@ -114,39 +121,30 @@ class Courier:
         if not pulled:
             await self._wakeup.wait()
 
-    def _render(self, pending: Pending, ready: Ready) -> Delivery | None:
-        """Return the record's delivery; what has none is decided at once."""
+    def _render(self, pending: Pending, ready: Ready) -> Delivery | Outcome:
         try:
-            rendered = self.route.render(pending, ready)
+            return self.route.render(pending, ready)
         except Exception as failed:  # noqa: BLE001 (a bug must not leave the record handed out for ever)
             log.failure("render.failed", route=self.route.id, event=pending.record.identity)
-            self._decide(pending, Retry(f"{type(failed).__name__} while rendering"))
-            return None
-        if isinstance(rendered, Delivery):
-            return rendered
-        self._decide(pending, rendered)
-        return None
+            return Retry(f"{type(failed).__name__} while rendering")
 
     async def _deliver(self, batch: list[tuple[Pending, Delivery]]) -> None:
-        outcomes: list[Outcome]
+        pendings = [pending for pending, _ in batch]
         try:
-            await self.gate.slots.acquire()
-            try:
-                outcomes = await self.gate.target.deliver([delivery for _, delivery in batch])
-                if decided := sum(isinstance(outcome, Delivered | Refused | Retry) for outcome in outcomes):
-                    self.gate.answered(decided)
-            finally:
-                self.gate.slots.release()
+            outcomes = await self.gate.deliver([delivery for _, delivery in batch])
+            decided = list(zip(pendings, outcomes, strict=True))
         except CancelledError:
             # The records stay owed, and nobody is to blame.
-            self._outcomes += [(pending, TargetDown("the gateway stops")) for pending, _ in batch]
+            self._outcomes += [(pending, TargetDown("the gateway stops")) for pending in pendings]
             raise
-        except Exception as failed:
-            for pending, _ in batch:
-                self._decide(pending, Retry(f"{type(failed).__name__}: {failed}", ambiguous=True))
-            raise
-        for (pending, _), outcome in zip(batch, outcomes, strict=True):
+        except Exception as failed:  # noqa: BLE001 (a bug in the target counts as a failure of the records)
+            log.failure("deliver.failed", route=self.route.id)
+            retry = Retry(f"{type(failed).__name__}: {failed}", ambiguous=True)
+            decided = [(pending, retry) for pending in pendings]
+        for pending, outcome in decided:
             self._decide(pending, outcome)
+        # Once for all of them: what is set free goes on at once, and would store the first one alone.
+        self._decided.set()
 
     def _decide(self, pending: Pending, outcome: Outcome) -> None:
         facts = {"route": self.route.id, "event": pending.record.identity}
@@ -157,8 +155,6 @@ class Courier:
                     after = self._backoff.delay(pending.attempt, self._random)
                     outcome = msgspec.structs.replace(outcome, after=after)
                 log.info("delivery.retry", reason=reason, attempt=pending.attempt, after=outcome.after, **facts)
-            case TargetDown():
-                self.gate.down(outcome)
             case Blocked(reason=reason, remedy=remedy):
                 if self._blocked is None:
                     log.error("route.blocked", reason=reason, remedy=remedy, **facts)
@@ -174,7 +170,6 @@ class Courier:
             case _:
                 pass
         self._outcomes.append((pending, outcome))
-        self._decided.set()
 
     async def _settle_all(self) -> None:
         while True:

@@ -12,8 +12,8 @@ from twisted.logger import Logger
 from lineside.delivery.backoff import Backoff
 from lineside.delivery.pacing import Pacing
 from lineside.delivery.slots import Slots
-from lineside.model.outcome import Blocked, TargetDown
-from lineside.model.ports import Ready, Target
+from lineside.model.outcome import Blocked, Delivered, Outcome, Refused, Retry, TargetDown
+from lineside.model.ports import Delivery, Ready, Target
 
 log = Logger()
 
@@ -24,7 +24,7 @@ BLOCKED_FOR = 60.0
 
 
 class Gate:
-    """Open while the target answers; closed by `down`, and opened again by a probe that succeeds.
+    """Open while the target answers; closed when it does not, and opened again by a probe that succeeds.
 
     Args:
         name: the target's, for the log.
@@ -35,9 +35,9 @@ class Gate:
 
     def __init__(self, name: str, target: Target, clock: IReactorTime, random: Random, *, concurrency: int) -> None:
         self.name = name
-        self.target = target
+        self._target = target
         self._pacing = Pacing(concurrency, clock.seconds())
-        self.slots = Slots(self._pacing.limit)
+        self._slots = Slots(self._pacing.limit)
         self._clock = clock
         self._random = random
         self._ready: Ready | None = None
@@ -60,7 +60,7 @@ class Gate:
             while self._ready is None:
                 if self._rest:
                     await deferLater(self._clock, self._rest)
-                answer = await self.target.probe()
+                answer = await self._target.probe()
                 if isinstance(answer, Ready):
                     self._open(answer)
                 else:
@@ -69,19 +69,33 @@ class Gate:
         finally:
             self._probing.release()
 
-    def down(self, outcome: TargetDown) -> None:
-        """A delivery found the target down: let nothing pass until a probe succeeds."""
-        if self._ready is not None:
-            self._pacing.failed(self._clock.seconds())
-            self.slots.limit = self._pacing.limit
-            self._close(outcome)
+    async def deliver(self, batch: list[Delivery]) -> list[Outcome]:
+        """Carry out deliveries as `Target.deliver` does, once there is a place for them.
 
-    def answered(self, documents: int) -> None:
-        """The target decided so many deliveries in one answer: it is well. Call before the slot is released."""
-        self._failures = 0
-        saturated = self.slots.taken >= self.slots.limit
-        self._pacing.answered(documents, self._clock.seconds(), saturated=saturated)
-        self.slots.limit = self._pacing.limit
+        If the gate is closed by then they are not sent: each is `TargetDown`.
+        """
+        await self._slots.acquire()
+        try:
+            if self._problem is not None:
+                return [TargetDown(self._problem.reason)] * len(batch)
+            outcomes = await self._target.deliver(batch)
+            # Before the place is given to the next one, which would meet the same trouble.
+            self._learn(outcomes)
+            return outcomes
+        finally:
+            self._slots.release()
+
+    def _learn(self, outcomes: list[Outcome]) -> None:
+        decided = sum(isinstance(outcome, Delivered | Refused | Retry) for outcome in outcomes)
+        if decided:
+            self._failures = 0
+            saturated = self._slots.taken >= self._slots.limit
+            self._pacing.answered(decided, self._clock.seconds(), saturated=saturated)
+        down = next((outcome for outcome in outcomes if isinstance(outcome, TargetDown)), None)
+        if down is not None and self._ready is not None:
+            self._pacing.failed(self._clock.seconds())
+            self._close(down)
+        self._slots.limit = self._pacing.limit
 
     def _open(self, ready: Ready) -> None:
         if self._problem is not None:
