@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from lineside.journal import log
 from lineside.journal.consumer import DurableConsumer
 from lineside.journal.log import SqliteJournal
 from lineside.journal.tables import JOURNAL
@@ -243,6 +244,26 @@ class AppendTests(JournalCase):
                 break
             after = page.next_after
         self.assertEqual(expected, found)
+
+    @settings(max_examples=30, deadline=None)
+    @given(st.lists(st.integers(1, 4), max_size=6), st.lists(st.integers(0, 30), max_size=12))
+    def test_records_are_found_by_their_sequences(self, runs: list[int], asked: list[int]) -> None:
+        """Whatever the segments are, each record that is asked for is returned, and no other."""
+        before = self.journal.head
+        receipts = [receipt for run in runs for receipt in self.append(*[event()] * run)]
+        seqs = [Seq(before + number) for number in asked]
+        there = {receipt.seq for receipt in receipts} | set(range(1, before + 1))
+        found = self.done(self.journal.get(seqs))
+        self.assertEqual(set(seqs) & there, set(found))
+        self.assertTrue(all(record.seq == seq for seq, record in found.items()))
+
+    def test_the_newest_are_bounded_in_bytes(self) -> None:
+        """However many are asked for, no more of them are read than memory bears, and the newest come first."""
+        self.patch(log, "MAX_PAGE_BYTES", 250)
+        self.append(*[event(b"%100d" % n) for n in range(10)])
+        last = self.done(self.journal.last(5))
+        self.assertEqual([8, 9, 10], [record.seq for record in last])
+        self.assertEqual([9, 10], [record.seq for record in self.done(self.journal.last(2))])
 
 
 class DedupeTests(JournalCase):

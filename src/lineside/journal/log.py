@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable
 from sqlite3 import Connection
@@ -97,20 +98,23 @@ class SqliteJournal:
         return await self._database.read(lambda connection: self._page(connection, after, sources, limit))
 
     async def last(self, count: int, *, sources: frozenset[str] | None = None) -> list[Record]:
-        """Return the newest ``count`` records of these sources, oldest first."""
+        """Return the newest ``count`` records of these sources, oldest first; fewer where they are very large."""
 
         def read(connection: Connection) -> list[Record]:
             names = _source_names(connection)
-            found: list[Record] = []
+            newest: list[Record] = []
+            size = 0
             rows = connection.execute(
                 f"""SELECT first, source, run, events FROM segment
                     WHERE {_among(names, sources)} ORDER BY first DESC"""
             )
             for first, source, run, blob in rows:
-                found[:0] = _records(first, names[source], run, blob)
-                if len(found) >= count:
-                    break
-            return found[-count:]
+                for record in reversed(_records(first, names[source], run, blob)):
+                    if len(newest) == count or size > MAX_PAGE_BYTES:
+                        return newest[::-1]
+                    newest.append(record)
+                    size += len(record.event.body)
+            return newest[::-1]
 
         return await self._database.read(read)
 
@@ -120,21 +124,21 @@ class SqliteJournal:
         def read(connection: Connection) -> dict[Seq, Record]:
             names = _source_names(connection)
             found: dict[Seq, Record] = {}
-            for seq in seqs:
-                if seq in found:
-                    continue
+            wanted = sorted(set(seqs))
+            start = 0
+            while start < len(wanted):
                 row = connection.execute(
                     """SELECT first, last, source, run, events FROM segment
                        WHERE first <= ? ORDER BY first DESC LIMIT 1""",
-                    (seq,),
+                    (wanted[start],),
                 ).fetchone()
-                if row is not None and seq <= row[1]:
-                    wanted = {seq for seq in seqs if row[0] <= seq <= row[1]}
-                    found.update(
-                        (record.seq, record)
-                        for record in _records(row[0], names[row[2]], row[3], row[4])
-                        if record.seq in wanted
-                    )
+                # Those of one segment stand together: each segment is read once.
+                end = start + 1 if row is None else max(start + 1, bisect_right(wanted, row[1]))
+                here = set(wanted[start:end])
+                start = end
+                if row is not None:
+                    records = _records(row[0], names[row[2]], row[3], row[4])
+                    found.update((record.seq, record) for record in records if record.seq in here)
             return found
 
         return await self._database.read(read)
