@@ -265,6 +265,14 @@ class AppendTests(JournalCase):
         self.assertEqual([8, 9, 10], [record.seq for record in last])
         self.assertEqual([9, 10], [record.seq for record in self.done(self.journal.last(2))])
 
+    def test_a_page_of_large_lines_is_bounded_in_bytes(self) -> None:
+        """Also what could not be decoded counts: a page ends early, and the next one goes on."""
+        self.patch(log, "MAX_PAGE_BYTES", 250)
+        self.append(*[Event(b"", raw=b"x" * 100, error="json: no") for _ in range(5)])
+        first = self.done(self.journal.read(Seq(0), limit=100))
+        self.assertEqual(3, len(first.records))
+        self.assertEqual([4, 5], [record.seq for record in self.read(first.next_after)])
+
 
 class DedupeTests(JournalCase):
     """A device that resends."""

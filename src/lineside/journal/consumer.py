@@ -202,7 +202,7 @@ class DurableConsumer:
                 self._progress.release(seq)
                 return
         self._progress.settle(seq)
-        self._bytes -= len(self._records.pop(seq).event.body)
+        self._bytes -= self._records.pop(seq).event.size
         if seq in self._readmitted:
             self._readmitted.remove(seq)
             self._unstored.append(lambda connection: deadletters.forget(connection, self.spec.id, seq))
@@ -228,7 +228,7 @@ class DurableConsumer:
 
     def _keep(self, record: Record) -> None:
         self._records[record.seq] = record
-        self._bytes += len(record.event.body)
+        self._bytes += record.event.size
 
     def _appended(self, source: str) -> None:
         if source in self.spec.sources:

@@ -113,7 +113,7 @@ class SqliteJournal:
                     if len(newest) == count or size > MAX_PAGE_BYTES:
                         return newest[::-1]
                     newest.append(record)
-                    size += len(record.event.body)
+                    size += record.event.size
             return newest[::-1]
 
         return await self._database.read(read)
@@ -248,7 +248,7 @@ class SqliteJournal:
                     if len(records) == limit or size > MAX_PAGE_BYTES:
                         return Page(records, records[-1].seq, floor, head)
                     records.append(record)
-                    size += len(record.event.body)
+                    size += record.event.size
         return Page(records, max(after, head), floor, head)
 
 

@@ -28,6 +28,11 @@ class Event(Struct, frozen=True):
     error: str | None = None
     """Why it could not be decoded (``code: reason``); such an event is a dead letter from its first commit."""
 
+    @property
+    def size(self) -> int:
+        """Bytes it holds in memory, near enough to bound what waits."""
+        return len(self.body) + len(self.raw or b"")
+
 
 class Record(Struct, frozen=True):
     """An event that is committed and synced to disk."""

@@ -171,7 +171,7 @@ class LinesSource:
 
 
 def _size(events: list[Event]) -> int:
-    return sum(len(event.body) + len(event.raw or b"") for event in events)
+    return sum(event.size for event in events)
 
 
 def _cause(busy: CannotListenError) -> str:
