@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.delivery.backoff import Backoff
 from lineside.delivery.courier import DRAIN, Courier
-from lineside.delivery.gate import BLOCKED_FOR, Gate
+from lineside.delivery.gate import BLOCKED_FOR, DOWN, Gate
 from lineside.delivery.route import Route
 from lineside.delivery.templates import compile_condition, compile_template
 from lineside.journal import deadletters
@@ -245,6 +245,15 @@ class TroubleTests(CourierCase):
         self.target.answer(TargetDown("connection refused"))
         self.clock.advance(1)
         self.assertEqual([], self.target.open)
+
+    def test_a_target_that_asks_for_no_rest_gets_one(self) -> None:
+        """``Retry-After: 0`` at every attempt is no loop: between two attempts time passes."""
+        self.send(self.punch("ann"))
+        for attempt in range(1, 4):
+            self.target.answer(TargetDown("too many requests", after=0.0))
+            self.assertEqual(attempt, len(self.target.seen))
+            self.clock.advance(DOWN.steps[0])
+            self.assertEqual(attempt + 1, len(self.target.seen))
 
     def test_a_target_that_turns_us_away_parks_the_route(self) -> None:
         """On 401 or 403 the route rests with an alarm, loses nothing, and tries again by itself."""

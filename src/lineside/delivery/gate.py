@@ -114,6 +114,10 @@ class Gate:
             if first:
                 log.error("target.blocked", target=self.name, reason=why.reason, remedy=why.remedy)
             return
-        self._rest = DOWN.delay(self._failures, self._random) if why.after is None else why.after
+        # "Retry-After: 0" must not become a loop that never rests.
+        if why.after is None:
+            self._rest = DOWN.delay(self._failures, self._random)
+        else:
+            self._rest = max(why.after, DOWN.steps[0])
         if first:
             log.warn("target.down", target=self.name, reason=why.reason, again_in=round(self._rest, 1))
