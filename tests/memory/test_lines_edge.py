@@ -13,6 +13,7 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from lineside.edges.lines import source
 from lineside.edges.lines.protocol import DeviceConnection
 from lineside.edges.lines.source import DRAIN, Limits, LinesSource
 from lineside.model.event import Seq
@@ -230,7 +231,7 @@ class PressureTests(LinesCase):
 
     def test_a_crowded_source_pauses_those_who_crowd_it(self) -> None:
         """Bytes that wait for the disk are bounded over all connections of a source."""
-        self.patch(__import__("lineside.edges.lines.source", fromlist=["x"]), "CROWDED", 20)
+        self.patch(source, "CROWDED", 20)
         (first, first_transport), (second, second_transport) = self.device(), self.device()
         self.file.writer.held = True
         first.dataReceived(b'{"n":100000}\n')
@@ -244,9 +245,11 @@ class PressureTests(LinesCase):
         """Beyond max_connections a device gets an answer and is closed; the others stay."""
         self.device()
         self.device()
-        _, transport = self.device()
+        surplus, transport = self.device()
         self.assertEqual(["ERR busy too many connections"], self.answers(transport))
         self.assertTrue(transport.disconnecting)
+        surplus.dataReceived(b'{"n":1}\n')
+        self.assertEqual([], self.bodies())
 
     def test_a_silent_device_is_cut_off(self) -> None:
         """Half-open connections do not stay for ever; each line, and each empty line, counts as a sign of life."""

@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from lineside.model.event import Event, Receipt
-from lineside.wire.answers import encode_err, encode_ok
+from lineside.wire.answers import BUSY, UNAVAILABLE, encode_err, encode_ok
 from lineside.wire.lines import content, too_long
 
 if TYPE_CHECKING:
@@ -59,7 +59,9 @@ class DeviceConnection(LineReceiver):
         """Admit the device, or tell it that there is no room."""
         self.peer = _name_peer(self.transport)
         if not self.source.admit(self):
-            self.transport.write(encode_err("busy", "too many connections"))
+            # What it has sent meanwhile is not taken: it was told that nothing is read.
+            self._discarding = True
+            self.transport.write(encode_err(BUSY, "too many connections"))
             self.transport.loseConnection()
             return
         IConsumer(self.transport).registerProducer(_AnswerPressure(self), streaming=True)
@@ -151,7 +153,7 @@ class DeviceConnection(LineReceiver):
     def _answer_failure(self, failure: Failure, events: list[Event]) -> None:
         failure.trap(sqlite3.Error, OSError)
         self.source.not_stored(failure)
-        self._answered([encode_err("unavailable", "not stored, send it again")] * len(events))
+        self._answered([encode_err(UNAVAILABLE, "not stored, send it again")] * len(events))
 
     def _answered(self, answers: list[bytes]) -> None:
         self._in_flight -= len(answers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IReactorTime, IStreamServerEndpoint
 from twisted.internet.protocol import Factory
@@ -107,8 +107,8 @@ class LinesSource:
         for connection in list(self.connections):
             connection.finish()
         if self.connections:
-            self._emptied = Deferred()
-            await DeferredList([self._emptied])
+            emptied = self._emptied = Deferred()
+            await emptied
         if late.active():
             late.cancel()
 
