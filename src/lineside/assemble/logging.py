@@ -58,7 +58,8 @@ def _text_line(event: LogEvent) -> str:
 
 def _json_line(event: LogEvent) -> str:
     facts: dict[str, Any] = {"time": _time(event), "level": _level(event), "event": formatEvent(event)}
-    facts.update(_fields(event))
+    # No field may take the place of the event's own name.
+    facts.update((f"{name}_" if name in facts else name, value) for name, value in _fields(event).items())
     if "log_failure" in event:
         facts["traceback"] = _traceback(event)
     return msgspec.json.encode(facts, enc_hook=str).decode()

@@ -125,7 +125,7 @@ class Courier:
         try:
             return self.route.render(pending, ready)
         except Exception as failed:  # noqa: BLE001 (a bug must not leave the record handed out for ever)
-            log.failure("render.failed", route=self.route.id, event=pending.record.identity)
+            log.failure("render.failed", route=self.route.id, record=pending.record.identity)
             return Retry(f"{type(failed).__name__} while rendering")
 
     async def _deliver(self, batch: list[tuple[Pending, Delivery]]) -> None:
@@ -147,7 +147,7 @@ class Courier:
         self._decided.set()
 
     def _decide(self, pending: Pending, outcome: Outcome) -> None:
-        facts = {"route": self.route.id, "event": pending.record.identity}
+        facts = {"route": self.route.id, "record": pending.record.identity}
         match outcome:
             case Retry(reason=reason):
                 self.retried += 1

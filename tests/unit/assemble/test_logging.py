@@ -36,6 +36,14 @@ class LineObserverTests(SynchronousTestCase):
             (fact["event"], fact["source"], fact["connections"], fact["tls"], fact["level"]),
         )
 
+    def test_no_fact_takes_the_name_of_the_event(self) -> None:
+        """A fact that is called like one of the line's own stands beside it."""
+        log, stream = self.write("json")
+        log.info("delivery.refused", event="epoch-1", level=9)
+        fact = msgspec.json.decode(stream.getvalue())
+        self.assertEqual(("delivery.refused", "epoch-1"), (fact["event"], fact["event_"]))
+        self.assertEqual(("info", 9), (fact["level"], fact["level_"]))
+
     def test_a_failure_keeps_its_traceback(self) -> None:
         """A bug is logged with the place where it happened."""
         for format in ("text", "json"):  # noqa: A001
