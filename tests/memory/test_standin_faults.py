@@ -115,6 +115,83 @@ class Commits(FaultTests):
         self.assertEqual(self.ask("GET", "/_standin/stats")[1], {"requests": 1, "by_status": {}, "unanswered": 1})
 
 
+class OnTheWay(FaultTests):
+    def test_an_answer_is_cut_in_the_middle(self) -> None:
+        """What was asked for is done; the client gets half a body, and the end of the connection."""
+        self.turn(cut=1)
+        response = self.successResultOf(self.post_todo())
+        self.assertEqual(response.code, 200)
+        self.failureResultOf(response.content())
+        self.assertEqual(self.stored(), 1)
+
+    def test_an_answer_comes_byte_by_byte(self) -> None:
+        """Headers first; the whole takes as long as its bytes."""
+        self.turn(byte_delay=1)
+        pending = self.send("GET", "/api/method/ping")
+        self.client.flush()
+        content = self.successResultOf(pending).content()
+        for _ in range(len(b'{"message":"pong"}') - 1):
+            self.assertNoResult(content)
+            self.clock.advance(1)
+            self.client.flush()
+        self.assertEqual(self.successResultOf(content), b'{"message":"pong"}')
+
+    def test_json_comes_under_a_wrong_name(self) -> None:
+        """Only the content type is wrong."""
+        self.turn(wrong_content_type=1)
+        response = self.successResultOf(self.post_todo())
+        self.assertEqual(response.headers.getRawHeaders("Content-Type"), ["text/html"])
+        self.assertIn("data", self.successResultOf(response.json()))
+
+    def test_a_proxy_answers_for_what_is_not_there(self) -> None:
+        """502 as a page, and nothing is done."""
+        self.turn(bad_gateway=1)
+        response = self.successResultOf(self.post_todo())
+        self.assertEqual((response.code, response.headers.getRawHeaders("Content-Type")), (502, ["text/html"]))
+        self.assertEqual(self.stored(), 0)
+
+
+class Waiting(FaultTests):
+    def test_a_change_waits_for_a_row_and_is_undone(self) -> None:
+        """QueryTimeoutError after the wait; reads do not wait."""
+        self.turn(lock_wait=1, lock_wait_seconds=50)
+        self.assertEqual(self.ask("GET", "/api/resource/ToDo")[0], 200)
+        pending = self.post_todo()
+        self.clock.advance(49.9)
+        self.client.flush()
+        self.assertNoResult(pending)
+        self.clock.advance(0.1)
+        self.client.flush()
+        response = self.successResultOf(pending)
+        self.assertEqual(self.successResultOf(response.json())["exc_type"], "QueryTimeoutError")
+        self.assertEqual(self.stored(), 0)
+
+    def test_more_requests_than_workers_wait_in_line(self) -> None:
+        """Latency grows with what is under way: eight requests to four workers of 20 ms take two turns."""
+        self.turn(workers=4, service_time=0.02)
+        answered: list[object] = []
+        for _ in range(9):
+            self.send("GET", "/api/method/ping").addCallback(answered.append)
+        for done in (4, 8, 9):
+            self.clock.advance(0.02)
+            self.client.flush()
+            self.assertEqual(len(answered), done)
+
+    def test_everybody_is_refused_for_a_while(self) -> None:
+        """401 or 403 for whoever shows a key; the guest's ping goes on."""
+        for fault, status, kind in (
+            ("unauthorized", 401, "AuthenticationError"),
+            ("forbidden", 403, "PermissionError"),
+        ):
+            self.turn(**{fault: 5})
+            self.assertEqual(self.ask("GET", "/_standin/faults")[1][fault], 5.0)
+            refused = self.ask("GET", "/api/resource/ToDo")
+            self.assertEqual((refused[0], refused[1]["exc_type"]), (status, kind))
+            self.assertEqual(self.ask("GET", "/api/method/ping", headers={})[0], 200)
+            self.clock.advance(5)
+            self.assertEqual(self.ask("GET", "/api/resource/ToDo")[0], 200)
+
+
 class Control(FaultTests):
     def test_faults_are_shown_and_turned_one_by_one(self) -> None:
         """What is not named stays."""
@@ -124,7 +201,14 @@ class Control(FaultTests):
 
     def test_nonsense_is_told_in_one_line_and_changes_nothing(self) -> None:
         """400 with the reason."""
-        for changes in ({"hang": 2}, {"hnag": 0.1}, {"down": -1}, {"down": "long"}):
+        for changes in (
+            {"hang": 2},
+            {"hnag": 0.1},
+            {"down": -1},
+            {"down": "long"},
+            {"forbidden": -1},
+            {"workers": 1.5},
+        ):
             status, told = self.turn(**changes)
             self.assertEqual((status, list(told)), (400, ["error"]))
             self.assertNotIn("\n", told["error"])

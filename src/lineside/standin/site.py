@@ -26,6 +26,7 @@ from lineside.standin.mishaps import misnamed, send_cut, send_slowly
 from lineside.standin.rates import RateLimiter
 from lineside.standin.sessions import Lockout, Sessions
 from lineside.standin.settings import SiteSettings
+from lineside.standin.visitors import claims
 from lineside.standin.workers import Workers
 
 log = Logger()
@@ -163,7 +164,7 @@ class ApiResource(Resource):
         if site and incoming.site.lower() != site.lower():
             return envelope.UNKNOWN_SITE
         refusal = self._refusals.refusal()
-        if refusal is not None and (incoming.authorization or incoming.cookie):
+        if refusal is not None and claims(incoming):
             return self._api.refusal(incoming, refusal)
         try:
             return await self._api.answer(incoming, plan)

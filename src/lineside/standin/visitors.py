@@ -48,6 +48,11 @@ def recognise(incoming: Incoming, given: dict[str, Any], sessions: Sessions, cre
     return Visitor(user, None, expired=sid not in {"", GUEST})
 
 
+def claims(incoming: Incoming) -> bool:
+    """Whether a request says who sends it, rightly or not."""
+    return bool(incoming.authorization) or _cookie(incoming.cookie, "sid") not in {"", GUEST}
+
+
 def cookies(session: Session | None, expiry: float) -> Headers:
     """Return the cookies of an answer: the session's, else the guest's. A client with an API key ignores them."""
     if session is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 import msgspec
 from twisted.trial.unittest import SynchronousTestCase
@@ -26,7 +27,7 @@ class Knobs(SynchronousTestCase):
     def test_one_seed_gives_one_sequence_whatever_else_is_turned(self) -> None:
         """A fault that is added does not shift when the others strike."""
 
-        def strikes(**others: float) -> list[bool]:
+        def strikes(**others: Any) -> list[bool]:
             knobs = FaultKnobs(Random(7), Faults(hang=0.3, **others))
             return [knobs.draw().hang for _ in range(200)]
 
