@@ -27,8 +27,10 @@ class System:
         self._starting: Deferred[None] | None = None
         self._stopping: Deferred[None] | None = None
 
-    async def start(self) -> None:
+    async def start(self) -> bool:
         """Start every part, each when the one before it works; a `stop` meanwhile lets no further one start.
+
+        Returns whether all of them work: false after such a `stop`.
 
         Raises:
             LinesideError: a part could not start; nothing is left running.
@@ -36,12 +38,13 @@ class System:
         """
         self._starting = Deferred()
         try:
-            await self._start_in_order()
+            complete = await self._start_in_order()
         except BaseException:
             self._starting.callback(None)
             await self.stop()
             raise
         self._starting.callback(None)
+        return complete
 
     async def stop(self) -> None:
         """Stop what was started, the last first. A second call waits for the first."""
@@ -49,12 +52,13 @@ class System:
             self._stopping = Deferred.fromCoroutine(self._stop_started())
         await DeferredList([self._stopping])
 
-    async def _start_in_order(self) -> None:
+    async def _start_in_order(self) -> bool:
         for part in self._parts:
             if self._stopping is not None:
-                return
+                break
             await part.start()
             self._started.append(part)
+        return self._stopping is None
 
     async def _stop_started(self) -> None:
         if self._starting is not None:

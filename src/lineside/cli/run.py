@@ -47,6 +47,6 @@ async def _run(reactor: Any, settings: Settings) -> None:
         return stopping
 
     reactor.addSystemEventTrigger("before", "shutdown", stop)
-    await system.start()
-    gateway.announce()
+    if await system.start():
+        gateway.announce()
     await stopped

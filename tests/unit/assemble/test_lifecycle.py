@@ -43,7 +43,7 @@ class SystemTests(SynchronousTestCase):
     def test_parts_stop_in_reverse(self) -> None:
         """What started last lets go first."""
         system = System([RecordedPart(name, self.told) for name in ("store", "journal", "gate")])
-        self.successResultOf(Deferred.fromCoroutine(system.start()))
+        self.assertTrue(self.successResultOf(Deferred.fromCoroutine(system.start())))
         self.successResultOf(Deferred.fromCoroutine(system.stop()))
         self.assertEqual(
             ["start store", "start journal", "start gate", "stop gate", "stop journal", "stop store"], self.told
@@ -75,7 +75,7 @@ class SystemTests(SynchronousTestCase):
         stopping = Deferred.fromCoroutine(system.stop())
         assert slow.starting is not None
         slow.starting.callback(None)
-        self.successResultOf(starting)
+        self.assertFalse(self.successResultOf(starting), "a gateway that stops must not say that it is ready")
         self.successResultOf(stopping)
         self.assertEqual(["start store", "start journal", "stop journal", "stop store"], self.told)
 
