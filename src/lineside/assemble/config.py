@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ from lineside.assemble.values import Surroundings
 from lineside.delivery.templates import TemplateProblem, compile_condition, compile_template
 from lineside.model.errors import ConfigurationError
 from lineside.model.wording import did_you_mean, key_path
+from lineside.operations.control import LONGEST_PATH
 
 T = TypeVar("T", bound=Table)
 
@@ -116,10 +118,10 @@ class _Reading:
             self._table(ExampleSettings, table, key_path("tests", index)) for index, table in enumerate(examples)
         ]
         self.problems += cross_check(tables, [table for table in examples if isinstance(table, dict)])
-        if journal is not None and len(str(journal.control_path).encode()) > 107:
+        if journal is not None and len(os.fsencode(journal.control_path)) > LONGEST_PATH:
             self.problems.append(
-                f"journal.control: a Unix socket's path has at most 107 bytes, unlike {journal.control_path}; "
-                "set a shorter one"
+                f"journal.control: a Unix socket's path has at most {LONGEST_PATH} bytes, unlike "
+                f"{journal.control_path}; set a shorter one"
             )
         if self.problems or journal is None:
             return None

@@ -132,7 +132,7 @@ class Conversation(LineOnlyReceiver):
             self.transport.loseConnection()
 
     async def _stream(self, request: Request[Any]) -> None:
-        producer = _Pull(self._drained)
+        producer = _StreamPressure(self._drained)
         assert self.transport is not None
         self.transport.registerProducer(producer, True)  # type: ignore[attr-defined]
         items = self._operations.follow(request, "admin")
@@ -151,7 +151,7 @@ class Conversation(LineOnlyReceiver):
 
 
 @implementer(IPushProducer)
-class _Pull:
+class _StreamPressure:
     """Lets a stream go on only while its client reads."""
 
     def __init__(self, drained: Wakeup) -> None:
