@@ -56,15 +56,15 @@ class WhileLinesAreDelivered(OneDeath):
 
     async def test_with_deliveries_on_the_wire(self) -> None:
         """The ERP makes documents for a gateway that is dead already; they are not made twice."""
-        await self.dies_at("delivery.sent", 20)
+        await self.dies_at("delivery.sent", 4)
 
     async def test_before_the_answer_is_read(self) -> None:
         """The ERP has inserted, and its answer reaches nobody: the document is found, not made again."""
-        await self.dies_at("delivery.answered", 20)
+        await self.dies_at("delivery.answered", 4)
 
     async def test_before_the_outcome_is_settled(self) -> None:
         """What the gateway knew but did not store, it finds out again."""
-        await self.dies_at("delivery.known", 20)
+        await self.dies_at("delivery.known", 4)
 
     async def test_inside_the_settling_transaction(self) -> None:
         """Outcomes of which only a part was written are not there, and are found out again."""

@@ -2,215 +2,27 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Coroutine
-from itertools import count
-from typing import Any, TypeVar
-from urllib.parse import unquote
+from typing import Any
 
-from treq.testing import RequestTraversalAgent
+from tests.rig.frappe_case import AGAIN, FIRST, SECOND, Delivering
+from tests.rig.played_frappe import Answer, cut, hang, page, refused, told
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.error import ConnectingCancelledError, ConnectionRefusedError, DNSLookupError  # noqa: A004
-from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http import Request
 from twisted.web.iweb import IAgent
-from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
 from lineside.edges.frappe.client import MAX_BODY_BYTES, FrappeClient, url_path
+from lineside.edges.frappe.lookup import LOOKUP_SECONDS
 from lineside.edges.frappe.meta import REFRESH_SECONDS
 from lineside.edges.frappe.prepare import Prepared, prepare
 from lineside.edges.frappe.reply import Unreachable
-from lineside.edges.frappe.target import LOOKUP_SECONDS, FrappeTarget
+from lineside.edges.frappe.target import FrappeTarget
 from lineside.model.errors import ConfigurationError, LinesideError
 from lineside.model.event import delivery_id
 from lineside.model.outcome import Blocked, Delivered, Refused, Retry, TargetDown
 from lineside.model.ports import Delivery, Ready
-
-T = TypeVar("T")
-Answer = Callable[[Request], bytes | int]
-Rendered = bytes | int
-
-FIRST = Delivery(delivery_id("e-1", "checkin"), "insert", "Employee Checkin", {"employee": "EMP-1"})
-AGAIN = Delivery(FIRST.id, FIRST.action, FIRST.doctype, FIRST.document, redelivered=True)
-SECOND = Delivery(delivery_id("e-2", "checkin"), "insert", "Employee Checkin", {"employee": "EMP-2"})
-
-
-class PlayedSite(Resource):
-    """As much of Frappe as deliveries touch: documents with a unique field, and faults put in by the test."""
-
-    isLeaf = True  # noqa: N815
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.documents: list[dict[str, Any]] = []
-        self.fields: dict[str, list[dict[str, Any]]] = {
-            "Employee Checkin": [{"fieldname": "lineside_id", "label": "Lineside ID", "unique": 1}]
-        }
-        self.asked: list[str] = []
-        self.seen: list[Request] = []
-        self.faults: list[tuple[str, Answer]] = []
-        self.without_v2 = False
-        self.drops_the_id = False
-        self.hides: set[str] = set()
-        self.user: object = "gateway@example.com"
-        self.zone: object = {"time_zone": "Asia/Kolkata"}
-        self._names = (f"DOC-{n}" for n in count(1))
-
-    def fault(self, kind: str, answer: Answer) -> None:
-        """Answer the next request of a kind so, instead."""
-        self.faults.append((kind, answer))
-
-    def render(self, request: Request) -> Rendered:
-        kind = self.kind(request)
-        self.asked.append(kind)
-        self.seen.append(request)
-        for index, (wanted, answer) in enumerate(self.faults):
-            if wanted == kind:
-                del self.faults[index]
-                return answer(request)
-        answers: dict[str, Answer] = {
-            "get_logged_user": lambda request: told(request, 200, {"message": self.user}),
-            "get_time_zone": self.tell_zone,
-            "meta": self.meta,
-            "fields": self.custom_fields,
-            "new field": self.make_field,
-            "look-up": self.look_up,
-            "insert": self.insert,
-        }
-        return answers[kind](request)
-
-    def kind(self, request: Request) -> str:
-        path = unquote(request.path.decode())
-        if path.endswith("/meta"):
-            return "meta"
-        if "/method/" in path:
-            return path.rpartition(".")[2]
-        if path.endswith("/Custom Field"):
-            return "new field" if request.method == b"POST" else "fields"
-        return "insert" if request.method == b"POST" else "look-up"
-
-    def tell_zone(self, request: Request) -> bytes:
-        if self.zone is None:
-            return refused(request, 417, "ValidationError", "Failed to get method frappe.client.get_time_zone")
-        return told(request, 200, {"message": self.zone})
-
-    def meta(self, request: Request) -> bytes:
-        doctype = unquote(request.path.decode()).split("/")[-2]
-        if self.without_v2:
-            return told(request, 404, {"exc_type": "DoesNotExistError"})
-        if doctype not in self.fields:
-            return refused(request, 404, "DoesNotExistError", f"DocType {doctype} not found")
-        return told(request, 200, {"data": {"name": doctype, "fields": self.fields[doctype]}})
-
-    def custom_fields(self, request: Request) -> bytes:
-        wanted = {field: value for field, _, value in argument(request, "filters")}
-        rows = [field for field in self.fields[wanted["dt"]] if field["fieldname"] == wanted["fieldname"]]
-        return told(request, 200, {"data": rows})
-
-    def make_field(self, request: Request) -> bytes:
-        assert request.content is not None
-        field = json.load(request.content)
-        self.fields[field["dt"]].append(field)
-        return told(request, 200, {"data": {"name": f"{field['dt']}-{field['fieldname']}", **field}})
-
-    def look_up(self, request: Request) -> bytes:
-        [[field, operator, value]] = argument(request, "filters")
-        assert operator == "="
-        rows = [each for each in self.documents if each.get(field) == value and each["name"] not in self.hides]
-        wanted = argument(request, "fields")
-        return told(request, 200, {"data": [{name: row.get(name) for name in wanted} for row in rows]})
-
-    def insert(self, request: Request) -> bytes:
-        stored = self.store(request)
-        if stored is None:
-            return refused(request, 417, "UniqueValidationError", "Lineside ID must be unique")
-        return told(request, 200, {"data": stored})
-
-    def store(self, request: Request) -> dict[str, Any] | None:
-        assert request.content is not None
-        document = json.load(request.content)
-        if self.drops_the_id:
-            del document["lineside_id"]
-        elif any(each.get("lineside_id") == document["lineside_id"] for each in self.documents):
-            return None
-        self.documents.append({"name": next(self._names), **document})
-        return self.documents[-1]
-
-
-def argument(request: Request, name: str) -> Any:
-    assert request.args is not None
-    return json.loads(request.args[name.encode()][0])
-
-
-def told(request: Request, status: int, body: object) -> bytes:
-    request.setResponseCode(status)
-    request.setHeader(b"content-type", b"application/json")
-    return json.dumps(body).encode()
-
-
-def refused(request: Request, status: int, exc_type: str, message: str, exception: str = "") -> bytes:
-    return told(
-        request,
-        status,
-        {
-            "exc_type": exc_type,
-            "_server_messages": json.dumps([json.dumps({"message": message})]),
-            "exception": exception or f"frappe.exceptions.{exc_type}: {message}",
-        },
-    )
-
-
-def page(status: int, **headers: str) -> Callable[[Request], bytes]:
-    """Answer with a proxy's HTML page."""
-
-    def answer(request: Request) -> bytes:
-        request.setResponseCode(status)
-        request.setHeader(b"content-type", b"text/html")
-        for name, value in headers.items():
-            request.setHeader(name.replace("_", "-").encode(), value.encode())
-        return b"<html><title>a page</title></html>"
-
-    return answer
-
-
-def hang(_request: Request) -> int:
-    """Never answer."""
-    return NOT_DONE_YET
-
-
-def cut(request: Request) -> int:
-    """Close the connection instead of answering."""
-    request.loseConnection()
-    return NOT_DONE_YET
-
-
-class Delivering(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.clock = Clock()
-        self.site = PlayedSite()
-        self.agent = RequestTraversalAgent(self.site)
-        self.client = self.connect(self.agent)
-        self.target = FrappeTarget(self.client)
-
-    def connect(self, agent: IAgent, **options: Any) -> FrappeClient:
-        return FrappeClient(self.clock, "http://erp.example:8000", "key", "secret", agent=agent, **options)
-
-    def now(self, coroutine: Coroutine[Deferred[Any], Any, T]) -> T:
-        """Return what a coroutine returns without any time passing."""
-        return self.successResultOf(Deferred.fromCoroutine(coroutine))
-
-    def deliver(self, *batch: Delivery) -> list[Any]:
-        return self.now(self.target.deliver(list(batch)))
-
-    def stored_before(self, delivery: Delivery = FIRST) -> None:
-        """An earlier attempt had stored the document."""
-        self.site.documents.append({"name": "DOC-0", "lineside_id": delivery.id})
-
-    def ids(self) -> list[str]:
-        return [document.get("lineside_id", "") for document in self.site.documents]
 
 
 class Insert(Delivering):
@@ -232,7 +44,7 @@ class Insert(Delivering):
 
     def test_outcomes_come_in_the_order_of_the_batch(self) -> None:
         """A refused record is told apart from its neighbours, which are delivered."""
-        self.site.fault("insert", lambda request: refused(request, 417, "MandatoryError", "Value missing: time"))
+        self.site.bad.add("EMP-1")
         refusal, delivered = self.deliver(FIRST, SECOND)
         assert isinstance(refusal, Refused)
         self.assertEqual((refusal.code, refusal.reason), ("MandatoryError", "Value missing: time"))
@@ -242,9 +54,11 @@ class Insert(Delivering):
     def test_no_more_requests_are_in_flight_than_the_pool_allows(self) -> None:
         """A batch waits its turn: of nine inserts four are under way."""
         self.deliver(FIRST)
+        self.site.facts[FIRST.doctype] = {"is_submittable": 1}
+        self.clock.advance(REFRESH_SECONDS)
         for _ in range(9):
             self.site.fault("insert", hang)
-        batch = [Delivery(delivery_id(f"x-{n}", "r"), "insert", FIRST.doctype, {}) for n in range(9)]
+        batch = [Delivery(delivery_id(f"x-{n}", "r"), "insert", FIRST.doctype, {}, submit=True) for n in range(9)]
         delivering = Deferred.fromCoroutine(self.target.deliver(batch))
         self.assertEqual(self.site.asked.count("insert"), 1 + 4)
         delivering.cancel()
@@ -259,7 +73,7 @@ class Insert(Delivering):
 
     def test_another_action_waits_for_a_person(self) -> None:
         """What this target cannot do is never done half, nor dead-lettered."""
-        [outcome] = self.deliver(Delivery(FIRST.id, "update", FIRST.doctype, {}))
+        [outcome] = self.deliver(Delivery(FIRST.id, "merge", FIRST.doctype, {}))
         assert isinstance(outcome, Blocked)
         self.assertIn("insert", outcome.remedy)
 

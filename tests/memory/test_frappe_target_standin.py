@@ -107,9 +107,10 @@ class StandIn(SynchronousTestCase):
         pending = {number: todo(number) for number in range(60)}
         kinds: Counter[type[Outcome]] = Counter()
         while pending:
-            outcomes = self.eventually(self.target.deliver(list(pending.values())))
+            some = list(pending)[:7]
+            outcomes = self.eventually(self.target.deliver([pending[number] for number in some]))
             kinds.update(type(outcome) for outcome in outcomes)
-            for number, outcome in zip(list(pending), outcomes, strict=True):
+            for number, outcome in zip(some, outcomes, strict=True):
                 if isinstance(outcome, Delivered):
                     del pending[number]
                 else:

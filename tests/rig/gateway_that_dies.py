@@ -47,6 +47,9 @@ POINTS = (
     "stop.journal",
 )
 
+INSERTS = (b"/api/resource/", b"/api/method/frappe.client.insert_many")
+"""Where documents are posted to, one or several at a time."""
+
 
 class Death:
     """Counts the passages of one point, and kills at the last."""
@@ -138,7 +141,7 @@ def watch_sockets(death: Death) -> None:
             write(connection, data[: len(data) // 2])
             death.die()
         written = write(connection, data)
-        if start.startswith(b"POST /api/resource/"):
+        if start.startswith(tuple(b"POST " + path for path in INSERTS)):
             death.passed("delivery.sent")
         return written
 
@@ -152,7 +155,7 @@ def watch_deliveries(death: Death) -> None:
 
     def watched_request(agent: Agent, method: bytes, uri: bytes, *arguments: Any) -> Deferred[IResponse]:
         def answered(response: IResponse) -> IResponse:
-            if method == b"POST" and b"/api/resource/" in uri:
+            if method == b"POST" and any(path in uri for path in INSERTS):
                 death.passed("delivery.answered")
             return response
 

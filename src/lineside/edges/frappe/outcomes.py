@@ -14,7 +14,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from lineside.edges.frappe.reply import Parsed, Reply, Unreachable, kept, parse, summary
-from lineside.model.outcome import Blocked, Refused, TargetDown
+from lineside.model.outcome import Blocked, Refused, Retry, TargetDown
 
 MAX_AFTER = 3600.0
 """Seconds; a server that asks for a longer pause is asked again after this one."""
@@ -49,6 +49,11 @@ class Ambiguous(Struct, frozen=True):
 
 
 Verdict = Answered | Conflict | Ambiguous | Refused | TargetDown | Blocked
+
+DUPLICATES = frozenset({"DuplicateEntryError", "UniqueValidationError"})
+"""Another document has the name, or the value of a unique field."""
+ROLLED_BACK = frozenset({"QueryDeadlockError", "QueryTimeoutError"})
+"""MariaDB chose this transaction to make way for another: the record is not to blame."""
 
 CHECK_KEY = "check the target's api_key and api_secret"
 CHECK_PERMISSION = "give the API user the permission that Frappe names"
@@ -159,6 +164,29 @@ def classify_insert(answer: Reply | Unreachable) -> Created | Verdict:
     if isinstance(document, dict) and isinstance(document.get("name"), str | int) and document["name"] != "":
         return Created(str(document["name"]), document)
     return Ambiguous("the answer holds no document")
+
+
+def classify_call(answer: Reply | Unreachable) -> Verdict:
+    """Return what the answer to a called method means; one that returns nothing has no ``message``."""
+    verdict = classify(answer, "message")
+    if isinstance(verdict, Ambiguous) and isinstance(answer, Reply) and answer.status == 200:
+        envelope = parse(answer).envelope
+        if envelope is not None and not envelope.keys() & {"data", "exc_type", "exception", "errors"}:
+            return Answered(None)
+    return verdict
+
+
+def undone(verdict: Verdict) -> Refused | Retry | TargetDown | Blocked:
+    """Return what a write that did not succeed means where there is nothing to look up: it may be made again."""
+    match verdict:
+        case TargetDown() | Blocked() | Refused():
+            return verdict
+        case Conflict(refused=refused, passing=passing):
+            return Retry(refused.reason) if passing else refused
+        case Ambiguous(reason=reason):
+            return Retry(reason, ambiguous=True)
+        case Answered():
+            return Retry("not an answer of Frappe: its value has another shape", ambiguous=True)
 
 
 def unanswered(verdict: Verdict, remedy: str) -> TargetDown | Blocked:

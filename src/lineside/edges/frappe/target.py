@@ -1,4 +1,4 @@
-"""Frappe as a target: each delivery becomes one document, whatever the network does."""
+"""Frappe as a target: each delivery is carried out as its action promises, whatever the network does."""
 
 from __future__ import annotations
 
@@ -7,34 +7,28 @@ from zoneinfo import ZoneInfo
 from twisted.internet.defer import CancelledError, Deferred, FirstError, gatherResults
 from twisted.logger import Logger
 
+from lineside.edges.frappe.admission import Admission
+from lineside.edges.frappe.batches import Batches
+from lineside.edges.frappe.calls import Calls
+from lineside.edges.frappe.changes import Changes
 from lineside.edges.frappe.client import FrappeClient, url_path
-from lineside.edges.frappe.idfield import PREPARE, IdField
-from lineside.edges.frappe.outcomes import (
-    CHECK_KEY,
-    CHECK_PERMISSION,
-    Ambiguous,
-    Answered,
-    Conflict,
-    Created,
-    classify,
-    classify_insert,
-    unanswered,
-)
-from lineside.edges.frappe.reply import to_json
-from lineside.model.outcome import Blocked, Delivered, Outcome, Refused, Retry, TargetDown
+from lineside.edges.frappe.idfield import IdField
+from lineside.edges.frappe.inserts import Inserts
+from lineside.edges.frappe.lookup import Lookup
+from lineside.edges.frappe.meta import Metas
+from lineside.edges.frappe.outcomes import CHECK_KEY, CHECK_PERMISSION, Answered, classify, unanswered
+from lineside.model.outcome import Blocked, Outcome, Retry, TargetDown
 from lineside.model.ports import Delivery, Ready
 
 log = Logger()
 
-LOOKUP_SECONDS = 10.0
-"""A look-up reads one row by an index; a site that takes longer is taken to be down."""
-
 
 class FrappeTarget:
-    """The `lineside.model.ports.Target` that inserts documents into a Frappe site.
+    """The `lineside.model.ports.Target` that carries deliveries out at a Frappe site.
 
-    Exactly-once rests on the unique ``id_field``: every document carries its delivery id there, what may have
-    been stored is looked up before it is sent again, and the index refuses whatever slips through.
+    Exactly-once rests on the unique ``id_field``: every new document carries its delivery id there, what may have
+    been stored is looked up before it is sent again, and the index refuses whatever slips through. Updates write
+    absolute values, which may be written twice. Calls are made at least once.
 
     Args:
         client: to the site; its ``pool_size`` bounds how many deliveries are under way.
@@ -45,7 +39,14 @@ class FrappeTarget:
 
     def __init__(self, client: FrappeClient, id_field: str = "lineside_id", time_zone: str | None = None) -> None:
         self._client = client
-        self._id_field = IdField(client, id_field)
+        metas = Metas(client)
+        field = IdField(client, id_field, metas)
+        admission = Admission(metas, field)
+        lookup = Lookup(client, field)
+        self._inserts = Inserts(client, field, admission, lookup)
+        self._batches = Batches(client, field, admission, lookup, self._inserts)
+        self._changes = Changes(client, metas, admission, lookup, self._inserts)
+        self._calls = Calls(client)
         self._time_zone = time_zone
         self._warned = False
 
@@ -62,27 +63,34 @@ class FrappeTarget:
     async def deliver(self, batch: list[Delivery]) -> list[Outcome]:
         """Carry out deliveries, several at a time; outcomes in the same order. Never raises but for cancellation.
 
-        What finds the site down or its door closed stops the rest of the batch, which is not tried.
+        Inserts into one DocType that are not to be submitted go together. What finds the site down or its door
+        closed stops the rest, which is not tried.
         """
-        outcomes: dict[int, Outcome] = {}
+        outcomes: dict[str, Outcome] = {}
         closed: dict[str | None, Outcome] = {}
-        waiting = iter(enumerate(batch))
+        waiting = iter(_parcels(batch))
 
         async def lane() -> None:
-            for index, delivery in waiting:
-                outcome = closed.get(None) or closed.get(delivery.doctype) or await self._carry_out(delivery)
-                if isinstance(outcome, TargetDown):
-                    closed[None] = outcome
-                elif isinstance(outcome, Blocked):
-                    closed[delivery.doctype] = outcome
-                outcomes[index] = outcome
+            for parcel in waiting:
+                where = parcel[0].doctype or parcel[0].method
+                shut = closed.get(None) or closed.get(where)
+                if shut is not None:
+                    outcomes.update((delivery.id, shut) for delivery in parcel)
+                    continue
+                done = await self._carry_out(parcel)
+                outcomes.update(done)
+                for outcome in done.values():
+                    if isinstance(outcome, TargetDown):
+                        closed[None] = outcome
+                    elif isinstance(outcome, Blocked):
+                        closed[where] = outcome
 
         lanes = [Deferred.fromCoroutine(lane()) for _ in range(min(self._client.pool_size, len(batch)))]
         try:
             await gatherResults(lanes, consumeErrors=True)
         except FirstError as error:
             error.subFailure.raiseException()
-        return [outcomes[index] for index in range(len(batch))]
+        return [outcomes[delivery.id] for delivery in batch]
 
     async def _probe(self) -> Ready | TargetDown | Blocked:
         path = url_path("api", "method", "frappe.auth.get_logged_user")
@@ -109,96 +117,39 @@ class FrappeTarget:
             log.warn("frappe.time_zone_unknown", remedy="set time_zone in the target; UTC is used meanwhile")
         return Ready(self._time_zone or "UTC")
 
-    async def _carry_out(self, delivery: Delivery) -> Outcome:
+    async def _carry_out(self, parcel: list[Delivery]) -> dict[str, Outcome]:
+        first = parcel[0]
         try:
-            if delivery.action != "insert":
-                return Blocked(f"action {delivery.action!r} is unknown to this target", 'use action = "insert"')
-            return await self._insert(delivery)
+            if len(parcel) > 1:
+                return await self._batches.carry_out(first.doctype, parcel)
+            return {first.id: await self._one(first)}
         except CancelledError:
             raise
         except Exception:  # noqa: BLE001 - the port promises an outcome; the failure is logged
-            log.failure("delivery.unexpected", delivery=delivery.id, doctype=delivery.doctype)
-            return Retry("an internal error, see the log", ambiguous=True)
+            log.failure("delivery.unexpected", delivery=first.id, doctype=first.doctype)
+            return {delivery.id: Retry("an internal error, see the log", ambiguous=True) for delivery in parcel}
 
-    async def _insert(self, delivery: Delivery) -> Outcome:
-        try:
-            body = to_json({**delivery.document, self._id_field.name: delivery.id})
-        except (TypeError, ValueError) as error:
-            return Refused("NotJSON", f"the document cannot be written as JSON: {error}")
-        unsafe = await self._id_field.check(delivery.doctype)
-        if unsafe is not None:
-            return unsafe
-        if delivery.redelivered:
-            found = await self._look_up(delivery)
-            if found is not None:
-                return found
-        return await self._send(delivery, body)
+    async def _one(self, delivery: Delivery) -> Outcome:
+        match delivery.action:
+            case "insert":
+                return await self._inserts.carry_out(delivery)
+            case "update":
+                return await self._changes.update(delivery)
+            case "upsert":
+                return await self._changes.upsert(delivery)
+            case "call":
+                return await self._calls.carry_out(delivery)
+            case action:
+                return Blocked(f"action {action!r} is unknown to this target", "use insert, update, upsert or call")
 
-    async def _send(self, delivery: Delivery, body: bytes) -> Outcome:
-        path = url_path("api", "resource", delivery.doctype)
-        verdict = classify_insert(await self._client.ask("POST", path, body=body))
-        match verdict:
-            case Created():
-                return self._created(delivery, verdict)
-            case Conflict():
-                return await self._look_up(delivery) or self._conflict(delivery, verdict)
-            case Ambiguous(reason=reason):
-                # Absent now is not absent for good: the site may still be at work on it.
-                return await self._look_up(delivery) or Retry(reason, ambiguous=True)
-            case Answered():
-                return Retry("the answer holds no document", ambiguous=True)
-            case Refused() | TargetDown() | Blocked():
-                return verdict
 
-    async def _look_up(self, delivery: Delivery) -> Delivered | TargetDown | Blocked | None:
-        """Return the delivery's document if the site holds it, None if it does not, else why that is unknown."""
-        name = self._id_field.name
-        path = url_path(
-            "api",
-            "resource",
-            delivery.doctype,
-            filters=to_json([[name, "=", delivery.id]]).decode(),
-            fields=to_json(["name", name]).decode(),
-            limit_page_length="1",
-        )
-        verdict = classify(await self._client.ask("GET", path, within=LOOKUP_SECONDS))
-        match verdict:
-            case Answered(value=[]):
-                return None
-            # The row must carry the id: something between may have lost the filter.
-            case Answered(value=[{"name": found, **row}]) if row.get(name) == delivery.id:
-                return Delivered(str(found), found=True)
-            case Refused() | Conflict():
-                self._id_field.forget(delivery.doctype)
-        return unanswered(verdict, f"{PREPARE}, and let the API user read {delivery.doctype}")
-
-    def _created(self, delivery: Delivery, created: Created) -> Delivered:
-        name = self._id_field.name
-        if created.document.get(name) != delivery.id:
-            self._id_field.condemn(delivery.doctype)
-            log.error(
-                "delivery.id_dropped",
-                delivery=delivery.id,
-                doctype=delivery.doctype,
-                document=created.name,
-                remedy=f"let the API user write {name} in {delivery.doctype}, then restart the gateway",
-            )
-        return Delivered(created.name)
-
-    def _conflict(self, delivery: Delivery, conflict: Conflict) -> Outcome:
-        """Return what a 409 or 417 means where the look-up found nothing."""
-        refused = conflict.refused
-        if conflict.passing:
-            return Retry(refused.reason)
-        ours = delivery.id in (refused.reply or "") or (
-            f"{self._id_field.label(delivery.doctype)} must be unique" in refused.reason
-        )
-        if refused.code in {"UniqueValidationError", "DuplicateEntryError"} and ours:
-            return Blocked(
-                f"the site holds a {delivery.doctype} with this delivery's id but does not show it",
-                f"let the API user read every {delivery.doctype} it has made",
-            )
-        return refused
+def _parcels(batch: list[Delivery]) -> list[list[Delivery]]:
+    """Return the deliveries as they go out: those of a parcel together, each only once."""
+    parcels: dict[str, list[Delivery]] = {}
+    for delivery in {each.id: each for each in batch}.values():
+        alone = delivery.action != "insert" or delivery.submit
+        parcels.setdefault(delivery.id if alone else f"into {delivery.doctype}", []).append(delivery)
+    return list(parcels.values())
 
 
 def _known(zone: str) -> bool:
