@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Any, Protocol, TypeVar
@@ -100,6 +101,7 @@ class Database:
         """Run ``work`` on the reader's thread, in one snapshot of what is committed."""
 
         def snapshot() -> T:
+            _roll_back(self._read_connection)
             self._read_connection.execute("BEGIN")
             try:
                 return work(self._read_connection)
@@ -170,10 +172,17 @@ def commit(connection: Connection, group: list[Write]) -> list[Any]:
         connection.execute("COMMIT")
     except BaseException:  # noqa: BLE001 (it goes to the callers)
         failure = Failure()
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+        _roll_back(connection)
         return [failure] * len(group)
     return outcomes
+
+
+def _roll_back(connection: Connection) -> None:
+    # A disk that fails may refuse this too. It must not end the thread; the next transaction cannot begin then,
+    # fails as well, and tries again.
+    if connection.in_transaction:
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
 
 
 def _tell(group: list[Write], outcomes: list[Any]) -> None:

@@ -4,15 +4,49 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from lineside.store.database import Database
+from lineside.store.database import Database, Write, commit
 from lineside.store.migrations import Component
 from lineside.testing.workers import HeldWorker, call_at_once
 
 NOTES = Component("notes", (("CREATE TABLE note (text TEXT UNIQUE)",),))
+
+
+class BrokenDisk(sqlite3.Connection):
+    """A connection that neither commits nor undoes while ``broken``."""
+
+    broken = False
+
+    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+        if self.broken and sql in {"COMMIT", "ROLLBACK"}:
+            raise sqlite3.OperationalError("disk I/O error")
+        return super().execute(sql, *parameters)
+
+
+class CommitTests(SynchronousTestCase):
+    """One transaction for a group."""
+
+    def test_a_disk_that_cannot_even_undo_stops_nothing_for_good(self) -> None:
+        """What fails is told to the callers; once the disk works again writes do too, and nothing half is left."""
+        disk = sqlite3.connect(":memory:", factory=BrokenDisk, isolation_level=None)
+        self.addCleanup(disk.close)
+        disk.execute("CREATE TABLE note (text TEXT)")
+
+        def note(text: str) -> list[Any]:
+            return commit(disk, [Write(lambda c: c.execute("INSERT INTO note VALUES (?)", (text,)).rowcount)])
+
+        disk.broken = True
+        self.assertIsInstance(note("lost")[0], Failure)
+        self.assertIsInstance(note("lost too")[0], Failure)
+        disk.broken = False
+        self.assertIsInstance(note("clears up")[0], Failure)
+        self.assertEqual([1], note("kept"))
+        self.assertEqual([("kept",)], disk.execute("SELECT text FROM note").fetchall())
 
 
 class DatabaseTests(SynchronousTestCase):
