@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, tzinfo
+from datetime import tzinfo
 from typing import Any
 
 from jinja2 import Template as JinjaTemplate
@@ -23,6 +23,7 @@ from lineside.delivery.faults import faults, field_names, name_missing
 from lineside.delivery.filters import SITE_ZONE, BadValue
 from lineside.delivery.results import plain
 from lineside.model.event import Record
+from lineside.model.moments import utc_text
 from lineside.model.wording import child_path
 
 _DOCUMENTS = Sandbox(MissingField)
@@ -68,15 +69,13 @@ def scope(record: Record, payload: Mapping[str, Any], zone: tzinfo | None) -> Sc
             are then an error.
 
     """
-    seconds, nanoseconds = divmod(record.received_ns, 1_000_000_000)
-    received = datetime.fromtimestamp(seconds, UTC).replace(microsecond=nanoseconds // 1000, tzinfo=None)
     envelope = {
         "id": record.identity,
         "seq": record.seq,
         "source": record.source,
         "device": record.event.device,
         "key": record.event.key,
-        "received": received.isoformat(timespec="microseconds") + "Z",
+        "received": utc_text(record.received_ns, "microseconds"),
     }
     variables = {**_DOCUMENTS.globals, **payload, "payload": payload, "event": envelope, SITE_ZONE: zone}
     return Scope(variables)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from lineside.journal.deadletters import DeadLetter
 from lineside.model.event import Event, Record
+from lineside.model.moments import utc_text
 from lineside.operations.requests import DeadLetterSummary, EventSummary
 
 
 def moment(ns: int) -> str:
     """Return nanoseconds since 1970 as ISO 8601 in UTC, cut to the millisecond."""
-    # A float cannot tell the last nanoseconds of a second from the next one.
-    seconds, nanoseconds = divmod(ns, 1_000_000_000)
-    stamp = datetime.fromtimestamp(seconds, UTC).replace(microsecond=nanoseconds // 1000, tzinfo=None)
-    return stamp.isoformat(timespec="milliseconds") + "Z"
+    return utc_text(ns, "milliseconds")
 
 
 def readable(data: bytes) -> str:
