@@ -13,7 +13,10 @@ class Wakeup:
         self._waiting: Deferred[None] | None = None
 
     def set(self) -> None:
-        """Wake the one who waits, or let the next wait return at once."""
+        """Wake the one who waits, or let the next wait return at once.
+
+        Who waits goes on before this returns: call it last, when what has changed is whole.
+        """
         waiting, self._waiting = self._waiting, None
         if waiting is None:
             self._set = True
@@ -25,6 +28,7 @@ class Wakeup:
         if self._set:
             self._set = False
             return
+        assert self._waiting is None, "one waits at a time"
         waiting = self._waiting = Deferred(self._forget)
         await waiting
 
