@@ -39,7 +39,7 @@ def seen(**payload: Any) -> Scope:
     return scope(record, payload, ZONE)
 
 
-def render(template: object, **payload: Any) -> Any:
+def render(template: object, /, **payload: Any) -> Any:
     """Render a template over a payload."""
     return compile_template(template, "document").render(seen(**payload))
 
@@ -47,7 +47,7 @@ def render(template: object, **payload: Any) -> Any:
 class TemplateTestCase(SynchronousTestCase):
     """A test of templates."""
 
-    def assertRefused(self, reason: str, template: object, **payload: Any) -> None:
+    def assertRefused(self, reason: str, template: object, /, **payload: Any) -> None:
         """Check that a payload does not fit a template, for exactly this reason."""
         with self.assertRaises(RenderError) as caught:
             render(template, **payload)
@@ -90,7 +90,16 @@ class CarryingValues(TemplateTestCase):
 
     @given(st.dictionaries(st.text(), JSON))
     @example(
-        {"payload": 1, "event": 2, "namespace": 3, "self": 4, "context": 5, "": 6, "the target's time zone": 7}
+        {
+            "payload": 1,
+            "event": 2,
+            "namespace": 3,
+            "self": 4,
+            "context": 5,
+            "": 6,
+            "the target's time zone": 7,
+            "template": 8,
+        }
     )
     def test_no_field_name_breaks_the_others(self, payload: dict[str, Any]) -> None:
         """Whatever a device calls its fields, all of them are there and the envelope is whole."""
