@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -87,7 +88,11 @@ def _fields(event: LogEvent) -> Mapping[str, Any]:
 
 def _word(value: object) -> str:
     text = str(value)
-    return msgspec.json.encode(text).decode() if not text or any(c in text for c in ' "=\n\r\t') else text
+    if text and text.isprintable() and not any(c in text for c in ' "='):
+        return text
+    # Others' words are among the values: none of their characters may command a terminal or turn the line around.
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in quoted)
 
 
 def _traceback(event: LogEvent) -> str:

@@ -26,6 +26,14 @@ class LineObserverTests(SynchronousTestCase):
         self.assertRegex(line, r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z warn  delivery\.blocked ")
         self.assertTrue(line.endswith(r'route=checkin status=401 remedy="check api_key\nand role"'))
 
+    def test_no_value_commands_the_terminal(self) -> None:
+        """Control characters, marks of direction and line ends of any kind are written as escapes; letters stay."""
+        log, stream = self.write("text")
+        log.warn("delivery.refused", code="\x1b[2J", reason="M\u00fcller\x9b2J \u202e\u2028\ud800\x00", route="ü")
+        text = stream.getvalue()
+        self.assertTrue(text.removesuffix("\n").isprintable())
+        self.assertIn(r'code="\u001b[2J" reason="Müller\u009b2J \u202e\u2028\ud800\u0000" route=ü', text)
+
     def test_a_line_for_programs(self) -> None:
         """With JSON each fact keeps its type."""
         log, stream = self.write("json")
