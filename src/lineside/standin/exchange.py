@@ -47,7 +47,9 @@ class UnparsedRequest(Request):
         """Answer, unless the request is larger than the servers in front allow."""
         line = len(self.method) + len(self.uri) + len(self.clientproto) + 2
         if line > MAX_LINE:
+            channel = self.channel
             send(self, envelope.line_too_long(line, MAX_LINE))
+            channel.loseConnection()
         elif self._length > MAX_BODY:
             send(self, envelope.TOO_LARGE)
         else:

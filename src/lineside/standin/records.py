@@ -14,36 +14,21 @@ from typing import Any
 import msgspec
 
 from lineside.standin.catalogue import Catalogue, changed
-from lineside.standin.children import adopt, drop_rows, made_rows, read_rows, replace_rows
-from lineside.standin.doctypes import PARENT_FIELDS, STANDARD_FIELDS, DocType, Field
-from lineside.standin.errors import bad_value, duplicate_name, empty_table, mandatory, not_found, thrown
-from lineside.standin.html import UNTOUCHED, sanitised
+from lineside.standin.children import adopt, drop_rows, read_rows, replace_rows
+from lineside.standin.doctypes import PARENT_FIELDS, STANDARD_FIELDS, DocType
+from lineside.standin.drafting import Document, Drafting, copied
+from lineside.standin.errors import duplicate_name, not_found, thrown
 from lineside.standin.links import follow_links, hold_links
 from lineside.standin.listing import read_count, read_query
 from lineside.standin.naming import hash_name, is_random, new_name
 from lineside.standin.rules import Rules, rules_of
 from lineside.standin.submission import DRAFT, SUBMITTED, Action, action, hold_submitted
 from lineside.standin.tables import Table, explain, next_in_series
-from lineside.standin.values import (
-    Value,
-    cast,
-    check,
-    column_value,
-    default_value,
-    shown_value,
-    stamp_text,
-    time_text,
-)
-
-Document = dict[str, Any]
-"""A document's fields in the order of its DocType, ``doctype``, its rows; None where a field is empty."""
-
-Rows = list[Document]
+from lineside.standin.validation import hold_stamp, validate
+from lineside.standin.values import Value, column_value, shown_value
 
 Row = list[Value]
 """What lies in a document's columns, in their order."""
-
-DOCSTATUS = next(field for field in STANDARD_FIELDS if field.fieldname == "docstatus")
 
 TRIES = 5
 """So often a random name that is taken is drawn anew."""
@@ -113,7 +98,8 @@ class Records:
         table = self.table(doctype)
         kind = table.doctype
         now = self._now()
-        document = self._made(kind, given, user, now)
+        drafting = Drafting(kind, self._children(kind), user, now, self._draw_name)
+        document = drafting.new(given)
         done = action(kind, DRAFT, document["docstatus"])
         rules = rules_of(doctype)
         rules.before_insert(self, document)
@@ -163,12 +149,7 @@ class Records:
 
         """
         kind = self.doctype(doctype)
-        document = self.get(doctype, name)
-        copied = _copied(kind, document)
-        for field in kind.tables:
-            child = self.doctype(field.options or "")
-            copied[field.fieldname] = [_copied(child, row) for row in document[field.fieldname]]
-        return {**copied, "docstatus": DRAFT, "__islocal": 1}
+        return copied(kind, self._children(kind), self.get(doctype, name))
 
     def exists(self, doctype: str, name: str) -> bool:
         """Return whether there is a document of this name."""
@@ -195,21 +176,18 @@ class Records:
         table = self.table(doctype)
         kind = table.doctype
         before = self.get(doctype, name)
-        _hold_stamp(before, given, whole=whole)
-        now = self._now()
-        document = {**before, **self._known(kind, given, whole=whole)}
-        document |= {"modified": stamp_text(now), "modified_by": user}
-        document["docstatus"] = _docstatus(given.get("docstatus"), 0 if whole else before["docstatus"])
+        hold_stamp(before, given, whole=whole)
+        children = self._children(kind)
+        drafting = Drafting(kind, children, user, self._now(), self._draw_name)
+        document = drafting.changed(before, given, whole=whole)
         done = action(kind, before["docstatus"], document["docstatus"])
-        for field in kind.tables:
-            document[field.fieldname] = self._changed_rows(field, given, before, document, now, whole=whole)
         rules = rules_of(doctype)
         if done == "cancel":
             hold_links(self, document, cancelling=True)
         else:
             follow_links(self, kind, document)
             if done == "update_after_submit":
-                hold_submitted(kind, self._children(kind), before, document)
+                hold_submitted(kind, children, before, document)
             self._validate(kind, document)
         row = self._row(kind, document)
         try:
@@ -288,55 +266,6 @@ class Records:
                 # Frappe 15 never tells of on_update_after_submit itself (contract, section 5).
                 self.happened(document, "on_change")
 
-    def _made(self, kind: DocType, given: Mapping[str, Any], user: str, now: datetime) -> Document:
-        stamp = stamp_text(now)
-        newname = given.get("__newname")
-        document: Document = {
-            "name": given.get("name") if newname is None else newname,
-            "owner": user,
-            "creation": stamp,
-            "modified": stamp,
-            "modified_by": user,
-            "docstatus": _docstatus(given.get("docstatus"), DRAFT),
-            "idx": 0,
-        }
-        for field in kind.own_columns:
-            value = given.get(field.fieldname)
-            document[field.fieldname] = default_value(field, now) if value is None else cast(field, value)
-        if kind.istable:
-            document |= {field.fieldname: given.get(field.fieldname) for field in PARENT_FIELDS}
-        document["doctype"] = kind.name
-        for field in kind.tables:
-            child = self.doctype(field.options or "")
-            rows = made_rows(field, child, given.get(field.fieldname), document, {}, now, self._draw_name)
-            document[field.fieldname] = rows
-        return document
-
-    def _changed_rows(
-        self,
-        field: Field,
-        given: Mapping[str, Any],
-        before: Document,
-        document: Document,
-        now: datetime,
-        *,
-        whole: bool,
-    ) -> Rows:
-        stored = before[field.fieldname]
-        if field.fieldname not in given and not whole:
-            return adopt(document, stored)
-        child = self.doctype(field.options or "")
-        named = {row["name"]: row for row in stored}
-        told = given.get(field.fieldname)
-        return adopt(document, made_rows(field, child, told, document, named, now, self._draw_name))
-
-    def _known(self, kind: DocType, given: Mapping[str, Any], *, whole: bool) -> Document:
-        return {
-            field.fieldname: cast(field, given.get(field.fieldname))
-            for field in kind.own_columns
-            if whole or field.fieldname in given
-        }
-
     def _children(self, kind: DocType) -> dict[str, DocType]:
         return {field.fieldname: self.doctype(field.options or "") for field in kind.tables}
 
@@ -360,19 +289,7 @@ class Records:
 
     def _validate(self, kind: DocType, document: Document) -> None:
         rules_of(kind.name).validate(self, document)
-        children = self._children(kind)
-        _hold_mandatory(kind, document, None)
-        for field in kind.tables:
-            rows = document[field.fieldname]
-            if field.reqd and not rows:
-                raise empty_table(kind.name, document["name"], field.fieldname, field.title)
-            for row in rows:
-                _hold_mandatory(children[field.fieldname], row, row["idx"])
-        _check(kind, document, f"{kind.name} {document['name']}")
-        for field in kind.tables:
-            child = children[field.fieldname]
-            for row in document[field.fieldname]:
-                _check(child, row, f"{child.name} Row {row['idx']}")
+        validate(kind, self._children(kind), document)
 
     def _row(self, kind: DocType, document: Document) -> Row:
         row: Row = [document[field.fieldname] for field in STANDARD_FIELDS]
@@ -400,56 +317,6 @@ class Records:
         raise duplicate_name(table.doctype.name, document["name"])
 
 
-def without_nulls(document: Document) -> Document:
-    """Return a document as the REST resources show it: empty fields are left out, in its rows too."""
-    return {
-        name: [without_nulls(row) for row in value] if isinstance(value, list) else value
-        for name, value in document.items()
-        if value is not None
-    }
-
-
-def _copied(kind: DocType, document: Document) -> Document:
-    kept = {field.fieldname: document[field.fieldname] for field in kind.own_columns if not field.no_copy}
-    return {"doctype": kind.name, **kept}
-
-
-def _docstatus(given: object, otherwise: int) -> int:
-    return otherwise if given is None else int(cast(DOCSTATUS, given) or 0)
-
-
-def _hold_mandatory(kind: DocType, document: Document, row: int | None) -> None:
-    missing = [
-        (field.fieldname, field.title)
-        for field in kind.mandatory
-        if field.has_column and document.get(field.fieldname) in {None, ""} and not field.is_number
-    ]
-    if missing:
-        raise mandatory(kind.name, document["name"], missing, row)
-
-
-def _check(kind: DocType, document: Document, where: str) -> None:
-    for field in kind.own_columns:
-        value = document[field.fieldname]
-        check(field, value, where)
-        if isinstance(value, str) and not field.ignore_xss_filter and field.fieldtype not in UNTOUCHED:
-            document[field.fieldname] = sanitised(value)
-
-
 def _hold_definitions(doctype: str) -> None:
     if doctype == "DocType":
         raise thrown("PermissionError", "The stand-in's DocTypes are files: one is added there")
-
-
-def _hold_stamp(before: Document, given: Mapping[str, Any], *, whole: bool) -> None:
-    told = given.get("modified")
-    if told is None and not whole:
-        return
-    if told is not None and time_text("Datetime", str(told)) is None:
-        raise bad_value("datetime", told, before["doctype"], "modified")
-    if time_text("Datetime", str(told)) != time_text("Datetime", before["modified"]):
-        raise thrown(
-            "TimestampMismatchError",
-            "Error: Document has been modified after you have opened it "
-            f"({before['modified']}, {told}). Please refresh to get the latest document.",
-        )

@@ -1,4 +1,4 @@
-"""Webhooks: which requests a committed change asks for, word by word as Frappe 15 writes them. Pure.
+"""Webhooks: which requests a committed change asks for, word by word as Frappe 15 writes them.
 
 The body is JSON whatever the structure, and has no Content-Type unless one is configured (contract, section 5).
 """
