@@ -117,6 +117,15 @@ class Submission(DocumentTests):
         self.assertEqual(self.put(draft, po_no="8").error, (417, "ValidationError"))
         self.assertEqual(self.ask("DELETE", path).status, 202)
 
+    def test_an_amendment_is_named_after_what_it_amends(self) -> None:
+        """And counts on from there."""
+        name = self.order(docstatus=1).body["data"]["name"]
+        for number in (1, 2):
+            self.ask("POST", f"{METHOD}cancel", {"doctype": "Sales Order", "name": name})
+            amended = self.order(amended_from=name, docstatus=1).body["data"]["name"]
+            self.assertEqual(amended, f"{name}-1" if number == 1 else f"{name[:-2]}-2")
+            name = amended
+
     def test_a_doctype_that_is_not_submittable_refuses_it(self) -> None:
         """403, whatever the user."""
         self.assertEqual(self.insert("ToDo", description="x", docstatus=1).error, (403, "PermissionError"))

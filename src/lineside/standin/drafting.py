@@ -8,8 +8,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from lineside.standin.children import adopt, made_rows
 from lineside.standin.doctypes import PARENT_FIELDS, STANDARD_FIELDS, DocType
+from lineside.standin.rows import adopt, made_rows
 from lineside.standin.values import cast, default_value, stamp_text
 
 Document = dict[str, Any]

@@ -82,6 +82,14 @@ def checked(name: str) -> str:
     return name
 
 
+def amended_name(original: str, *, itself_amended: bool) -> str:
+    """Return the name of a document that amends another: ``X-1``, then ``X-2``."""
+    stem, dash, number = original.rpartition("-")
+    if itself_amended and dash and number.isdigit():
+        return f"{stem}-{int(number) + 1}"
+    return f"{original}-1"
+
+
 def series_name(pattern: str, values: Mapping[str, Any], count: Counter, now: datetime) -> str:
     """Return the next name of a series such as ``HR-.YYYY.-.#####``: parts between dots, ``#`` the digits."""
     name = ""

@@ -14,13 +14,14 @@ from typing import Any
 import msgspec
 
 from lineside.standin.catalogue import Catalogue, changed
-from lineside.standin.children import adopt, drop_rows, read_rows, replace_rows
+from lineside.standin.children import drop_rows, read_rows, replace_rows
 from lineside.standin.doctypes import PARENT_FIELDS, STANDARD_FIELDS, DocType
 from lineside.standin.drafting import Document, Drafting, copied
 from lineside.standin.errors import duplicate_name, not_found, thrown
 from lineside.standin.links import follow_links, hold_links
 from lineside.standin.listing import read_count, read_query
-from lineside.standin.naming import hash_name, is_random, new_name
+from lineside.standin.naming import amended_name, hash_name, is_random, new_name
+from lineside.standin.rows import adopt
 from lineside.standin.rules import Rules, rules_of
 from lineside.standin.submission import DRAFT, SUBMITTED, Action, action, hold_submitted
 from lineside.standin.tables import Table, explain, next_in_series
@@ -280,7 +281,13 @@ class Records:
         def count(prefix: str) -> int:
             return next_in_series(self.connection, prefix)
 
-        document["name"] = name = new_name(kind, document, count, now, self._draw_name)
+        amended = document.get("amended_from")
+        if amended:
+            original = self.get(kind.name, str(amended))
+            name = amended_name(original["name"], itself_amended=bool(original["amended_from"]))
+        else:
+            name = new_name(kind, document, count, now, self._draw_name)
+        document["name"] = name
         source, colon, fieldname = kind.autoname.partition(":")
         if source == "field" and colon:
             document[fieldname] = name
