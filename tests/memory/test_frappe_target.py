@@ -354,6 +354,20 @@ class Cancelling(Delivering):
         self.agent.flush()
         self.assertEqual(len(gone), 1)
 
+    def test_giving_up_while_a_name_is_looked_up_is_no_failed_look_up(self) -> None:
+        """Whatever the agent makes of it: a gateway that stops must not begin to probe a site that is down."""
+
+        @implementer(IAgent)
+        class Resolving:
+            def request(self, *_: object) -> Deferred[Any]:
+                return Deferred(lambda waiting: waiting.errback(DNSLookupError("no results")))
+
+        client = FrappeClient(self.clock, "http://erp.example", "key", "secret", agent=Resolving())
+        probing = Deferred.fromCoroutine(FrappeTarget(client).probe())
+        probing.cancel()
+        self.failureResultOf(probing, CancelledError)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_one_delivery_given_up_leaves_the_pool_whole(self) -> None:
         """Cancelled requests free their places: later deliveries go on."""
         for _ in range(8):

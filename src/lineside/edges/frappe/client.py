@@ -138,25 +138,37 @@ class FrappeClient:
 
     async def _timed(self, method: str, path: str, body: bytes | None, seconds: float) -> Reply:
         exchange = Deferred.fromCoroutine(self._exchange(method, path, body))
-        expired = False
+        expired = given_up = False
 
         def expire() -> None:
             nonlocal expired
             expired = True
             exchange.cancel()
 
+        def give_up(_: Deferred[Reply]) -> None:
+            nonlocal given_up
+            given_up = True
+            exchange.cancel()
+
+        def tell(result: Reply | Failure) -> None:
+            if not answer.called:
+                answer.callback(result)
+
+        answer: Deferred[Reply] = Deferred(give_up)
+        exchange.addBoth(tell)
         timer = self.clock.callLater(seconds, expire)
         try:
-            return await exchange
+            return await answer
         except Unreachable:
             raise
         except Exception as error:
-            # A cancelled request fails with whatever the agent makes of it, seldom with CancelledError.
+            # A cancelled request fails with whatever the agent makes of it, seldom with CancelledError: while
+            # the host's name is looked up, as if there were no such name.
             causes = _causes(error)
             sent = not isinstance(error, NO_CONNECTION) and not any(_no_handshake(cause) for cause in causes)
             if expired:
                 raise Unreachable(f"no answer within {seconds:g} s", sent=sent) from error
-            if any(isinstance(cause, CancelledError | ConnectingCancelledError) for cause in causes):
+            if given_up or any(isinstance(cause, CancelledError | ConnectingCancelledError) for cause in causes):
                 raise CancelledError from error
             raise Unreachable(_reason(causes[-1]), sent=sent) from error
         finally:
