@@ -232,12 +232,12 @@ class ShowingEvents(OperationsCase):
         self.assertEqual(story.raw, "[1]")
         self.assertEqual([(one.route, one.state, one.dead_letter) for one in story.deliveries], [("", "dead", 1)])
 
-    def test_what_is_settled_without_a_document_is_closed(self) -> None:
-        """A discarded dead letter is owed to nobody, and was not skipped either."""
+    def test_what_was_given_up_is_said_to_be(self) -> None:
+        """A discarded dead letter is owed to nobody, and its event still tells why there is no document."""
         self.append(b'{"kind":"checkin"}')
         self.settle(self.checkin, Refused("no", "no"))
         self.call(DiscardDeadLetters(ids=[1]))
-        self.assertEqual(self.deliveries(1)["checkin"], "closed")
+        self.assertEqual(self.deliveries(1)["checkin"], "discarded")
 
     def test_no_such_event(self) -> None:
         """The newest is named, so that a slip shows."""

@@ -20,6 +20,7 @@ COMMANDS = {
     "try": "Show what the gateway would make of bytes on stdin.",
     "init": "Write a commented lineside.toml to start from.",
     "demo": "Watch lines become documents: an ERP, a gateway and devices in one terminal.",
+    "status": "Show what the gateway is doing.",
     "events": "List, show and follow events.",
     "deadletters": "List, show, retry and discard dead letters.",
     "consumers": "List, forget and rewind the places of routes in the journal.",

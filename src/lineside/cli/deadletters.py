@@ -141,8 +141,10 @@ async def _reach(
     reached = await Session(reactor, settings).call(request)
     if as_json:
         print_json(reached)
-        return
-    out = console()
-    out.print(f"{reached.done} {what}")
-    for why in reached.skipped:
-        out.print(Text(f"left as it is: {why}"))
+    else:
+        out = console()
+        out.print(f"{reached.done} {what}")
+        for why in reached.skipped:
+            out.print(Text(f"left as it is: {why}"))
+    if reached.skipped and not reached.done:
+        raise SystemExit(1)

@@ -106,7 +106,8 @@ def _told(delivery: DeliveryStory) -> str:
     if delivery.at is not None:
         words.append(delivery.at)
     if delivery.reason is not None:
-        words.append(f"{delivery.reason} (dead letter {delivery.dead_letter})")
+        letter = "" if delivery.dead_letter is None else f" (dead letter {delivery.dead_letter})"
+        words.append(delivery.reason + letter)
     return ", ".join(words)
 
 

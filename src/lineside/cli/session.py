@@ -84,6 +84,10 @@ class Session:
         try:
             return await self._remote.call(request)
         except NoGateway:
+            path = self._settings.journal.path
+            if not os.path.lexists(path):  # noqa: ASYNC240 (one look, and nothing else runs)
+                # Making one here could make it another user's.
+                raise LinesideError(f"there is no journal {path} yet; `lineside run` makes it") from None
             offline = Offline(self._reactor, self._settings)
             await offline.open()
             try:

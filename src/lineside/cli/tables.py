@@ -1,4 +1,4 @@
-"""Lists and facts as a person reads them in a terminal."""
+"""Lists and facts as a person reads them in a terminal, and a program in a pipe."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from lineside.cli.documents import plain
 
-PIPE_WIDTH = 1_000
-"""Columns where the output is no terminal: nothing is cut for the program that reads it."""
-
-GAP = 2
-"""Columns between two fields."""
+PIPE_WIDTH = 1_000_000
+"""Columns where the output is no terminal: nothing is cut or folded for the program that reads it."""
+GAP = "  "
 LEAST = 10
 """Columns that the last field has in any case."""
 
@@ -27,32 +24,30 @@ def console() -> Console:
 
 def print_list(headings: Sequence[str], rows: Iterable[Sequence[str | Text]], *, numbers: int) -> None:
     """Print rows; the first ``numbers`` columns are numbers, the last one is cut to what room there is."""
-    texts = [[_cell(cell) for cell in row] for row in rows]
+    lines = [[Text(heading, "bold") for heading in headings]]
+    lines += [[_cell(cell) for cell in row] for row in rows]
+    widths = [max(line[place].cell_len for line in lines) for place in range(len(headings) - 1)]
     out = console()
-    room = out.width
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for place, heading in enumerate(headings[:-1]):
-        width = max([len(heading), *(row[place].cell_len for row in texts)])
-        room -= width + GAP
-        table.add_column(heading, justify="right" if place < numbers else "left", no_wrap=True, min_width=width)
-    table.add_column(headings[-1], overflow="ellipsis", no_wrap=True, max_width=max(LEAST, room))
-    for row in texts:
-        table.add_row(*row)
-    out.print(table)
+    room = max(LEAST, out.width - sum(widths) - len(GAP) * len(widths))
+    for line in lines:
+        for place, width in enumerate(widths):
+            line[place].align("right" if place < numbers else "left", width)
+        line[-1].truncate(room, overflow="ellipsis")
+        out.print(Text(GAP).join(line), soft_wrap=True)
 
 
 def print_facts(facts: Iterable[tuple[str, str | Text | None]]) -> None:
     """Print names and values, one pair a line; pairs without a value are left out."""
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in facts:
-        if value is not None:
-            table.add_row(name, _cell(value))
-    console().print(table)
+    pairs = [(name, value) for name, value in facts if value is not None]
+    width = max(len(name) for name, _ in pairs)
+    out = console()
+    for name, value in pairs:
+        for place, part in enumerate(_cell(value).split("\n", allow_blank=True)):
+            shown = name if place == 0 else ""
+            out.print(Text(GAP).join([Text(f"{shown:{width}}", "bold"), part]), soft_wrap=True)
 
 
 def _cell(value: str | Text) -> Text:
-    # What devices and sites say must not command the terminal. Line breaks are left to the table.
+    # What devices and sites say must not command the terminal.
     text, style = (value.plain, value.style) if isinstance(value, Text) else (value, "")
     return Text("\n".join(plain(line) for line in text.split("\n")), style=style)

@@ -80,9 +80,13 @@ def mark_retrying(connection: Connection, letter: DeadLetter) -> None:
     connection.execute("UPDATE dead_letter SET retrying = 1 WHERE id = ?", (letter.id,))
 
 
-def discard(connection: Connection, letter: DeadLetter) -> None:
-    """Remove it for good."""
-    connection.execute("DELETE FROM dead_letter WHERE id = ?", (letter.id,))
+def discard(connection: Connection, letter: DeadLetter, at_ns: int) -> None:
+    """Remove it for good; that it was removed, and why it was there, is noted."""
+    forget(connection, letter.consumer, letter.record.seq)
+    connection.execute(
+        "INSERT OR REPLACE INTO discarded (consumer, seq, code, reason, at_ns) VALUES (?, ?, ?, ?, ?)",
+        (letter.consumer, letter.record.seq, letter.code, letter.reason, at_ns),
+    )
 
 
 def get(connection: Connection, identifier: int) -> DeadLetter | None:

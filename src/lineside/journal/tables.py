@@ -52,6 +52,15 @@ JOURNAL = Component(
                 at_ns INTEGER NOT NULL,
                 PRIMARY KEY (consumer, seq)
             ) WITHOUT ROWID""",
+            # What a person has decided never to deliver.
+            """CREATE TABLE discarded (
+                consumer TEXT NOT NULL,
+                seq INTEGER NOT NULL,
+                code TEXT NOT NULL,
+                reason TEXT NOT NULL,
+                at_ns INTEGER NOT NULL,
+                PRIMARY KEY (consumer, seq)
+            ) WITHOUT ROWID""",
             # `consumer` is '' for what could not be decoded. The event is copied, not referred to, so that
             # retention may remove its segment.
             """CREATE TABLE dead_letter (

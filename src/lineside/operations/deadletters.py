@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from typing import Protocol
@@ -53,11 +54,14 @@ class DeadLetterOperations:
         database: Database,
         decoders: Mapping[str, Callable[[bytes, str | None], Event]],
         consumers: Mapping[str, Readmitting],
+        *,
+        now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._journal = journal
         self._database = database
         self._decoders = decoders
         self._consumers = consumers
+        self._now_ns = now_ns
         self._decoding: set[int] = set()
 
     def register(self, operations: Operations) -> None:
@@ -101,7 +105,7 @@ class DeadLetterOperations:
             if letter.retrying:
                 skipped.append(f"{letter.id}: is being delivered again")
             else:
-                await self._database.write(partial(deadletters.discard, letter=letter))
+                await self._database.write(partial(deadletters.discard, letter=letter, at_ns=self._now_ns()))
                 done += 1
         return Done(done, skipped)
 
@@ -122,9 +126,8 @@ class DeadLetterOperations:
             return "is being decoded again already"
         self._decoding.add(letter.id)
         try:
-            await self._journal.append(
-                letter.record.source, [event], also=partial(deadletters.discard, letter=letter)
-            )
+            forget = partial(deadletters.forget, consumer=letter.consumer, seq=letter.record.seq)
+            await self._journal.append(letter.record.source, [event], also=forget)
         finally:
             self._decoding.remove(letter.id)
         return None

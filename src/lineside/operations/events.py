@@ -133,6 +133,12 @@ def _deliveries(connection: Connection, record: Record, specs: Mapping[str, Cons
             reason=f"{letter.code}: {letter.reason}",
             dead_letter=letter.id,
         )
+    discarded = connection.execute(
+        "SELECT consumer, code, reason, at_ns FROM discarded WHERE seq = ?", (record.seq,)
+    )
+    for route, code, reason, at_ns in discarded:
+        story = DeliveryStory(route, "discarded", at=moment(at_ns), reason=f"{code}: {reason}")
+        stories.setdefault(route, story)
     for route, spec in specs.items():
         if route not in stories and record.source in spec.sources and record.event.error is None:
             stories[route] = DeliveryStory(route, _state(connection, record, spec))

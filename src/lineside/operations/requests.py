@@ -48,9 +48,9 @@ class DeliveryStory(Struct, frozen=True):
     """What one route did with an event."""
 
     route: str
-    state: Literal["delivered", "dead", "retrying", "skipped", "pending", "closed"]
-    """``skipped``: the route's condition is false. ``closed``: nothing is owed, though there is no document:
-    the dead letter was discarded, or the event is older than the route."""
+    state: Literal["delivered", "dead", "retrying", "discarded", "skipped", "pending", "closed"]
+    """``skipped``: the route's condition is false. ``discarded``: a person gave it up. ``closed``: nothing is owed,
+    though there is no document: the event is older than the route."""
     name: str | None = None
     """The document in the target."""
     found: bool = False
