@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
@@ -27,6 +28,7 @@ from lineside.store.database import Database
 from lineside.testing.journals import JournalOnFile
 from lineside.testing.workers import HeldWorker, call_at_once
 
+decode = msgspec.json.decode
 DAY = 86_400_000_000_000
 
 
@@ -357,6 +359,31 @@ class ConsumerTests(JournalCase):
             self.clock.advance(0)
         self.assertEqual(sorted(set(seqs)), seqs)
         self.assertEqual([], self.pull(consumer))
+
+    def test_another_order_loses_nothing_that_waited(self) -> None:
+        """When a route is ordered by another field, what waited behind a hung key is still delivered, and once."""
+
+        def ordered(path: str | None) -> DurableConsumer:
+            return self.consumer(
+                order_by=path, order_key=lambda record: path and key_text(lookup(decode(record.event.body), path))
+            )
+
+        self.append(*[event(b'{"who":"ann","n":%d}' % n) for n in range(101)])
+        consumer = ordered("who")
+        [first] = self.pull(consumer)
+        self.settle(consumer, first, Retry("busy", after=60.0))
+        self.append(event(b'{"who":"bob","n":101}'))
+        while pulled := self.pull(consumer):
+            self.done(consumer.settle([(pending, Delivered("x")) for pending in pulled]))
+        self.crash()
+        consumer = ordered(None)
+        self.crash()
+        consumer = ordered(None)
+        delivered: list[int] = []
+        while pulled := self.pull(consumer):
+            delivered += [decode(pending.record.event.body)["n"] for pending in pulled]
+            self.done(consumer.settle([(pending, Delivered("x")) for pending in pulled]))
+        self.assertEqual(list(range(101)), delivered)
 
     def test_backoff_wakes_the_consumer(self) -> None:
         """A record that failed is handed out again when its rest is over, with its attempt counted."""

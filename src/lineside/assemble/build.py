@@ -266,6 +266,7 @@ def consumer_of(store: JournalPart, reactor: Any, settings: RouteSettings, route
         sources=route.sources,
         accepts=route.accepts,
         order_key=route.order_key,
+        order_by=route.order_by,
         max_deliver=settings.max_deliver,
         deliver_policy=settings.deliver_policy,
     )

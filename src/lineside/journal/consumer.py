@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from sqlite3 import Connection
 
+from msgspec import Struct
 from twisted.internet.defer import DeferredLock
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
@@ -13,6 +15,7 @@ from lineside.journal import deadletters
 from lineside.journal.deadletters import DeadLetter
 from lineside.journal.log import SqliteJournal
 from lineside.journal.progress import Changes, Progress
+from lineside.journal.reordering import read_backlogs, store_reordered
 from lineside.model.errors import JournalUnusable
 from lineside.model.event import NO_SEQ, Record, Seq
 from lineside.model.outcome import Delivered, Outcome, Refused, Retry, Skipped
@@ -24,6 +27,14 @@ PAGES_A_PULL = 8
 STORE_EVERY = 10_000
 """So many records that are none of its business make a consumer store its cursor."""
 MAX_TRACKED_BYTES = 64 * 1024 * 1024
+
+
+class _Stored(Struct):
+    cursor: Seq
+    order_by: str | None
+    gaps: dict[Seq, int]
+    backlogs: dict[str, Seq]
+    retrying: list[DeadLetter]
 
 
 class DurableConsumer:
@@ -67,16 +78,21 @@ class DurableConsumer:
         name = self.spec.id
         head = self._journal.head
 
-        def restore(connection: Connection) -> tuple[Seq, dict[Seq, int], dict[str, Seq], list[DeadLetter]]:
-            row = connection.execute("SELECT cursor FROM consumer WHERE id = ?", (name,)).fetchone()
+        def restore(connection: Connection) -> _Stored:
+            row = connection.execute("SELECT cursor, order_by FROM consumer WHERE id = ?", (name,)).fetchone()
             if row is None:
-                row = (NO_SEQ if self.spec.deliver_policy == "all" else head,)
-                connection.execute("INSERT INTO consumer (id, cursor) VALUES (?, ?)", (name, row[0]))
+                row = (NO_SEQ if self.spec.deliver_policy == "all" else head, self.spec.order_by)
+                connection.execute("INSERT INTO consumer (id, cursor, order_by) VALUES (?, ?, ?)", (name, *row))
             gaps = connection.execute("SELECT seq, attempts FROM gap WHERE consumer = ? ORDER BY seq", (name,))
             backlogs = connection.execute("SELECT key, after FROM backlog WHERE consumer = ?", (name,))
-            return Seq(row[0]), dict(gaps), dict(backlogs), deadletters.retrying(connection, name)
+            return _Stored(Seq(row[0]), row[1], dict(gaps), dict(backlogs), deadletters.retrying(connection, name))
 
-        cursor, gaps, backlogs, retrying = await self._database.write(restore)
+        stored = await self._database.write(restore)
+        cursor, gaps, backlogs, retrying = stored.cursor, stored.gaps, stored.backlogs, stored.retrying
+        if stored.order_by != self.spec.order_by:
+            waiting = await self._reorder(stored)
+            gaps = dict(sorted({**{record.seq: 0 for record in waiting}, **gaps}.items()))
+            backlogs = {}
         records = await self._journal.get(list(gaps))
         for letter in retrying:
             records[letter.record.seq] = letter.record
@@ -90,6 +106,13 @@ class DurableConsumer:
             self._keep(record)
         self._stored_floor = self._progress.floor
         self._unsubscribe = self._journal.on_append(self._appended)
+
+    async def _reorder(self, stored: _Stored) -> list[Record]:
+        waiting: list[Record] = []
+        if stored.backlogs:
+            waiting = await read_backlogs(self._journal, self.spec, stored.order_by, stored.backlogs, stored.cursor)
+        await self._database.write(partial(store_reordered, spec=self.spec, waiting=waiting))
+        return waiting
 
     async def close(self) -> None:
         """Store how far it came, and stop waking anyone."""
@@ -174,6 +197,9 @@ class DurableConsumer:
             if record.seq <= reached and self._owes(record) and self.spec.order_key(record) == key
         ]
         room = self._progress.lane_room(key)
+        if room <= 0:
+            # Dead letters that are tried again have filled the lane meanwhile.
+            return
         if len(found) > room:
             found = found[:room]
             reached = found[-1].seq

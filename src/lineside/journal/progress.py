@@ -96,7 +96,7 @@ class Progress:
     def restore(self, seq: Seq, key: str | None, attempts: int) -> None:
         """Track a stored gap again; call in ascending order, before anything is admitted."""
         self._rows.add(seq)
-        self._track(Gap(seq, key, attempts))
+        self._track(Gap(seq, key, attempts, tries=1))
 
     def admit(self, seq: Seq, key: str | None) -> bool:
         """Take note of the next record of the journal; False if it is left there, in its lane's backlog."""

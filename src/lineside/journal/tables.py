@@ -29,7 +29,12 @@ JOURNAL = Component(
                 UNIQUE (source, key)
             )""",
             # Every record at or below `cursor` is settled, but for the rows of the two tables below.
-            "CREATE TABLE consumer (id TEXT PRIMARY KEY, cursor INTEGER NOT NULL) WITHOUT ROWID",
+            # `order_by` is the field whose values are the keys of its backlogs.
+            """CREATE TABLE consumer (
+                id TEXT PRIMARY KEY,
+                cursor INTEGER NOT NULL,
+                order_by TEXT
+            ) WITHOUT ROWID""",
             """CREATE TABLE gap (
                 consumer TEXT NOT NULL,
                 seq INTEGER NOT NULL,

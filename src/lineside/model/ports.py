@@ -25,6 +25,8 @@ class ConsumerSpec(Struct, frozen=True):
     """Records for which this is false are none of this consumer's business. Must not raise."""
     order_key: Callable[[Record], str | None]
     """Records with one key are handed out one after the other, each when the last is settled."""
+    order_by: str | None = None
+    """The field that ``order_key`` reads. Stored, so that a change of it is noticed."""
     max_deliver: int = 8
     """After so many failures of its own a record becomes a dead letter."""
     max_ack_pending: int = 1024
