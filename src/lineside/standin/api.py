@@ -10,13 +10,14 @@ from lineside.standin import envelope, uploads
 from lineside.standin.authentication import Credentials
 from lineside.standin.call import Call
 from lineside.standin.documents import Documents
+from lineside.standin.doings import run_document_method, run_given_method
 from lineside.standin.drafting import without_nulls
 from lineside.standin.envelope import Answer, Success
 from lineside.standin.errors import FrappeError, foreign, raised, unknown_route
 from lineside.standin.faults import Plan
 from lineside.standin.incoming import Incoming, arguments, document_data, wants_page
 from lineside.standin.logins import LogIns, welcome
-from lineside.standin.methods import as_asked, call_method, run_document_method, run_given_method
+from lineside.standin.methods import as_asked, call_method
 from lineside.standin.sessions import Sessions
 from lineside.standin.settings import SiteSettings
 from lineside.standin.visitors import CLEARED, Visitor, cookies, recognise

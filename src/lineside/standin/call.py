@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from lineside.standin.authentication import GUEST
 from lineside.standin.documents import Documents
-from lineside.standin.errors import FrappeError, guest_may_not, read_only_mode
+from lineside.standin.errors import FrappeError, guest_may_not, missing_argument, read_only_mode
 from lineside.standin.records import Records
 
 T = TypeVar("T")
@@ -40,6 +40,22 @@ class Call:
         self.committed = False
         self._undone_by = undone
         self._read_only = read_only
+
+    def given(self, function: str, argument: str) -> object:
+        """Return an argument that a function needs.
+
+        Raises:
+            FrappeError: TypeError, as Python raises it.
+
+        """
+        value = self.arguments.get(argument)
+        if value is None:
+            raise missing_argument(function, argument)
+        return value
+
+    def needed(self, function: str, argument: str) -> str:
+        """Return an argument that a function needs as text; see `given`."""
+        return str(self.given(function, argument))
 
     async def read(self, doctype: str, work: Callable[[Records], T]) -> T:
         """Read documents of a DocType.

@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from lineside.standin.authentication import GUEST
 from lineside.standin.call import Call
-from lineside.standin.errors import FrappeError, foreign, missing_argument, not_whitelisted, thrown, unknown_method
+from lineside.standin.doings import WRITING, save_whole, set_docstatus
+from lineside.standin.errors import FrappeError, foreign, not_whitelisted, thrown, unknown_method
 from lineside.standin.filters import decoded
 from lineside.standin.incoming import as_object
 from lineside.standin.links import rename
@@ -17,10 +18,7 @@ from lineside.standin.records import Records
 from lineside.standin.submission import CANCELLED, SUBMITTED
 
 READING = frozenset({"GET", "POST", "PUT", "DELETE"})
-WRITING = frozenset({"POST", "PUT"})
 MAX_MANY = 200
-DOCUMENT_METHODS = {"submit": SUBMITTED, "cancel": CANCELLED}
-"""What may be called of any document: the docstatus that it leads to."""
 CHECKIN = "hrms.hr.doctype.employee_checkin.employee_checkin"
 
 
@@ -62,31 +60,31 @@ async def _time_zone(call: Call) -> object:
 
 
 async def _get_list(call: Call) -> object:
-    doctype = _needed(call, "get_list", "doctype")
+    doctype = call.needed("get_list", "doctype")
     rows = await call.read(doctype, lambda records: records.list(doctype, call.arguments))
     return as_asked(rows, call.arguments)
 
 
 async def _get_count(call: Call) -> object:
-    doctype = _needed(call, "get_count", "doctype")
+    doctype = call.needed("get_count", "doctype")
     asked = {"filters": call.arguments.get("filters")}
     return await call.read(doctype, lambda records: records.count(doctype, asked))
 
 
 async def _get(call: Call) -> object:
-    doctype = _needed(call, "get", "doctype")
-    name = _needed(call, "get", "name")
+    doctype = call.needed("get", "doctype")
+    name = call.needed("get", "name")
     return await call.read(doctype, lambda records: records.get(doctype, name))
 
 
 async def _insert(call: Call) -> object:
-    document = as_object(_given(call, "insert", "doc"))
+    document = as_object(call.given("insert", "doc"))
     doctype = str(document.get("doctype") or "")
     return await call.write(doctype, "create", lambda records: records.insert(doctype, document, call.user))
 
 
 async def _insert_many(call: Call) -> object:
-    given = _given(call, "insert_many", "docs")
+    given = call.given("insert_many", "docs")
     documents = decoded(given) if isinstance(given, str) else given
     if not isinstance(documents, list):
         documents = [documents]
@@ -102,9 +100,9 @@ async def _insert_many(call: Call) -> object:
 
 
 async def _set_value(call: Call) -> object:
-    doctype = _needed(call, "set_value", "doctype")
-    name = _needed(call, "set_value", "name")
-    fieldname = _given(call, "set_value", "fieldname")
+    doctype = call.needed("set_value", "doctype")
+    name = call.needed("set_value", "name")
+    fieldname = call.given("set_value", "fieldname")
     if isinstance(fieldname, str) and not fieldname.startswith("{"):
         changes = {fieldname: call.arguments.get("value")}
     else:
@@ -113,8 +111,8 @@ async def _set_value(call: Call) -> object:
 
 
 async def _get_value(call: Call) -> object:
-    doctype = _needed(call, "get_value", "doctype")
-    fieldname = _given(call, "get_value", "fieldname")
+    doctype = call.needed("get_value", "doctype")
+    fieldname = call.given("get_value", "fieldname")
     filters = call.arguments.get("filters")
     if isinstance(filters, str) and not filters.lstrip().startswith(("{", "[")):
         filters = {"name": filters}
@@ -126,44 +124,23 @@ async def _get_value(call: Call) -> object:
 
 
 async def _save(call: Call) -> object:
-    document = as_object(_given(call, "save", "doc"))
-    return await _saved(call, document)
+    document = as_object(call.given("save", "doc"))
+    return await save_whole(call, document)
 
 
 async def _submit(call: Call) -> object:
-    document = as_object(_given(call, "submit", "doc"))
-    return await _saved(call, {**document, "docstatus": SUBMITTED})
-
-
-async def _saved(call: Call, document: dict[str, Any]) -> dict[str, Any]:
-    """Store a complete document: as a new one where it has no name, else in the place of the stored one."""
-    doctype, name = str(document.get("doctype") or ""), document.get("name")
-    if not name or document.get("__islocal"):
-        return await call.write(doctype, "create", lambda records: records.insert(doctype, document, call.user))
-    return await call.write(
-        doctype, "write", lambda records: records.update(doctype, str(name), document, call.user, whole=True)
-    )
+    document = as_object(call.given("submit", "doc"))
+    return await save_whole(call, {**document, "docstatus": SUBMITTED})
 
 
 async def _cancel(call: Call) -> object:
-    doctype = _needed(call, "cancel", "doctype")
-    name = _needed(call, "cancel", "name")
+    doctype = call.needed("cancel", "doctype")
+    name = call.needed("cancel", "name")
     return await set_docstatus(call, doctype, name, CANCELLED)
 
 
-async def set_docstatus(call: Call, doctype: str, name: str, docstatus: int) -> dict[str, Any]:
-    """Submit or cancel a stored document, and return it.
-
-    Raises:
-        FrappeError: it is not there, or Frappe refuses the step.
-
-    """
-    changes = {"docstatus": docstatus}
-    return await call.write(doctype, "write", lambda records: records.update(doctype, name, changes, call.user))
-
-
 async def _bulk_update(call: Call) -> object:
-    given = _given(call, "bulk_update", "docs")
+    given = call.given("bulk_update", "docs")
     if not isinstance(given, str):
         raise foreign(
             "", "TypeError", f"the JSON object must be str, bytes or bytearray, not {type(given).__name__}"
@@ -185,15 +162,15 @@ async def _bulk_update(call: Call) -> object:
 
 
 async def _delete(call: Call) -> object:
-    doctype = _needed(call, "delete", "doctype")
-    name = _needed(call, "delete", "name")
+    doctype = call.needed("delete", "doctype")
+    name = call.needed("delete", "name")
     await call.write(doctype, "delete", lambda records: records.delete(doctype, name))
     return None
 
 
 async def _rename(call: Call) -> object:
-    doctype = _needed(call, "rename_doc", "doctype")
-    old, new = _needed(call, "rename_doc", "old_name"), _needed(call, "rename_doc", "new_name")
+    doctype = call.needed("rename_doc", "doctype")
+    old, new = call.needed("rename_doc", "old_name"), call.needed("rename_doc", "new_name")
     return await call.write(doctype, "write", lambda records: rename(records, doctype, old, new, call.user))
 
 
@@ -203,14 +180,14 @@ async def _user_info(call: Call) -> object:
 
 
 async def _can_subscribe_doctype(call: Call) -> object:
-    doctype = _needed(call, "can_subscribe_doctype", "doctype")
+    doctype = call.needed("can_subscribe_doctype", "doctype")
     await call.read(doctype, lambda records: records.doctype(doctype))
     return True
 
 
 async def _can_subscribe_doc(call: Call) -> object:
-    doctype = _needed(call, "can_subscribe_doc", "doctype")
-    name = _needed(call, "can_subscribe_doc", "docname")
+    doctype = call.needed("can_subscribe_doc", "doctype")
+    name = call.needed("can_subscribe_doc", "docname")
     await call.read(doctype, lambda records: records.get(doctype, name))
     return True
 
@@ -218,7 +195,7 @@ async def _can_subscribe_doc(call: Call) -> object:
 async def _add_log(call: Call) -> object:
     """HRMS's own way to check in, by what the device knows of the employee."""
     function, doctype = "add_log_based_on_employee_field", "Employee Checkin"
-    value, time = _needed(call, function, "employee_field_value"), _needed(call, function, "timestamp")
+    value, time = call.needed(function, "employee_field_value"), call.needed(function, "timestamp")
     by = str(call.arguments.get("employee_fieldname") or "attendance_device_id")
     names = ("device_id", "log_type", "skip_auto_attendance", "latitude", "longitude")
     log = {"time": time, **{name: call.arguments.get(name) for name in names}}
@@ -234,62 +211,11 @@ async def _add_log(call: Call) -> object:
     return await call.write(doctype, "create", insert)
 
 
-async def run_document_method(
-    call: Call, doctype: str, name: str, method: str, verb: str = "POST"
-) -> tuple[object, dict[str, Any]]:
-    """Call a method of a stored document; return its result, and the document as it is then.
-
-    Raises:
-        FrappeError: there is no such document, or no method that may be called from outside.
-
-    """
-    document = await call.read(doctype, lambda records: records.get(doctype, name))
-    docstatus = DOCUMENT_METHODS.get(method)
-    if docstatus is None:
-        raise not_whitelisted(method)
-    if verb not in WRITING:
-        raise thrown("PermissionError", "Not permitted")
-    changed = await set_docstatus(call, doctype, document["name"], docstatus)
-    return changed, changed
-
-
-async def run_given_method(call: Call) -> tuple[object, dict[str, Any]]:
-    """Call ``method`` of the document ``dt``, ``dn``, or of the one in ``docs``; see `run_document_method`.
-
-    Raises:
-        FrappeError: as that, and where an argument is missing.
-
-    """
-    method = _needed(call, "run_doc_method", "method")
-    docs = call.arguments.get("docs") or call.arguments.get("document")
-    if docs is None:
-        doctype, name = _needed(call, "run_doc_method", "dt"), _needed(call, "run_doc_method", "dn")
-        return await run_document_method(call, doctype, name, method)
-    document = as_object(docs)
-    docstatus = DOCUMENT_METHODS.get(method)
-    doctype, name = str(document.get("doctype") or ""), str(document.get("name") or "")
-    if docstatus is None:
-        return await run_document_method(call, doctype, name, method)
-    changed = await _saved(call, {**document, "docstatus": docstatus})
-    return changed, changed
-
-
 def as_asked(rows: list[dict[str, Any]], asked: dict[str, Any]) -> list[dict[str, Any]] | list[list[Any]]:
     """Return a list's rows as objects, or as arrays when ``as_dict`` is false."""
     if str(asked.get("as_dict", "1")).lower() in {"0", "false"}:
         return [list(row.values()) for row in rows]
     return rows
-
-
-def _given(call: Call, function: str, argument: str) -> object:
-    value = call.arguments.get(argument)
-    if value is None:
-        raise missing_argument(function, argument)
-    return value
-
-
-def _needed(call: Call, function: str, argument: str) -> str:
-    return str(_given(call, function, argument))
 
 
 METHODS = {

@@ -62,7 +62,11 @@ class Files(SynchronousTestCase):
 
     def test_a_file_that_defines_nothing_is_named(self) -> None:
         """With what is wrong in it."""
-        for given, reason in (("{", "truncated"), ([{"name": "x"}], "doctype"), ({"doctype": {"name": 7}}, "name")):
+        for given, reason in (
+            ("{", "truncated"),
+            ([{"name": "x"}], "unknown field"),
+            ({"doctype": {"name": 7}}, "name"),
+        ):
             error = self.assertRaises(msgspec.DecodeError, read_library, self.write("bad.json", given))
             self.assertTrue(str(error).startswith("bad.json: "))
             self.assertIn(reason, str(error))
