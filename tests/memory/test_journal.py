@@ -261,7 +261,7 @@ class AppendTests(JournalCase):
 
     def test_the_newest_are_bounded_in_bytes(self) -> None:
         """However many are asked for, no more of them are read than memory bears, and the newest come first."""
-        self.patch(log, "MAX_PAGE_BYTES", 250)
+        self.patch(log, "MAX_PAGE_BYTES", 1_000)
         self.append(*[event(b"%100d" % n) for n in range(10)])
         last = self.done(self.journal.last(5))
         self.assertEqual([8, 9, 10], [record.seq for record in last])
@@ -269,7 +269,7 @@ class AppendTests(JournalCase):
 
     def test_a_page_of_large_lines_is_bounded_in_bytes(self) -> None:
         """Also what could not be decoded counts: a page ends early, and the next one goes on."""
-        self.patch(log, "MAX_PAGE_BYTES", 250)
+        self.patch(log, "MAX_PAGE_BYTES", 1_000)
         self.append(*[Event(b"", raw=b"x" * 100, error="json: no") for _ in range(5)])
         first = self.done(self.journal.read(Seq(0), limit=100))
         self.assertEqual(3, len(first.records))

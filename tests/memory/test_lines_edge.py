@@ -231,7 +231,7 @@ class PressureTests(LinesCase):
 
     def test_a_crowded_source_pauses_those_who_crowd_it(self) -> None:
         """Bytes that wait for the disk are bounded over all connections of a source."""
-        self.patch(source, "CROWDED", 20)
+        self.patch(source, "CROWDED", 500)
         (first, first_transport), (second, second_transport) = self.device(), self.device()
         self.file.writer.held = True
         first.dataReceived(b'{"n":100000}\n')

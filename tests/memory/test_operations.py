@@ -239,6 +239,16 @@ class ShowingEvents(OperationsCase):
         self.call(DiscardDeadLetters(ids=[1]))
         self.assertEqual(self.deliveries(1)["checkin"], "discarded")
 
+    def test_two_who_retry_one_letter_make_one_event(self) -> None:
+        """Of two commands at the same moment, one decodes the letter again and the other finds it gone."""
+        self.append(b"[1]")
+        mended: dict[str, Callable[[bytes, str | None], Event]] = {"gate": lambda frame, device: Event(b"{}")}
+        operations = DeadLetterOperations(self.file.journal, self.file.database, mended, {})
+        self.file.writer.held = True
+        both = [Deferred.fromCoroutine(operations.retry(RetryDeadLetters())) for _ in range(2)]
+        self.file.writer.release()
+        self.assertEqual([1, 0], [self.successResultOf(one).done for one in both])
+
     def test_no_such_event(self) -> None:
         """The newest is named, so that a slip shows."""
         self.append(b"{}")

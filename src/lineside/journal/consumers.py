@@ -51,4 +51,5 @@ def rewind(connection: Connection, consumer: str, to: Seq) -> None:
     connection.execute("DELETE FROM gap WHERE consumer = ? AND seq > ?", (consumer, to))
     connection.execute("DELETE FROM backlog WHERE consumer = ? AND after >= ?", (consumer, to))
     connection.execute("DELETE FROM dead_letter WHERE consumer = ? AND seq > ?", (consumer, to))
+    connection.execute("DELETE FROM discarded WHERE consumer = ? AND seq > ?", (consumer, to))
     connection.execute("UPDATE consumer SET cursor = ? WHERE id = ?", (to, consumer))

@@ -10,6 +10,7 @@ from msgspec import Struct
 from lineside.journal.segments import Stored, pack_one, unpack_one
 from lineside.model.event import Record, Seq
 
+MAX_PAGE_BYTES = 4 * 1024 * 1024
 UNDECODABLE = ""
 """The consumer of dead letters that no route has seen."""
 
@@ -96,13 +97,20 @@ def get(connection: Connection, identifier: int) -> DeadLetter | None:
 
 
 def page(connection: Connection, *, after: int, consumer: str | None, limit: int) -> list[DeadLetter]:
-    """Return dead letters by ascending id; ``consumer`` None means all."""
+    """Return dead letters by ascending id, no more than `MAX_PAGE_BYTES` at a time; ``consumer`` None means all."""
     rows = connection.execute(
         f"""SELECT {_COLUMNS} FROM dead_letter
             WHERE id > ? AND (? IS NULL OR consumer = ?) ORDER BY id LIMIT ?""",
         (after, consumer, consumer, limit),
     )
-    return [_letter(row) for row in rows]
+    letters: list[DeadLetter] = []
+    size = 0
+    for row in rows:
+        letters.append(_letter(row))
+        size += letters[-1].record.event.size
+        if size > MAX_PAGE_BYTES:
+            break
+    return letters
 
 
 def of_event(connection: Connection, seq: Seq) -> list[DeadLetter]:

@@ -19,6 +19,7 @@ JOURNAL = Component(
                 received_ns INTEGER NOT NULL,
                 events BLOB NOT NULL
             )""",
+            "CREATE INDEX segment_of_source ON segment (source, first)",
             # Rows stand in the order of arrival, so that pruning takes them from the front.
             """CREATE TABLE seen (
                 id INTEGER PRIMARY KEY,

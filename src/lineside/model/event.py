@@ -14,6 +14,10 @@ NO_SEQ = Seq(0)
 """The position before the first record."""
 
 
+OBJECTS = 300
+"""Bytes, about, that an event's Python objects and its receipt take beside its contents."""
+
+
 class Event(Struct, frozen=True):
     """One thing that happened outside, as a source understood it."""
 
@@ -31,7 +35,7 @@ class Event(Struct, frozen=True):
     @property
     def size(self) -> int:
         """Bytes it holds in memory, near enough to bound what waits."""
-        return len(self.body) + len(self.raw or b"")
+        return OBJECTS + len(self.body) + len(self.raw or b"") + len(self.key or "") + len(self.device or "")
 
 
 class Record(Struct, frozen=True):

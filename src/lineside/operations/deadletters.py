@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred, DeferredLock
 
 from lineside.journal import deadletters
 from lineside.journal.deadletters import UNDECODABLE, DeadLetter
@@ -26,7 +28,7 @@ from lineside.operations.texts import summarize_letter
 from lineside.store.database import Database
 
 MOST = 1000
-"""Dead letters in one answer, and handled at a time."""
+"""Dead letters in one answer."""
 
 
 class Readmitting(Protocol):
@@ -62,7 +64,7 @@ class DeadLetterOperations:
         self._decoders = decoders
         self._consumers = consumers
         self._now_ns = now_ns
-        self._decoding: set[int] = set()
+        self._busy = DeferredLock()
 
     def register(self, operations: Operations) -> None:
         """Offer the operations."""
@@ -85,29 +87,45 @@ class DeadLetterOperations:
             NotFound: there is none with this id.
 
         """
-        return summarize_letter(await self._get(request.id), reply=True)
+        return summarize_letter(await self._get(request.id), whole=True)
 
     async def retry(self, request: RetryDeadLetters) -> Done:
         """Give dead letters another chance; what is still wrong comes back as it was."""
-        done, skipped = 0, []
-        async for letter in self._chosen(request.ids, request.route):
-            why = await (self._decode_again(letter) if letter.consumer == UNDECODABLE else self._readmit(letter))
-            if why is None:
-                done += 1
-            else:
-                skipped.append(f"{letter.id}: {why}")
-        return Done(done, skipped)
+        return await self._each(request.ids, request.route, self._try_again)
 
     async def discard(self, request: DiscardDeadLetters) -> Done:
         """Remove dead letters, but for those that are being delivered again."""
-        done, skipped = 0, []
-        async for letter in self._chosen(request.ids, request.route):
-            if letter.retrying:
-                skipped.append(f"{letter.id}: is being delivered again")
-            else:
-                await self._database.write(partial(deadletters.discard, letter=letter, at_ns=self._now_ns()))
-                done += 1
-        return Done(done, skipped)
+        return await self._each(request.ids, request.route, self._give_up)
+
+    async def _each(
+        self,
+        ids: list[int] | None,
+        route: str | None,
+        treat: Callable[[DeadLetter], Coroutine[Deferred[Any], Any, str | None]],
+    ) -> Done:
+        # One command at a time, and each letter read anew when its turn comes: two people who retry the same
+        # letter must not make two events of it.
+        await self._busy.acquire()
+        try:
+            done, skipped = 0, []
+            async for letter in self._chosen(ids, route):
+                why = await treat(letter)
+                if why is None:
+                    done += 1
+                else:
+                    skipped.append(f"{letter.id}: {why}")
+            return Done(done, skipped)
+        finally:
+            self._busy.release()
+
+    async def _give_up(self, letter: DeadLetter) -> str | None:
+        if letter.retrying:
+            return "is being delivered again"
+        await self._database.write(partial(deadletters.discard, letter=letter, at_ns=self._now_ns()))
+        return None
+
+    async def _try_again(self, letter: DeadLetter) -> str | None:
+        return await (self._decode_again(letter) if letter.consumer == UNDECODABLE else self._readmit(letter))
 
     async def _readmit(self, letter: DeadLetter) -> str | None:
         consumer = self._consumers.get(letter.consumer)
@@ -122,26 +140,19 @@ class DeadLetterOperations:
         event = decode(letter.record.event.raw or b"", letter.record.event.device)
         if event.error is not None:
             return event.error
-        if letter.id in self._decoding:
-            return "is being decoded again already"
-        self._decoding.add(letter.id)
-        try:
-            forget = partial(deadletters.forget, consumer=letter.consumer, seq=letter.record.seq)
-            await self._journal.append(letter.record.source, [event], also=forget)
-        finally:
-            self._decoding.remove(letter.id)
+        forget = partial(deadletters.forget, consumer=letter.consumer, seq=letter.record.seq)
+        await self._journal.append(letter.record.source, [event], also=forget)
         return None
 
     async def _chosen(self, ids: list[int] | None, route: str | None) -> AsyncIterator[DeadLetter]:
         if ids is not None:
-            for identifier in ids:
+            for identifier in dict.fromkeys(ids):
                 yield await self._get(identifier)
             return
         after = 0
-        while letters := await self._page(after, route, MOST):
-            for letter in letters:
-                after = letter.id
-                yield letter
+        while letters := await self._page(after, route, 1):
+            after = letters[0].id
+            yield letters[0]
 
     async def _get(self, identifier: int) -> DeadLetter:
         letter = await self._database.read(lambda connection: deadletters.get(connection, identifier))

@@ -6,12 +6,13 @@ command line only translate into these.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 R = TypeVar("R")
 
+Number = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Permission = Literal["viewer", "operator", "admin"]
 
 
@@ -83,6 +84,7 @@ class DeadLetterSummary(Struct, frozen=True):
     at: str
     retrying: bool
     body: str
+    """As in `EventSummary`; in a list its beginning only."""
     reply: str | None = None
 
 
@@ -160,16 +162,16 @@ class ListEvents(Request[EventList], frozen=True, tag="events.list"):
     """Events above ``after``; without it the newest ones."""
 
     result: ClassVar[Any] = EventList
-    after: int | None = None
+    after: Number | None = None
     source: str | None = None
-    limit: int = 50
+    limit: Number = 50
 
 
 class ShowEvent(Request[EventStory], frozen=True, tag="events.show"):
     """One event's whole story."""
 
     result: ClassVar[Any] = EventStory
-    seq: int
+    seq: Number
 
 
 class TailEvents(Request[EventSummary], frozen=True, tag="events.tail"):
@@ -177,23 +179,23 @@ class TailEvents(Request[EventSummary], frozen=True, tag="events.tail"):
 
     result: ClassVar[Any] = EventSummary
     source: str | None = None
-    last: int = 10
+    last: Number = 10
 
 
 class ListDeadLetters(Request[DeadLetterList], frozen=True, tag="deadletters.list"):
     """Dead letters above the id ``after``; of one route, or with "" of none."""
 
     result: ClassVar[Any] = DeadLetterList
-    after: int = 0
+    after: Number = 0
     route: str | None = None
-    limit: int = 50
+    limit: Number = 50
 
 
 class ShowDeadLetter(Request[DeadLetterSummary], frozen=True, tag="deadletters.show"):
     """One dead letter with the target's own words."""
 
     result: ClassVar[Any] = DeadLetterSummary
-    id: int
+    id: Number
 
 
 class RetryDeadLetters(Request[Done], frozen=True, tag="deadletters.retry"):
@@ -201,7 +203,7 @@ class RetryDeadLetters(Request[Done], frozen=True, tag="deadletters.retry"):
 
     permission: ClassVar[Permission] = "operator"
     result: ClassVar[Any] = Done
-    ids: list[int] | None = None
+    ids: list[Number] | None = None
     route: str | None = None
 
 
@@ -210,7 +212,7 @@ class DiscardDeadLetters(Request[Done], frozen=True, tag="deadletters.discard"):
 
     permission: ClassVar[Permission] = "operator"
     result: ClassVar[Any] = Done
-    ids: list[int] | None = None
+    ids: list[Number] | None = None
     route: str | None = None
 
 
@@ -234,7 +236,7 @@ class RewindConsumer(Request[ConsumerSummary], frozen=True, tag="consumers.rewin
     permission: ClassVar[Permission] = "admin"
     result: ClassVar[Any] = ConsumerSummary
     id: str
-    to: int
+    to: Number
 
 
 class ShowStatus(Request[Status], frozen=True, tag="status"):

@@ -7,6 +7,9 @@ from lineside.model.event import Event, Record
 from lineside.model.moments import utc_text
 from lineside.operations.requests import DeadLetterSummary, EventSummary
 
+SHOWN = 2_000
+"""Characters of a dead letter's body in a list."""
+
 
 def moment(ns: int) -> str:
     """Return nanoseconds since 1970 as ISO 8601 in UTC, cut to the millisecond."""
@@ -37,8 +40,14 @@ def summarize(record: Record) -> EventSummary:
     )
 
 
-def summarize_letter(letter: DeadLetter, *, reply: bool = False) -> DeadLetterSummary:
-    """Return one dead letter for a list, or with the target's ``reply``."""
+def clipped(text: str) -> str:
+    """Return a text as a list shows it: its beginning, and how much more there is."""
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}… ({len(text) - SHOWN} more characters)"
+
+
+def summarize_letter(letter: DeadLetter, *, whole: bool = False) -> DeadLetterSummary:
+    """Return one dead letter for a list, or the ``whole`` of it with the target's reply."""
+    body = body_text(letter.record.event)
     return DeadLetterSummary(
         id=letter.id,
         seq=letter.record.seq,
@@ -49,6 +58,6 @@ def summarize_letter(letter: DeadLetter, *, reply: bool = False) -> DeadLetterSu
         attempts=letter.attempts,
         at=moment(letter.at_ns),
         retrying=letter.retrying,
-        body=body_text(letter.record.event),
-        reply=letter.reply if reply else None,
+        body=body if whole else clipped(body),
+        reply=letter.reply if whole else None,
     )
