@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from twisted.trial.unittest import TestCase
@@ -25,18 +26,35 @@ class Starting(TestCase):
     def own_directory(self, tmp_path: Path) -> None:
         self.directory = tmp_path
 
-    async def test_whoever_reaches_the_control_socket_is_answered(self) -> None:
-        """From the moment there is a socket, the status can be told, also while other parts are still starting."""
-        from twisted.internet import reactor as real  # noqa: PLC0415, TID251 (the socket is real)
+    def setUp(self) -> None:
+        from twisted.internet import reactor  # noqa: PLC0415, TID251 (the socket is real)
 
-        reactor: Any = real
+        self.reactor = cast(Any, reactor)
         scenario = files("lineside.demo").joinpath("scenario.toml").read_text()
         path = self.directory / "lineside.toml"
         path.write_text(Template(scenario).substitute(erp="http://127.0.0.1:9", port=0))
-        settings = load(path, SECRETS)
-        operations = RemoteOperations(reactor, settings.journal.control_path)
+        self.settings = load(path, SECRETS)
+        self.gateway = Gateway(self.reactor, self.settings)
+
+    def test_what_waits_alike_stops_together(self) -> None:
+        """Routes are one stage, after what they need and before what feeds them: their waits do not add up."""
+        self.assertEqual(
+            [
+                ["journal"],
+                ["target erp"],
+                ["route checkin", "route count"],
+                ["control socket"],
+                ["source gate"],
+            ],
+            [[part.name for part in stage] for stage in self.gateway.stages],
+        )
+
+    async def test_whoever_reaches_the_control_socket_is_answered(self) -> None:
+        """From the moment there is a socket, the status can be told, also while other parts are still starting."""
+        settings = self.settings
+        operations = RemoteOperations(self.reactor, settings.journal.control_path)
         answers = 0
-        for part in Gateway(reactor, settings).parts:
+        for part in chain.from_iterable(self.gateway.stages):
             await part.start()
             self.addCleanup(part.stop)
             if settings.journal.control_path.exists():

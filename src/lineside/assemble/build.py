@@ -83,13 +83,13 @@ class Gateway:
         StatusOperations(store.journal, store.database, self._source_status, self._route_status).register(
             self.operations
         )
-        self.parts: list[Part] = [
-            store,
-            *self.targets.values(),
-            *self.couriers,
+        self.stages: list[list[Part]] = [
+            [store],
+            [*self.targets.values()],
+            [*self.couriers],
             # Only once the routes have their places can anything be told of them.
-            ControlSocket(reactor, settings.journal.control_path, self.operations),
-            *self.sources,
+            [ControlSocket(reactor, settings.journal.control_path, self.operations)],
+            [*self.sources],
         ]
 
     def announce(self) -> None:

@@ -16,14 +16,18 @@ log = Logger()
 
 
 class System:
-    """The parts of a gateway, in the order in which they start.
+    """The parts of a gateway, in stages: each stage rests on those before it.
+
+    Stages start in order and stop in reverse. The parts of one stage need nothing of each other: they start one
+    after the other, so that what cannot start is told alone, and stop together, so that ten which each wait for
+    the same silent ERP stop in the time of one.
 
     A part that cannot start stops those that had, in reverse, before the error goes on.
     """
 
-    def __init__(self, parts: list[Part]) -> None:
-        self._parts = parts
-        self._started: list[Part] = []
+    def __init__(self, stages: list[list[Part]]) -> None:
+        self._stages = stages
+        self._started: list[list[Part]] = []
         self._starting: Deferred[None] | None = None
         self._stopping: Deferred[None] | None = None
 
@@ -47,28 +51,35 @@ class System:
         return complete
 
     async def stop(self) -> None:
-        """Stop what was started, the last first. A second call waits for the first."""
+        """Stop what was started, the last stage first. A second call waits for the first."""
         if self._stopping is None:
             self._stopping = Deferred.fromCoroutine(self._stop_started())
         await DeferredList([self._stopping])
 
     async def _start_in_order(self) -> bool:
-        for part in self._parts:
-            if self._stopping is not None:
-                break
-            await part.start()
-            self._started.append(part)
+        for stage in self._stages:
+            started: list[Part] = []
+            self._started.append(started)
+            for part in stage:
+                if self._stopping is not None:
+                    return False
+                await part.start()
+                started.append(part)
         return self._stopping is None
 
     async def _stop_started(self) -> None:
         if self._starting is not None:
             await DeferredList([self._starting])
         while self._started:
-            part = self._started.pop()
-            try:
-                await part.stop()
-            except Exception:  # noqa: BLE001 (one part's failure must not keep the others from letting go)
-                log.failure("stop.failed", part=part.name)
+            stage = self._started.pop()
+            await DeferredList([Deferred.fromCoroutine(_stop(part)) for part in stage])
+
+
+async def _stop(part: Part) -> None:
+    try:
+        await part.stop()
+    except Exception:  # noqa: BLE001 (one part's failure must not keep the others from letting go)
+        log.failure("stop.failed", part=part.name)
 
 
 def run_reactor(main: Callable[..., Coroutine[Deferred[Any], Any, Any]], *arguments: object) -> NoReturn:

@@ -33,7 +33,7 @@ def command(config: Path, log_format: Literal["text", "json"], log_level: str) -
 
 async def _run(reactor: Any, settings: Settings) -> None:
     gateway = Gateway(reactor, settings)
-    system = System(gateway.parts)
+    system = System(gateway.stages)
     stopped: Deferred[None] = Deferred()
 
     def ended(result: object) -> None:
