@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec import Struct
 from tests.rig.nursery import Order
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import UNIXClientEndpoint, connectProtocol
@@ -85,6 +89,15 @@ class Forked(LineOnlyReceiver):
                 os.kill(self.pid, number)
 
 
+class Finished(Struct, frozen=True):
+    """A command that ran to its end."""
+
+    code: int
+    """Negative for a signal."""
+    out: str
+    err: str
+
+
 class Nursery:
     """The process that forks; one serves a whole run of tests."""
 
@@ -119,6 +132,19 @@ class Nursery:
         forked = Forked(Order(arguments, dict(environ), str(log), dies_at), line)
         connectProtocol(UNIXClientEndpoint(reactor, self._socket), forked).addErrback(forked.failed)
         return forked
+
+    def run(self, arguments: Sequence[str], environ: Mapping[str, str], within: float) -> Finished:
+        """Run a command to its end, ``within`` so many seconds; needs no reactor."""
+        with tempfile.NamedTemporaryFile() as log, socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(within)
+            connection.connect(self._socket)
+            connection.sendall(msgspec.json.encode(Order(list(arguments), dict(environ), log.name)) + b"\n")
+            told = b"".join(iter(partial(connection.recv, 65_536), b""))
+            err = Path(log.name).read_text()
+        out, ended, code = re.sub(rb"\0pid \d+\n", b"", told, count=1).rpartition(b"\n\0ended ")
+        if not ended:
+            raise RuntimeError(f"{arguments} was not seen to end: {told!r}, {err}")
+        return Finished(int(code), out.decode(), err)
 
 
 @pytest.fixture(scope="session")

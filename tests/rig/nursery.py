@@ -25,6 +25,10 @@ PR_SET_PDEATHSIG = 1
 """prctl(2): the signal to get when the parent dies."""
 
 PRELOADED = (
+    "lineside.cli.check",
+    "lineside.cli.deadletters",
+    "lineside.cli.erp",
+    "lineside.cli.events",
     "lineside.cli.run",
     "lineside.cli.standin",
     "lineside.assemble.build",
