@@ -249,7 +249,7 @@ class TroubleTests(CourierCase):
     def test_a_target_that_asks_for_no_rest_gets_one(self) -> None:
         """``Retry-After: 0`` at every attempt is no loop: between two attempts time passes."""
         self.send(self.punch("ann"))
-        for attempt in range(1, 4):
+        for attempt in range(1, 3):
             self.target.answer(TargetDown("too many requests", after=0.0))
             self.assertEqual(attempt, len(self.target.seen))
             self.clock.advance(DOWN.steps[0])
@@ -265,6 +265,38 @@ class TroubleTests(CourierCase):
         self.clock.advance(1)
         self.target.answer(Delivered("CHK-1"))
         self.assertIsNone(self.courier.problem)
+        self.assertEqual([], self.letters())
+
+    def test_one_that_is_always_turned_away_holds_up_nobody(self) -> None:
+        """A record on which the ERP goes down or takes offence each time steps aside, and ends as a dead letter."""
+        for outcome in (TargetDown("502 from the proxy"), Blocked("403 from a firewall", "look")):
+            self.send(self.punch("evil"), *[self.punch(f"w{n}") for n in range(50)])
+            well = 0
+            for _ in range(3_000):
+                while self.target.open:
+                    if self.target.open[0][0].document["employee"] == "evil":
+                        self.target.answer(outcome)
+                    else:
+                        well += 1
+                        self.target.answer(Delivered("CHK"))
+                self.clock.advance(1)
+            self.assertEqual(50, well)
+            self.assertFalse(self.owed())
+        self.assertEqual(["max-deliver", "max-deliver"], [code for code, _ in self.letters()])
+
+    def test_a_target_that_takes_nothing_dead_letters_nothing(self) -> None:
+        """While probes succeed and every delivery fails, as in a read-only maintenance, nothing is counted."""
+        self.send(*[self.punch(f"w{n}") for n in range(5)])
+        for _ in range(1_000):
+            while self.target.open:
+                self.target.answer(TargetDown("503 InReadOnlyMode"))
+            self.clock.advance(10)
+        self.assertEqual([], self.letters())
+        for _ in range(100):
+            while self.target.open:
+                self.target.answer(Delivered("CHK"))
+            self.clock.advance(10)
+        self.assertFalse(self.owed())
         self.assertEqual([], self.letters())
 
     def test_concurrency_is_bounded(self) -> None:

@@ -14,6 +14,7 @@ from lineside.background import Background
 from lineside.delivery.backoff import Backoff
 from lineside.delivery.gate import BLOCKED_FOR, Gate
 from lineside.delivery.route import Route
+from lineside.delivery.suspects import Suspects
 from lineside.model.outcome import Blocked, Delivered, Outcome, Refused, Retry, TargetDown
 from lineside.model.ports import Consumer, Delivery, Pending, Ready
 from lineside.wakeup import Wakeup
@@ -55,6 +56,7 @@ class Courier:
         self._wakeup = Wakeup()
         self._decided = Wakeup()
         self._outcomes: list[tuple[Pending, Outcome]] = []
+        self._suspects = Suspects()
         self._blocked: Blocked | None = None
         self._was_blocked = False
         self.delivered = 0
@@ -149,19 +151,25 @@ class Courier:
     def _decide(self, pending: Pending, outcome: Outcome) -> None:
         facts = {"route": self.route.id, "record": pending.record.identity}
         match outcome:
-            case Retry(reason=reason):
+            case TargetDown(sent=True) | Blocked():
+                outcome = self._suspects.turned_away(pending.record.seq, outcome)
+            case Delivered() | Refused():
+                self._suspects.decided(pending.record.seq)
+        match outcome:
+            case Retry():
                 self.retried += 1
                 if outcome.after is None:
                     after = self._backoff.delay(pending.attempt, self._random)
                     outcome = msgspec.structs.replace(outcome, after=after)
-                log.info("delivery.retry", reason=reason, attempt=pending.attempt, after=outcome.after, **facts)
+                log.info("delivery.retry", attempt=pending.attempt, after=round(outcome.after or 0, 1), **facts)
             case Blocked(reason=reason, remedy=remedy):
                 if self._blocked is None:
                     log.error("route.blocked", reason=reason, remedy=remedy, **facts)
                 self._blocked = outcome
-            case Refused(code=code, reason=reason):
+            case Refused(code=code):
+                # The reason quotes the ERP, which quotes the payload: it is in the dead letter.
                 self.refused += 1
-                log.warn("delivery.refused", code=code, reason=reason, **facts)
+                log.warn("delivery.refused", code=code, **facts)
             case Delivered():
                 self.delivered += 1
                 if self._was_blocked:

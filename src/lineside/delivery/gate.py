@@ -77,7 +77,7 @@ class Gate:
         await self._slots.acquire()
         try:
             if self._problem is not None:
-                return [TargetDown(self._problem.reason)] * len(batch)
+                return [TargetDown(self._problem.reason, sent=False)] * len(batch)
             outcomes = await self._target.deliver(batch)
             # Before the place is given to the next one, which would meet the same trouble.
             self._learn(outcomes)

@@ -216,11 +216,11 @@ class DurableConsumer:
         record = pending.record
         seq = record.seq
         match outcome:
-            case Retry() if pending.attempt >= self.spec.max_deliver:
+            case Retry(counts=True) if pending.attempt >= self.spec.max_deliver:
                 outcome = Refused("max-deliver", f"failed {pending.attempt} times, last: {outcome.reason}")
             case Retry():
                 assert outcome.after is not None
-                self._progress.retry(seq, self._clock.seconds() + outcome.after)
+                self._progress.retry(seq, self._clock.seconds() + outcome.after, counts=outcome.counts)
                 return
             case Delivered() | Refused() | Skipped():
                 pass

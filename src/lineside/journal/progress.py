@@ -182,9 +182,9 @@ class Progress:
             else:
                 del self._lanes[gap.key]
 
-    def retry(self, seq: Seq, due: float) -> None:
-        """A record that is out has failed by its own fault and rests until ``due``, and its lane with it."""
-        self._gaps[seq].attempts += 1
+    def retry(self, seq: Seq, due: float, *, counts: bool = True) -> None:
+        """A record that is out has failed and rests until ``due``, and its lane with it."""
+        self._gaps[seq].attempts += counts
         heappush(self._backoff, (due, seq))
         self._touch(seq)
 

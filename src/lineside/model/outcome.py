@@ -27,13 +27,15 @@ class Refused(Struct, frozen=True, tag=True):
 
 
 class Retry(Struct, frozen=True, tag=True):
-    """This record failed, perhaps not the next time. Counts towards ``max_deliver``."""
+    """This record failed, perhaps not the next time."""
 
     reason: str
     after: float | None = None
     """Seconds; None until the route's backoff has filled it in."""
     ambiguous: bool = False
     """The target may hold the document although it did not say so."""
+    counts: bool = True
+    """Towards ``max_deliver``. If not, the record and its key only rest, so that others go before it."""
 
 
 class TargetDown(Struct, frozen=True, tag=True):
@@ -42,6 +44,8 @@ class TargetDown(Struct, frozen=True, tag=True):
     reason: str
     after: float | None = None
     """Seconds after which the target asked to be tried again."""
+    sent: bool = True
+    """False where the delivery was kept back, since the target was known to be down."""
 
 
 class Blocked(Struct, frozen=True, tag=True):
