@@ -17,7 +17,8 @@ MAX_KEPT_BYTES = 16 * 1024
 MAX_WORDS = 500
 """Characters of a reason shown to a person."""
 
-TAG = re.compile(r"<[a-zA-Z/!][^>]*>")
+TAG = re.compile(r"<[a-zA-Z/!][^<>]*>")
+"""A tag holds no other: else a device's text of many ``<``, echoed by the site, would cost quadratic time."""
 
 MAX_NESTING = 4
 """Frappe wraps messages in JSON strings in lists in JSON strings; deeper than this is not Frappe."""
@@ -143,6 +144,6 @@ def _texts(value: object, depth: int) -> Iterator[str]:
 
 
 def _one_line(texts: list[str]) -> str:
-    plain = (" ".join(unescape(TAG.sub(" ", text)).split()) for text in texts)
+    plain = (" ".join(unescape(TAG.sub(" ", text[: 8 * MAX_WORDS])).split()) for text in texts)
     line = "; ".join(dict.fromkeys(text for text in plain if text))
     return line if len(line) <= MAX_WORDS else line[: MAX_WORDS - 1] + "…"
