@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Coroutine
+from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
 
+import msgspec
 from treq.testing import RequestTraversalAgent
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -16,15 +18,28 @@ from lineside.edges.frappe.client import FrappeClient
 from lineside.edges.frappe.prepare import Prepared, prepare
 from lineside.edges.frappe.target import FrappeTarget
 from lineside.model.event import delivery_id
-from lineside.model.outcome import Blocked, Delivered, Outcome, Refused
+from lineside.model.outcome import Blocked, Delivered, Refused
 from lineside.model.ports import Delivery, Ready
 from lineside.standin.authentication import Credentials
+from lineside.standin.doctypes import read_library
 from lineside.standin.documents import memory_documents
 from lineside.standin.faults import FaultKnobs
 from lineside.standin.site import make_site
 
 T = TypeVar("T")
 FIELD = "lineside_id"
+LAB = Path(__file__).parents[1] / "data" / "lab-doctypes.json"
+FAULTS = (
+    "error_after_commit",
+    "error_before_commit",
+    "hang",
+    "hang_before",
+    "deadlock",
+    "lock_wait",
+    "cut",
+    "wrong_content_type",
+    "bad_gateway",
+)
 
 
 def todo(number: int, *, redelivered: bool = False) -> Delivery:
@@ -33,10 +48,21 @@ def todo(number: int, *, redelivered: bool = False) -> Delivery:
     return Delivery(identity, "insert", "ToDo", {"description": f"number {number}"}, redelivered)
 
 
+def order(number: int) -> Delivery:
+    """Return one of many documents with rows that are submitted."""
+    rows = [{"sku": "A", "qty": number}, {"sku": "B", "qty": 1}]
+    identity = delivery_id(f"epoch-{number}", "order")
+    return Delivery(identity, "insert", "Lab Order", {"order_id": f"SO-{number}", "items": rows}, submit=True)
+
+
 class StandIn(SynchronousTestCase):
     def setUp(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Have a new site, and a target that leads there."""
         self.clock = Clock()
-        self.documents = memory_documents(time_zone="Asia/Kolkata", random=Random(1))
+        self.documents = memory_documents(read_library(LAB), time_zone="Asia/Kolkata", random=Random(1))
         self.faults = FaultKnobs(Random(2))
         credentials = Credentials("key", "secret")
         site = make_site(self.clock, self.documents, self.faults, credentials)
@@ -57,11 +83,13 @@ class StandIn(SynchronousTestCase):
     def prepare(self, *doctypes: str) -> list[Prepared]:
         return self.eventually(prepare(self.client, doctypes, FIELD))
 
-    def stored(self) -> Counter[str]:
-        rows = self.successResultOf(
-            self.documents.read(lambda records: records.list("ToDo", {"fields": [FIELD], "limit_page_length": 0}))
-        )
-        return Counter(row[FIELD] for row in rows)
+    def stored(self, doctype: str = "ToDo") -> Counter[str]:
+        return Counter(self.column(doctype, FIELD))
+
+    def column(self, doctype: str, field: str) -> list[Any]:
+        asked = {"fields": [field], "limit_page_length": 0}
+        rows = self.successResultOf(self.documents.read(lambda records: records.list(doctype, asked)))
+        return [row[field] for row in rows]
 
     def test_a_site_is_prepared_once_and_then_takes_deliveries(self) -> None:
         """Blocked before, prepared, delivered after; preparing again changes nothing."""
@@ -100,23 +128,40 @@ class StandIn(SynchronousTestCase):
         stranger = FrappeTarget(self.connect("wrong"))
         self.assertIsInstance(self.eventually(stranger.probe()), Blocked)
 
-    def test_no_storm_of_faults_loses_or_doubles_a_document(self) -> None:
-        """Commits without an answer, answers without a commit, hangs before and after: one document for each id."""
-        self.prepare("ToDo")
-        self.faults.turn({"error_after_commit": 0.2, "error_before_commit": 0.2, "hang": 0.2, "hang_before": 0.1})
-        pending = {number: todo(number) for number in range(60)}
-        kinds: Counter[type[Outcome]] = Counter()
+    def survive(self, faults: dict[str, float]) -> Counter[str]:
+        """Deliver until all is delivered, a few at a time, while the site fails so; return what happened."""
+        self.begin()
+        self.prepare("ToDo", "Lab Order")
+        pending = {
+            delivery.id: delivery
+            for number in range(40)
+            for delivery in (todo(number), todo(number + 1000), *([order(number)] if number < 15 else []))
+        }
+        wanted = dict.fromkeys(pending, 1)
+        kinds: Counter[str] = Counter()
+        self.faults.turn(faults)
         while pending:
-            some = list(pending)[:7]
-            outcomes = self.eventually(self.target.deliver([pending[number] for number in some]))
-            kinds.update(type(outcome) for outcome in outcomes)
-            for number, outcome in zip(some, outcomes, strict=True):
-                if isinstance(outcome, Delivered):
-                    del pending[number]
-                else:
-                    pending[number] = todo(number, redelivered=True)
-        self.assertEqual(self.stored(), {todo(number).id: 1 for number in range(60)})
-        self.assertEqual(kinds[Delivered], 60)
-        self.assertNotIn(Refused, kinds)
-        self.assertNotIn(Blocked, kinds)
-        self.assertGreater(len(kinds), 2)
+            some = list(pending.values())[:12]
+            outcomes = self.eventually(self.target.deliver(some))
+            kinds.update("found" if getattr(each, "found", False) else type(each).__name__ for each in outcomes)
+            for delivery, outcome in zip(some, outcomes, strict=True):
+                del pending[delivery.id]
+                if not isinstance(outcome, Delivered):
+                    pending[delivery.id] = msgspec.structs.replace(delivery, redelivered=True)
+        self.assertEqual(self.stored() + self.stored("Lab Order"), wanted, faults)
+        self.assertEqual(set(self.column("Lab Order", "docstatus")), {1}, faults)
+        self.assertEqual(kinds["Delivered"] + kinds["found"], len(wanted))
+        self.assertFalse(kinds.keys() & {"Refused", "Blocked"}, (faults, kinds))
+        return kinds
+
+    def test_no_storm_of_faults_loses_or_doubles_a_document(self) -> None:
+        """All faults at once, over batches, submissions with rows, and two routes into one DocType."""
+        kinds = self.survive(dict.fromkeys(FAULTS, 0.1))
+        self.assertEqual(set(kinds), {"Delivered", "found", "Retry", "TargetDown"})
+
+    def test_each_fault_alone_loses_and_doubles_nothing(self) -> None:
+        """Whatever the site does to a third of its requests, each delivery becomes one document."""
+        for fault in FAULTS:
+            kinds = self.survive({fault: 0.3})
+            # What JSON is called is not looked at.
+            self.assertEqual(set(kinds) == {"Delivered"}, fault == "wrong_content_type", (fault, kinds))
