@@ -15,9 +15,9 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from lineside.assemble.build import decoder_of, limits_of
 from lineside.assemble.config import load
 from lineside.assemble.rehearsal import SENDER, Rehearsal
+from lineside.assemble.translation import decoder_of, limits_of
 from lineside.edges.lines.protocol import DeviceConnection
 from lineside.edges.lines.source import LinesSource
 from lineside.journal.log import SqliteJournal

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 from msgspec import Struct
 
-from lineside.assemble.build import compile_route, decoder_of, limits_of
 from lineside.assemble.settings import Settings
+from lineside.assemble.translation import compile_route, decoder_of, limits_of
 from lineside.model.event import Event, Record, Seq
 from lineside.model.outcome import Refused, Skipped
 from lineside.model.ports import Delivery, Pending, Ready

@@ -1,0 +1,89 @@
+"""What the composition root puts together: parts that hold one resource each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lineside.assemble.settings import FrappeTargetSettings, JournalSettings
+from lineside.edges.frappe.client import FrappeClient
+from lineside.edges.frappe.target import FrappeTarget
+from lineside.journal.consumer import DurableConsumer
+from lineside.journal.deadletters import DeadLetter
+from lineside.journal.log import SqliteJournal
+from lineside.journal.tables import JOURNAL
+from lineside.model.ports import ConsumerSpec
+from lineside.store.database import Database
+
+
+class JournalPart:
+    """The `Part` that holds the journal's file."""
+
+    name = "journal"
+
+    def __init__(self, reactor: Any, settings: JournalSettings) -> None:
+        self.database = Database(settings.path, (JOURNAL,), reactor.callFromThread)
+        self.journal = SqliteJournal(self.database, dedupe_window=settings.dedupe_window)
+        self._reactor = reactor
+
+    async def start(self) -> None:
+        """Open the journal; raises `JournalLocked` or `JournalUnusable`."""
+        await self.database.open()
+        await self.journal.open()
+
+    def consumer(self, spec: ConsumerSpec) -> DurableConsumer:
+        """Return a durable consumer of the journal, not opened yet."""
+        return DurableConsumer(spec, self.journal, self.database, self._reactor)
+
+    async def stop(self) -> None:
+        """Close the journal after its last commit."""
+        await self.database.close()
+
+
+class Dormant:
+    """A consumer that is opened when a dead letter is to be handed out again, and not before."""
+
+    def __init__(self, consumer: DurableConsumer) -> None:
+        self.spec = consumer.spec
+        self._consumer = consumer
+        self._open = False
+
+    async def readmit(self, letter: DeadLetter) -> bool:
+        """Let the route deliver a dead letter once the gateway runs."""
+        if not self._open:
+            await self._consumer.open()
+            self._open = True
+        return await self._consumer.readmit(letter)
+
+    async def close(self) -> None:
+        """Close it if it was opened."""
+        if self._open:
+            await self._consumer.close()
+
+
+class FrappePart:
+    """The `Part` that holds the connections to one Frappe site."""
+
+    def __init__(self, reactor: Any, name: str, settings: FrappeTargetSettings) -> None:
+        self.name = f"target {name}"
+        self.client = frappe_client(reactor, settings)
+        self.target = FrappeTarget(self.client, settings.id_field, settings.time_zone)
+
+    async def start(self) -> None:
+        """Connections are made when they are needed."""
+
+    async def stop(self) -> None:
+        """Close what is kept open."""
+        await self.client.close()
+
+
+def frappe_client(reactor: Any, settings: FrappeTargetSettings) -> FrappeClient:
+    """Return the client of one target."""
+    return FrappeClient(
+        reactor,
+        settings.url,
+        settings.api_key.reveal(),
+        settings.api_secret.reveal(),
+        site=settings.site,
+        timeout=settings.timeout,
+        pool_size=settings.concurrency,
+    )
