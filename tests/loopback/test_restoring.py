@@ -28,7 +28,7 @@ class Restoring(SynchronousTestCase):
         self.path = f"{programs}:{os.environ['PATH']}"
         blocks = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
         [copy] = [block for block in blocks if "VACUUM INTO" in block]
-        [put_back] = [block for block in blocks if "UPDATE journal" in block]
+        [put_back] = [block for block in blocks if "cp backup.db" in block]
         journal = JournalOnFile(Path("journal.db").absolute(), lambda: 0)
         self.before = self.store(journal, b'{"n": 1}')
         self.run_block(copy)
@@ -52,7 +52,7 @@ class Restoring(SynchronousTestCase):
         self.assertEqual(self.before, found[self.before.seq])
 
     def test_a_new_event_never_gets_a_delivery_id_that_was_used(self) -> None:
-        """The sequence is handed out a second time, but under another epoch: the event becomes a document."""
+        """The sequence is handed out a second time, but in another run: the event becomes a document."""
         new = self.store(self.restored, b'{"n": 3}')
         self.assertEqual(self.after.seq, new.seq)
         self.assertNotEqual(delivery_id(self.after.identity, "checkin"), delivery_id(new.identity, "checkin"))
