@@ -20,7 +20,11 @@ class JournalLocked(LinesideError):
 
 
 class JournalUnusable(LinesideError):
-    """The journal's file cannot be opened or belongs to a newer release."""
+    """The journal's file cannot be opened, is damaged, or belongs to a newer release."""
+
+
+class JournalClosed(LinesideError):
+    """The journal is not open, or not any more: nothing is stored and nothing is read."""
 
 
 class NotFound(LinesideError):

@@ -6,20 +6,27 @@ import os
 import sqlite3
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Any, Protocol, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
-from lineside.model.errors import JournalUnusable
+from lineside.model.errors import JournalClosed, JournalUnusable
 from lineside.store.lock import FileLock
 from lineside.store.migrations import Component, migrate
 from lineside.store.workers import ThreadWorker, Worker
 
 T = TypeVar("T")
+
+DAMAGE = {
+    sqlite3.SQLITE_CORRUPT: "is damaged ({}); keep a copy of it, then restore a backup",
+    sqlite3.SQLITE_NOTADB: "is no journal, or is damaged ({}); set another journal.path, or restore a backup",
+}
+"""What to say of the file, by SQLite's primary result code (https://www.sqlite.org/rescode.html)."""
+GUIDE = "as the guide Operations shows"
 
 
 class FromThread(Protocol):
@@ -61,13 +68,14 @@ class Database:
         self._worker = worker
         self._lock = FileLock(path.with_name(path.name + ".lock"))
         self._waiting: deque[Write] = deque()
+        self._open = False
 
     async def open(self) -> None:
         """Take the lock, start the threads, create or migrate the file.
 
         Raises:
             JournalLocked: another process holds it.
-            JournalUnusable: it cannot be opened, is no database, or belongs to a newer release.
+            JournalUnusable: it cannot be opened, is damaged or no database, or belongs to a newer release.
 
         """
         try:
@@ -84,21 +92,26 @@ class Database:
             if isinstance(failed, OSError | sqlite3.Error):
                 raise JournalUnusable(f"cannot open {self._path}: {failed}") from failed
             raise
+        self._open = True
 
     def write(self, work: Callable[[Connection], T]) -> Deferred[T]:
         """Run ``work`` in a transaction on the writer's thread.
 
         The Deferred fires when the transaction is synced to disk. It fails with what ``work`` raised,
         whose own changes are then undone, or with the error of the commit: then nothing of the group
-        was stored.
+        was stored. A damaged file is a `JournalUnusable`; a database that is not open a `JournalClosed`, at once.
         """
+        if not self._open:
+            return fail(self._closed())
         write = Write(work)
         self._waiting.append(write)
         self._writer.do(self._commit_waiting)
         return write.result
 
     def read(self, work: Callable[[Connection], T]) -> Deferred[T]:
-        """Run ``work`` on the reader's thread, in one snapshot of what is committed."""
+        """Run ``work`` on the reader's thread, in one snapshot of what is committed; fails as `write` does."""
+        if not self._open:
+            return fail(self._closed())
 
         def snapshot() -> T:
             _roll_back(self._read_connection)
@@ -111,17 +124,25 @@ class Database:
         return self._run_on(self._reader, snapshot)
 
     async def close(self) -> None:
-        """Finish what is queued, close the file, release the lock."""
-        await self._run_on(self._reader, self._read_connection.close)
-        await self._run_on(self._writer, self._write_connection.close)
-        self._release()
+        """Finish what is queued, close the file, release the lock. A second call does nothing."""
+        if not self._open:
+            return
+        self._open = False
+        try:
+            await self._run_on(self._reader, self._read_connection.close)
+            await self._run_on(self._writer, self._write_connection.close)
+        finally:
+            self._release()
 
     def _connect(self) -> None:
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        self._write_connection = _connect(self._path)
-        migrate(self._write_connection, self._components)
-        self._read_connection = _connect(self._path)
-        self._read_connection.execute("PRAGMA query_only=ON")
+        with ExitStack() as opened:
+            writing = opened.enter_context(closing(_connect(self._path)))
+            migrate(writing, self._components)
+            reading = opened.enter_context(closing(_connect(self._path)))
+            reading.execute("PRAGMA query_only=ON")
+            opened.pop_all()
+        self._write_connection, self._read_connection = writing, reading
 
     def _release(self) -> None:
         self._reader.quit()
@@ -136,7 +157,7 @@ class Database:
             try:
                 outcome = work()
             except BaseException:  # noqa: BLE001 (it goes to the caller)
-                outcome = Failure()
+                outcome = self._explained(Failure())
             self._call_from_thread(result.callback, outcome)
 
         worker.do(run)
@@ -147,7 +168,23 @@ class Database:
         while self._waiting:
             group.append(self._waiting.popleft())
         if group:
-            self._call_from_thread(_tell, group, commit(self._write_connection, group))
+            outcomes = commit(self._write_connection, group)
+            explained = [
+                self._explained(outcome) if isinstance(outcome, Failure) else outcome for outcome in outcomes
+            ]
+            self._call_from_thread(_tell, group, explained)
+
+    def _explained(self, failure: Failure) -> Failure:
+        # Damage shows wherever the broken page is met, so that every piece of work may be the one that meets it.
+        code = getattr(failure.value, "sqlite_errorcode", 0) & 0xFF
+        if code not in DAMAGE:
+            return failure
+        unusable = JournalUnusable(f"{self._path} {DAMAGE[code].format(failure.value)} {GUIDE}")
+        unusable.__cause__ = failure.value
+        return Failure(unusable)
+
+    def _closed(self) -> JournalClosed:
+        return JournalClosed(f"the journal {self._path} is not open")
 
 
 def commit(connection: Connection, group: list[Write]) -> list[Any]:
@@ -192,15 +229,19 @@ def _tell(group: list[Write], outcomes: list[Any]) -> None:
 
 def _connect(path: Path) -> Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
-    for pragma in (
-        "auto_vacuum=INCREMENTAL",
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "busy_timeout=5000",
-        "temp_store=MEMORY",
-        "cache_size=-16384",
-        "wal_autocheckpoint=2000",
-        "journal_size_limit=67108864",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
+    try:
+        for pragma in (
+            "auto_vacuum=INCREMENTAL",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "busy_timeout=5000",
+            "temp_store=MEMORY",
+            "cache_size=-16384",
+            "wal_autocheckpoint=2000",
+            "journal_size_limit=67108864",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
     return connection

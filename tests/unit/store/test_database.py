@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from lineside.model.errors import JournalClosed, JournalUnusable
 from lineside.store.database import Database, Write, commit
 from lineside.store.migrations import Component
 from lineside.testing.workers import HeldWorker, call_at_once
@@ -108,3 +110,65 @@ class DatabaseTests(SynchronousTestCase):
         """Work on the reader's connection that changes something is an error."""
         failing = self.database.read(lambda c: c.execute("INSERT INTO note VALUES ('x')"))
         self.failureResultOf(failing, sqlite3.OperationalError)
+
+    def test_what_comes_after_the_end_fails_at_once(self) -> None:
+        """Nobody waits for ever for a database that is closed; and closing it again does nothing."""
+        self.successResultOf(self.note("kept"))
+        self.successResultOf(Deferred.fromCoroutine(self.database.close()))
+        for late in (self.note("late"), self.database.read(lambda c: None)):
+            failure = self.failureResultOf(late, JournalClosed)
+            self.assertEqual(f"the journal {self.path} is not open", str(failure.value))
+        self.successResultOf(Deferred.fromCoroutine(self.database.close()))
+        self.successResultOf(Deferred.fromCoroutine(self.database.open()))
+        self.assertEqual(["kept"], self.notes())
+
+    def test_what_is_queued_before_the_end_is_stored(self) -> None:
+        """Closing waits for the writes that were asked for."""
+        self.workers[0].held = True
+        queued = self.note("queued")
+        closing = Deferred.fromCoroutine(self.database.close())
+        self.assertNoResult(closing)
+        self.workers[0].release()
+        self.successResultOf(queued)
+        self.successResultOf(closing)
+
+    def test_a_file_that_cannot_be_migrated_is_let_go(self) -> None:
+        """Of a start that failed nothing is left: neither the lock nor an open file."""
+        self.successResultOf(Deferred.fromCoroutine(self.database.close()))
+        broken = Component("broken", (("CREATE TABLE broken (",),))
+        other = Database(self.path, (NOTES, broken), call_at_once, worker=HeldWorker)
+        for _ in range(2):
+            failure = self.failureResultOf(Deferred.fromCoroutine(other.open()), JournalUnusable)
+            self.assertEqual(f"cannot open {self.path}: incomplete input", str(failure.value))
+        self.assertEqual([], files_open_at(self.path.absolute()))
+
+    def test_damage_is_told_with_its_remedy(self) -> None:
+        """Whoever meets the broken page, to read or to write, gets a line that says what to do."""
+        for number in range(100):
+            self.note(f"{number} {'x' * 1000}")
+        (root,) = self.successResultOf(
+            self.database.read(
+                lambda c: c.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'note'").fetchone()
+            )
+        )
+        self.successResultOf(Deferred.fromCoroutine(self.database.close()))
+        with self.path.open("r+b") as file:
+            file.seek((root - 1) * 4096)
+            file.write(b"\xa5" * 4096)
+        self.successResultOf(Deferred.fromCoroutine(self.database.open()))
+        for work in (self.note("new"), self.database.read(lambda c: c.execute("SELECT * FROM note").fetchall())):
+            failure = self.failureResultOf(work, JournalUnusable)
+            self.assertEqual(
+                f"{self.path} is damaged (database disk image is malformed); keep a copy of it, "
+                "then restore a backup as the guide Operations shows",
+                str(failure.value),
+            )
+
+
+def files_open_at(path: Path) -> list[str]:
+    """Return which files of this process begin with a path."""
+    links = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            links.append(str(descriptor.readlink()))
+    return [link for link in links if link.startswith(str(path))]
