@@ -26,9 +26,19 @@ class JournalPart:
         self._reactor = reactor
 
     async def start(self) -> None:
-        """Open the journal; raises `JournalLocked` or `JournalUnusable`."""
+        """Open the journal.
+
+        Raises:
+            JournalLocked: another process holds it.
+            JournalUnusable: it cannot be opened or is damaged. Nothing of it stays open.
+
+        """
         await self.database.open()
-        await self.journal.open()
+        try:
+            await self.journal.open()
+        except BaseException:
+            await self.database.close()
+            raise
 
     def consumer(self, spec: ConsumerSpec) -> DurableConsumer:
         """Return a durable consumer of the journal, not opened yet."""
