@@ -14,7 +14,7 @@ from typing import Any, cast
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import UNIXClientEndpoint, connectProtocol
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.internet.task import deferLater
+from twisted.internet.task import Clock, deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
@@ -118,7 +118,8 @@ class Control(TestCase):
         self.addCleanup(directory.cleanup)
         self.path = Path(directory.name) / "control.sock"
         self.played = Played()
-        self.control = ControlSocket(self.reactor, self.path, self.played.operations)
+        self.clock = Clock()
+        self.control = ControlSocket(self.reactor, self.path, self.played.operations, self.clock)
         self.remote = RemoteOperations(self.reactor, self.path)
         self.addCleanup(lambda: Deferred.fromCoroutine(self.control.stop()))
         return Deferred.fromCoroutine(self.control.start())
@@ -208,6 +209,32 @@ class Control(TestCase):
         self.assertEqual(str(raised.exception), "the gateway went away before it answered")
         self.assertFalse(self.path.exists())
 
+    async def test_stopping_cuts_off_whoever_has_asked_nothing_yet(self) -> None:
+        """A client that says nothing, or half a request, keeps no connection of a gateway that ends."""
+        clients = [await self.raw(line) for line in (b"", b'{"operation":')]
+        await self.remote.call(ShowStatus())
+        await self.control.stop()
+        for client in clients:
+            await client.closed
+            self.assertEqual(client.data, b"")
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    async def test_a_silent_client_is_cut_off(self) -> None:
+        """Ten seconds are enough for a request; who has sent one may wait for its answer as long as it takes."""
+        silent = await self.raw(b'{"operation":')
+        waiting = Deferred.fromCoroutine(self.remote.call(ListEvents()))
+        await self.played.hung
+        self.clock.advance(9.9)
+        self.assertEqual(await self.remote.call(ShowStatus()), STATUS)
+        self.assertFalse(silent.closed.called)
+        self.clock.advance(0.2)
+        await silent.closed
+        self.assertEqual(json.loads(silent.data), {"error": "no request came within 10 s"})
+        self.assertFalse(waiting.called)
+        await self.control.stop()
+        with self.assertRaises(LinesideError):
+            await waiting
+
     async def test_no_gateway(self) -> None:
         """Neither a missing socket nor one that nobody serves is a gateway."""
         await self.control.stop()
@@ -229,7 +256,7 @@ class Control(TestCase):
         precious.write_text("events")
         for there in (precious, self.path.parent):
             with self.assertRaises(LinesideError) as raised:
-                await ControlSocket(self.reactor, there, self.played.operations).start()
+                await ControlSocket(self.reactor, there, self.played.operations, self.clock).start()
             self.assertIn(f"{there} is no socket", str(raised.exception))
         self.assertEqual(precious.read_text(), "events")
 
@@ -247,7 +274,7 @@ class Control(TestCase):
         """Both sides say so in words, with the setting to change."""
         long = self.path.with_name("x" * LONGEST_PATH)
         for attempt in (
-            ControlSocket(self.reactor, long, self.played.operations).start(),
+            ControlSocket(self.reactor, long, self.played.operations, self.clock).start(),
             RemoteOperations(self.reactor, long).call(ShowStatus()),
         ):
             with self.assertRaises(LinesideError) as raised:
@@ -258,7 +285,7 @@ class Control(TestCase):
         """The path is named."""
         away = self.path.parent / "missing" / "control.sock"
         with self.assertRaises(LinesideError) as raised:
-            await ControlSocket(self.reactor, away, self.played.operations).start()
+            await ControlSocket(self.reactor, away, self.played.operations, self.clock).start()
         self.assertEqual(
             str(raised.exception), f"cannot open the control socket {away}: there is no directory {away.parent}"
         )

@@ -81,7 +81,7 @@ class Gateway:
             [*self.targets.values()],
             [*self.couriers],
             # Only once the routes have their places can anything be told of them.
-            [ControlSocket(reactor, settings.journal.control_path, self.operations)],
+            [ControlSocket(reactor, settings.journal.control_path, self.operations, reactor)],
             [*self.sources],
         ]
 

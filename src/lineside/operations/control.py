@@ -2,7 +2,7 @@
 
 A Unix stream socket, mode 0600. The client sends one request as a line of JSON and gets lines of JSON:
 ``{"result": …}`` once, or ``{"item": …}`` for each result of a stream until it hangs up, or
-``{"error": "…"}``.
+``{"error": "…"}``. Whoever sends no request for `PATIENCE` seconds is told so and cut off.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import msgspec
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import UNIXClientEndpoint, UNIXServerEndpoint, connectProtocol
 from twisted.internet.error import ConnectError
-from twisted.internet.interfaces import IListeningPort, IPushProducer, IReactorUNIX
+from twisted.internet.interfaces import IDelayedCall, IListeningPort, IPushProducer, IReactorTime, IReactorUNIX
 from twisted.internet.protocol import Factory, connectionDone
 from twisted.logger import Logger
 from twisted.protocols.basic import LineOnlyReceiver
@@ -38,6 +38,8 @@ _request = msgspec.json.Decoder(AnyRequest)
 
 LONGEST_PATH = 107
 """Bytes of a Unix socket's path (unix(7), ``sun_path``)."""
+PATIENCE = 10.0
+"""Seconds that a client gets to send its request."""
 
 
 class NoGateway(LinesideError):
@@ -49,12 +51,14 @@ class ControlSocket:
 
     name = "control socket"
 
-    def __init__(self, reactor: IReactorUNIX, path: Path, operations: Operations) -> None:
+    def __init__(self, reactor: IReactorUNIX, path: Path, operations: Operations, clock: IReactorTime) -> None:
         self._reactor = reactor
         self._path = path
         self._operations = operations
+        self._clock = clock
         self._port: IListeningPort | None = None
-        self._conversations = Background(self.name)
+        self._silent: set[Conversation] = set()
+        self._answers = Background(self.name)
 
     async def start(self) -> None:
         """Listen; a socket that a killed process left behind is replaced, since the journal's lock is ours.
@@ -65,7 +69,9 @@ class ControlSocket:
         """
         check_path(self._path)
         _check_place(self._path)
-        factory = Factory.forProtocol(lambda: Conversation(self._operations, self._conversations))
+        factory = Factory.forProtocol(
+            lambda: Conversation(self._operations, self._answers, self._silent, self._clock)
+        )
         factory.noisy = False
         # Between bind and chmod the socket must not be open to others either.
         mask = os.umask(0o177)
@@ -79,37 +85,73 @@ class ControlSocket:
             os.umask(mask)
 
     async def stop(self) -> None:
-        """End every conversation and remove the socket."""
+        """End every conversation, also those that have not begun, and remove the socket."""
         if self._port is not None:
             stopped = self._port.stopListening()
             if isinstance(stopped, Deferred):
                 await stopped
             self._port = None
-        self._conversations.cancel()
-        await self._conversations.finish()
+        for conversation in list(self._silent):
+            conversation.hang_up()
+        self._answers.cancel()
+        await self._answers.finish()
 
 
 class Conversation(LineOnlyReceiver):
-    """One client's request and its answers."""
+    """One client's request and its answers.
+
+    Args:
+        operations: answer the request.
+        answers: where the answer runs.
+        silent: holds the conversation while no request has come.
+        clock: measures `PATIENCE`.
+
+    """
 
     delimiter = b"\n"
     MAX_LENGTH = 1024 * 1024
 
-    def __init__(self, operations: Operations, conversations: Background) -> None:
+    def __init__(
+        self, operations: Operations, answers: Background, silent: set[Conversation], clock: IReactorTime
+    ) -> None:
         self._operations = operations
-        self._conversations = conversations
+        self._answers = answers
+        self._silent = silent
+        self._clock = clock
+        self._late: IDelayedCall | None = None
         self._answering: Deferred[None] | None = None
         self._drained = Wakeup()
+
+    def connectionMade(self) -> None:
+        """Wait for the request, but not for ever."""
+        self._silent.add(self)
+        self._late = self._clock.callLater(PATIENCE, self._give_up)
 
     def lineReceived(self, line: bytes) -> None:
         """Begin to answer the request."""
         if self._answering is None:
-            self._answering = self._conversations.run("answer", self._answer(line))
+            self._wait_no_more()
+            self._answering = self._answers.run("answer", self._answer(line))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Whoever asked is gone: stop answering."""
+        self._wait_no_more()
         if self._answering is not None:
             self._answering.cancel()
+
+    def hang_up(self) -> None:
+        """Cut the connection off."""
+        assert self.transport is not None
+        self.transport.loseConnection()
+
+    def _give_up(self) -> None:
+        self._say(error=f"no request came within {PATIENCE:g} s")
+        self.hang_up()
+
+    def _wait_no_more(self) -> None:
+        self._silent.discard(self)
+        if self._late is not None and self._late.active():
+            self._late.cancel()
 
     async def _answer(self, line: bytes) -> None:
         try:
@@ -128,8 +170,7 @@ class Conversation(LineOnlyReceiver):
             self._say(error=f"the gateway failed: {type(failed).__name__}: {failed}")
             raise
         finally:
-            assert self.transport is not None
-            self.transport.loseConnection()
+            self.hang_up()
 
     async def _stream(self, request: Request[Any]) -> None:
         producer = _StreamPressure(self._drained)
