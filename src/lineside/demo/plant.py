@@ -9,7 +9,7 @@ from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -169,6 +169,7 @@ class Plant:
 
     async def _erp_listens(self) -> str:
         address: Deferred[str] = Deferred()
+        log = self.directory / "erp.log"
 
         def heard(line: str) -> None:
             _, found, url = line.partition("listening on ")
@@ -182,11 +183,14 @@ class Plant:
 
         def ended(code: int) -> None:
             if not address.called:
-                log = self.directory / "erp.log"
                 address.errback(LinesideError(f"the ERP stand-in did not start (exit {code}); see {log}"))
 
         Deferred.fromCoroutine(self._erp_process.ended()).addCallback(ended)
-        return await address
+
+        def late(reason: object, seconds: float) -> NoReturn:
+            raise LinesideError(f"the ERP stand-in did not start within {seconds:g} s; see {log}")
+
+        return await address.addTimeout(PATIENCE, self._reactor, late)
 
     async def _ask(self, method: str, arguments: dict[str, object]) -> Any:
         return (await self._post(url_path("api", "method", method), arguments))["message"]
