@@ -473,6 +473,14 @@ class ConsumerTests(JournalCase):
         self.crash()
         self.assertEqual([b"new"], [p.record.event.body for p in self.pull(self.consumer(deliver_policy="new"))])
 
+    def test_a_new_consumer_may_begin_after_a_sequence(self) -> None:
+        """A number leaves out what lies at or below it; one beyond the end stands for the end."""
+        self.append(event(b"1"), event(b"2"), event(b"3"))
+        self.assertEqual([b"2", b"3"], [p.record.event.body for p in self.pull(self.consumer(deliver_policy=1))])
+        self.consumer(id="ahead", deliver_policy=99)
+        self.append(event(b"4"))
+        self.assertEqual([b"4"], [p.record.event.body for p in self.pull(self.consumer(id="ahead"))])
+
 
 class DeadLetterTests(JournalCase):
     """What waits for a person."""

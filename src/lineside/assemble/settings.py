@@ -12,6 +12,7 @@ from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field
 
 from lineside.assemble.values import (
+    DeliverPolicy,
     Duration,
     Durations,
     Expectations,
@@ -213,9 +214,12 @@ class RouteSettings(Table):
         default=(1.0, 2.0, 5.0, 15.0, 60.0),
         description="How long to wait after the first, second, ... failure; the last one repeats.",
     )
-    deliver_policy: Literal["all", "new"] = Field(
+    deliver_policy: DeliverPolicy = Field(
         default="all",
-        description="Where a route begins that was never there before: with all events kept, or with new ones.",
+        description=(
+            "Where a route begins that was never there before: with all events kept, with new ones, or with those "
+            "after a sequence."
+        ),
     )
     document: Annotated[dict[str, Any], Field(min_length=1), Shape("table of templates")] = Field(
         description="The document's fields, or a call's arguments. A child table is an array of tables."

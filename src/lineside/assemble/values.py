@@ -123,6 +123,21 @@ def _not_empty(secret: str, what: str) -> Secret:
 SecretText = Annotated[Secret, BeforeValidator(_secret), Shape("secret")]
 
 
+def _deliver_policy(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool):
+        if 0 <= value < 2**53:
+            return value
+        raise ValueError("a sequence is a whole number from 0 on")
+    if value in ("all", "new"):
+        return value
+    raise ValueError('expected "all", "new" or a sequence')
+
+
+DeliverPolicy = Annotated[
+    Literal["all", "new"] | int, BeforeValidator(_deliver_policy), Shape('`"all"`, `"new"` or a sequence')
+]
+
+
 def _relative_path(value: object, info: ValidationInfo) -> object:
     if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
         raise ValueError("expected the path of a file")

@@ -76,12 +76,11 @@ class DurableConsumer:
 
         """
         name = self.spec.id
-        head = self._journal.head
 
         def restore(connection: Connection) -> _Stored:
             row = connection.execute("SELECT cursor, order_by FROM consumer WHERE id = ?", (name,)).fetchone()
             if row is None:
-                row = (NO_SEQ if self.spec.deliver_policy == "all" else head, self.spec.order_by)
+                row = (self._beginning(), self.spec.order_by)
                 connection.execute("INSERT INTO consumer (id, cursor, order_by) VALUES (?, ?, ?)", (name, *row))
             gaps = connection.execute("SELECT seq, attempts FROM gap WHERE consumer = ? ORDER BY seq", (name,))
             backlogs = connection.execute("SELECT key, after FROM backlog WHERE consumer = ?", (name,))
@@ -106,6 +105,15 @@ class DurableConsumer:
             self._keep(record)
         self._stored_floor = self._progress.floor
         self._unsubscribe = self._journal.on_append(self._appended)
+
+    def _beginning(self) -> Seq:
+        match self.spec.deliver_policy:
+            case "all":
+                return NO_SEQ
+            case "new":
+                return self._journal.head
+            case after:
+                return min(Seq(after), self._journal.head)
 
     async def _reorder(self, stored: _Stored) -> list[Record]:
         waiting: list[Record] = []

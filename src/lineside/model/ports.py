@@ -31,8 +31,8 @@ class ConsumerSpec(Struct, frozen=True):
     """After so many failures of its own a record becomes a dead letter."""
     max_ack_pending: int = 1024
     """At most so many records are out or in backoff at a time."""
-    deliver_policy: Literal["all", "new"] = "all"
-    """Where a consumer that is seen for the first time begins."""
+    deliver_policy: Literal["all", "new"] | int = "all"
+    """Where a consumer that is seen for the first time begins; a number for after that sequence."""
 
 
 class Pending(Struct, frozen=True):

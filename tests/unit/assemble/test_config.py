@@ -280,7 +280,7 @@ rows = [{ "item code" = "{{ x" }]
         self.assertProblems(text, "sources.gate.type: is missing; known: lines")
         self.assertProblems(
             route('deliver_policy = "last"'),
-            'routes.checkin.deliver_policy: unknown deliver_policy "last"; known: all, new',
+            'routes.checkin.deliver_policy: expected "all", "new" or a sequence',
         )
 
     def test_values(self) -> None:

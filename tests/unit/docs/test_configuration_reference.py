@@ -44,7 +44,7 @@ class ConfigurationReference(SynchronousTestCase):
         self.assertIn("| `concurrency` | whole number, 1 to 64 | `4` |", frappe)
         self.assertIn('| `timeout` | duration, more than 0 | `"30s"` |', frappe)
         self.assertIn('| `backoff` | array of durations | `["1s", "2s", "5s", "15s", "1m"]` |', routes)
-        self.assertIn('| `deliver_policy` | `"all"` or `"new"` | `"all"` |', routes)
+        self.assertIn('| `deliver_policy` | `"all"`, `"new"` or a sequence | `"all"` |', routes)
         self.assertIn("| `concurrency` | whole number, 1 to 64 |  |", routes)
         self.assertIn("| `ack` | `true` or `false` | `true` |", key_table(TABLES["sources lines"]))
 
