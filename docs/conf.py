@@ -1,10 +1,10 @@
 """How Sphinx builds this documentation: `make docs`."""
 
-from lineside import __version__
+from importlib.metadata import version as version_of
 
 project = "Lineside"
 author = "The Lineside project"
-version = release = __version__
+version = release = version_of("lineside")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 source_suffix = {".md": "markdown"}
@@ -18,4 +18,4 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 
 html_theme = "furo"
-html_title = f"Lineside {__version__}"
+html_title = f"Lineside {version}"

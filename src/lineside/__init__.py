@@ -3,7 +3,3 @@
 Every acknowledged event becomes exactly one correct document, even when the network, the ERP or the
 box fails.
 """
-
-from importlib.metadata import version
-
-__version__ = version("lineside")

@@ -6,19 +6,19 @@ import os
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
 from twisted.internet.defer import CancelledError, Deferred
 
-from lineside.assemble.build import Offline
-from lineside.assemble.config import load
 from lineside.assemble.lifecycle import run_reactor
-from lineside.assemble.settings import Settings
 from lineside.model.errors import ConfigurationError, LinesideError
 from lineside.operations.control import NoGateway, RemoteOperations
 from lineside.operations.requests import Request
+
+if TYPE_CHECKING:
+    from lineside.assemble.settings import Settings
 
 R = TypeVar("R")
 
@@ -43,6 +43,9 @@ def settings_of(config: Path, *, secrets: bool = True) -> Settings:
         ConfigurationError: it is wrong, with every problem.
 
     """
+    # pydantic and Jinja2 come with it: half a second that commands without a configuration need not spend.
+    from lineside.assemble.config import load  # noqa: PLC0415
+
     return load(config, os.environ, secrets=secrets)
 
 
@@ -88,6 +91,9 @@ class Session:
             if not os.path.lexists(path):  # noqa: ASYNC240 (one look, and nothing else runs)
                 # Making one here could make it another user's.
                 raise LinesideError(f"there is no journal {path} yet; `lineside run` makes it") from None
+            # The whole gateway comes with it; mostly one runs already, and is asked.
+            from lineside.assemble.build import Offline  # noqa: PLC0415
+
             offline = Offline(self._reactor, self._settings)
             await offline.open()
             try:
