@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
@@ -92,6 +93,12 @@ def run_reactor(main: Callable[..., Coroutine[Deferred[Any], Any, Any]], *argume
 
     follow_monotonic_clock(reactor)
     task.react(main, arguments)
+
+
+def allow_many_connections() -> None:
+    """Raise the soft limit of open files to the hard one: usually 1,024, it would be used up by one source."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def follow_monotonic_clock(reactor: Any) -> None:

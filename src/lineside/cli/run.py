@@ -11,7 +11,7 @@ from twisted.logger import Logger
 
 from lineside.assemble import logging
 from lineside.assemble.build import Gateway
-from lineside.assemble.lifecycle import System
+from lineside.assemble.lifecycle import System, allow_many_connections
 from lineside.assemble.settings import Settings
 from lineside.cli.session import config_option, run_command, settings_of
 
@@ -28,6 +28,7 @@ def command(config: Path, log_format: Literal["text", "json"], log_level: str) -
     """Run the gateway until SIGTERM or Ctrl-C, which let it finish what it has begun."""
     settings = settings_of(config, secrets=True)
     logging.begin(log_format, log_level)
+    allow_many_connections()
     run_command(_run, settings)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import resource
 import time
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from lineside.assemble.lifecycle import System, follow_monotonic_clock
+from lineside.assemble.lifecycle import System, allow_many_connections, follow_monotonic_clock
 from lineside.model.errors import LinesideError
 
 
@@ -114,6 +115,14 @@ class SystemTests(SynchronousTestCase):
         self.assertFalse(self.successResultOf(starting), "a gateway that stops must not say that it is ready")
         self.successResultOf(stopping)
         self.assertEqual(["start store", "start erp", "stop erp", "stop store"], self.told)
+
+    def test_as_many_connections_as_the_system_allows(self) -> None:
+        """The gateway may open as many files as its hard limit says, whatever the soft one is."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, hard), hard))
+        allow_many_connections()
+        self.assertEqual((hard, hard), resource.getrlimit(resource.RLIMIT_NOFILE))
 
     def test_timers_follow_the_monotonic_clock(self) -> None:
         """Setting the wall clock moves no timer."""
