@@ -62,6 +62,14 @@ class PacingTests(SynchronousTestCase):
             found = run(workers(number, each, thrash, random), 90.0)
             self.assertGreater(found / best, 0.9, f"{number} workers, {each} s, thrash {thrash}")
 
+    def test_trying_costs_little(self) -> None:
+        """Where more is always better it comes within a twentieth of the most it may use, whatever the noise."""
+        for most in (4, 8, 32):
+            for seed in range(5):
+                full = run(workers(1_000, 0.02, 0.0, Random(seed)), 20.0, fixed=most)
+                found = run(workers(1_000, 0.02, 0.0, Random(seed)), 60.0, most=most)
+                self.assertGreater(found / full, 0.95, f"at most {most}, seed {seed}")
+
     def test_it_follows_a_site_that_changes(self) -> None:
         """When the site loses workers the number goes down; when they come back it goes up again."""
         random = Random(1)
