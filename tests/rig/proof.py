@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 from tests.rig.forked import Nursery
@@ -24,8 +24,10 @@ from lineside.model.event import NO_SEQ, Record
 from lineside.testing.devices import LineDevice
 from lineside.testing.fleet import Fleet
 from lineside.testing.journals import JournalOnFile
-from lineside.testing.ledger import LedgerFile, Line, LineAcked, read_entries
+from lineside.testing.ledger import Entry, LedgerFile, Line, LineAcked, read_entries
 from lineside.testing.workload import checkins, counts, employees, items, new_run
+
+T = TypeVar("T")
 
 DEADLINE = 60.0
 """Seconds that anything may take on a busy machine: a promise broken, not a promise of speed."""
@@ -49,6 +51,7 @@ class Proof:
         self.directory = directory
         self.fleets: list[Fleet] = []
         self.journal_path = directory / "journal.db"
+        self.patience = DEADLINE
         self.start_command: Start = self._fork
         """How the gateway is started."""
         self.reactor = reactor
@@ -120,7 +123,7 @@ class Proof:
     async def stop_sending(self) -> None:
         """Let the devices send nothing new, and wait for the answers still owed."""
         for fleet in self.fleets:
-            unanswered = await fleet.stop(within=DEADLINE)
+            unanswered = await fleet.stop(within=self.patience)
             assert not unanswered, f"{len(unanswered)} lines have no answer:\n{self.log()[-4000:]}"
 
     async def died(self, point: str) -> None:
@@ -191,18 +194,29 @@ class Proof:
 
     async def finish(self) -> Result:
         """Come to the end: everything answered and delivered, everything stopped; then judge."""
+        rows, entries, records = await self.end(self.plant.rows)
+        lines = sum(isinstance(entry, LineAcked) for entry in entries)
+        return Result(judge(entries, records, rows), lines, len(rows), records)
+
+    async def end(self, read: Callable[[], Coroutine[Any, Any, T]]) -> tuple[T, list[Entry], list[Record]]:
+        """Come to the end; returns what ``read`` finds in the ERP, the devices' records and the journal."""
         await self.answered()
         await self.delivered()
-        code = await self._in_time(Deferred.fromCoroutine(self.plant.stop_gateway()), "the gateway to stop")
-        assert code == 0, f"the gateway ended with {code}:\n{self.log()}"
-        rows = await self.plant.rows()
+        await self.stop_gateway()
+        found = await read()
         await self.plant.stop_erp()
         for fleet in self.fleets:
             await fleet.stop(within=0.0)
-        records = await self.journal()
-        entries = read_entries(self.directory / "lines.jsonl")
-        lines = sum(isinstance(entry, LineAcked) for entry in entries)
-        return Result(judge(entries, records, rows), lines, len(rows), records)
+        return found, self.entries(), await self.journal()
+
+    async def stop_gateway(self) -> None:
+        """Stop the gateway as its operator does."""
+        code = await self._in_time(Deferred.fromCoroutine(self.plant.stop_gateway()), "the gateway to stop")
+        assert code == 0, f"the gateway ended with {code}:\n{self.log()}"
+
+    def entries(self) -> list[Entry]:
+        """Return what the devices know."""
+        return read_entries(self.directory / "lines.jsonl")
 
     async def journal(self) -> list[Record]:
         """Read the whole journal out of its file; no gateway may hold it."""
@@ -237,7 +251,7 @@ class Proof:
         def overdue(failure: Any, seconds: float) -> Any:
             raise AssertionError(f"waited {seconds:g} s for {what}:\n{self.log()[-4000:]}")
 
-        return await waiting.addTimeout(DEADLINE, self.reactor, onTimeoutCancel=overdue)
+        return await waiting.addTimeout(self.patience, self.reactor, onTimeoutCancel=overdue)
 
     def _start(
         self,
