@@ -412,6 +412,15 @@ class Probe(Delivering):
         self.site.fault("get_time_zone", page(503, retry_after="3"))
         self.assertEqual(self.probe(), TargetDown("HTTP 503: a page", 3.0))
 
+    def test_a_zone_that_cannot_be_learned_now_is_not_guessed(self) -> None:
+        """An error, a cut answer, a key that counts no more tell no zone, and UTC is not taken for it."""
+        for fault in (page(500), cut):
+            self.site.fault("get_time_zone", fault)
+            self.assertIsInstance(self.probe("Europe/Berlin"), TargetDown)
+        self.site.fault("get_time_zone", lambda request: told(request, 401, {"exc_type": "AuthenticationError"}))
+        self.assertIsInstance(self.probe("Europe/Berlin"), Blocked)
+        self.assertEqual(self.probe("Europe/Berlin"), Ready("Asia/Kolkata"))
+
 
 class TheClient(Delivering):
     def test_only_what_cannot_have_arrived_counts_as_not_sent(self) -> None:

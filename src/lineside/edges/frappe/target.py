@@ -16,7 +16,7 @@ from lineside.edges.frappe.idfield import IdField
 from lineside.edges.frappe.inserts import Inserts
 from lineside.edges.frappe.lookup import Lookup
 from lineside.edges.frappe.meta import Metas
-from lineside.edges.frappe.outcomes import CHECK_KEY, CHECK_PERMISSION, Answered, classify, unanswered
+from lineside.edges.frappe.outcomes import CHECK_KEY, CHECK_PERMISSION, Ambiguous, Answered, classify, unanswered
 from lineside.model.outcome import Blocked, Outcome, Retry, TargetDown
 from lineside.model.ports import Delivery, Ready
 
@@ -105,10 +105,18 @@ class FrappeTarget:
                 return Blocked(reason, CHECK_KEY)
             case _:
                 return unanswered(verdict, CHECK_KEY)
+        return await self._ask_time_zone()
+
+    async def _ask_time_zone(self) -> Ready | TargetDown | Blocked:
         path = url_path("api", "method", "frappe.client.get_time_zone")
         verdict = classify(await self._client.ask("GET", path), "message")
         match verdict:
             case TargetDown():
+                return verdict
+            case Ambiguous(reason=reason):
+                # No answer is not the answer of a site that has no such call: another zone would shift every time.
+                return TargetDown(reason)
+            case Blocked(remedy=remedy) if remedy == CHECK_KEY:
                 return verdict
             case Answered(value={"time_zone": str(zone)}) if _known(zone):
                 return Ready(zone)
