@@ -1,0 +1,167 @@
+"""What an outage, a refusal, a key that hangs and a journal that is put back do not do."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import tomllib
+from collections.abc import Iterator
+from contextlib import closing
+
+from tests.rig.fault_case import BUSY_PLANT, FaultCase
+from twisted.internet.defer import maybeDeferred
+from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.protocols.portforward import ProxyFactory, ProxyServer
+
+from lineside.demo.reckoning import reckon
+from lineside.testing.ledger import Line
+
+STRANGER = "HR-EMP-00051"
+HUNG = "HR-EMP-00001"
+LINES = 6
+
+
+def checkins_of(employee: str) -> Iterator[Line]:
+    """Yield checkins of one employee."""
+    for n in range(1, LINES + 1):
+        scan = {"kind": "checkin", "scan_id": f"{employee}-{n}", "employee": employee, "direction": "IN"}
+        yield Line(f"{employee}-{n}", json.dumps({**scan, "at": f"2026-03-02T08:00:{n:02}+01:00"}).encode())
+
+
+class Outage(FaultCase):
+    """Routes that give a record up at its first failure."""
+
+    scenario = BUSY_PLANT.replace("max_deliver = 200", "max_deliver = 1")
+
+    async def test_an_outage_makes_no_dead_letter(self) -> None:
+        """An ERP that is gone for dozens of backoffs is no failure of the records that wait for it."""
+        await self.begin()
+        self.proof.send(seed=1, lines=LINES)
+        await self.proof.plant.set_faults(down=3.0)
+        self.proof.send(seed=2, lines=LINES)
+        await self.proof.until("the ERP to be missed", lambda: "target.down" in self.proof.log())
+        await self.is_exact()
+
+
+class Refusal(FaultCase):
+    """An employee whom the ERP does not know, among others that it does."""
+
+    async def test_a_refused_record_is_a_dead_letter_alone(self) -> None:
+        """Each has the ERP's own words; whatever went with it in one request is a document."""
+        await self.begin()
+        self.proof.send_lines([checkins_of(STRANGER), checkins_of(HUNG)], window=8)
+        self.proof.send(seed=1, lines=LINES)
+        await self.proof.answered()
+        await self.proof.delivered()
+        letters = await self.dead_letters()
+        self.assertEqual([letter.route for letter in letters], ["checkin"] * LINES)
+        for letter in letters:
+            self.assertEqual(letter.code, "LinkValidationError")
+            self.assertIn(f"Could not find Employee: {STRANGER}", letter.reason)
+        refused = frozenset(("checkin", json.loads(letter.body)["scan_id"]) for letter in letters)
+        self.assertEqual(refused, {("checkin", line.id) for line in checkins_of(STRANGER)})
+        self.assertEqual(self.problems(*await self.proof.end(self.read_erp), refused), [])
+
+
+class Door(ProxyServer):
+    """A way to the ERP on which requests that name one employee get stuck."""
+
+    factory: Doorway
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.factory.shut and HUNG.encode() in data:
+            self.factory.held += 1
+        else:
+            super().dataReceived(data)
+
+
+class Doorway(ProxyFactory):
+    protocol = Door
+    noisy = False
+    shut = True
+    held = 0
+
+
+class Hanging(FaultCase):
+    """One employee whose requests never get an answer."""
+
+    async def test_a_hung_key_holds_only_itself(self) -> None:
+        """All others become documents meanwhile, and its own come in their order once they get through."""
+        await self.begin()
+        await self.proof.stop_gateway()
+        path = self.directory / "lineside.toml"
+        url = tomllib.loads(path.read_text())["targets"]["erp"]["url"]
+        doorway = Doorway("127.0.0.1", int(url.rpartition(":")[2]))
+        listening = await TCP4ServerEndpoint(self.proof.reactor, 0, interface="127.0.0.1").listen(doorway)
+        self.addCleanup(lambda: maybeDeferred(listening.stopListening))
+        path.write_text(path.read_text().replace(url, f"http://127.0.0.1:{listening.getHost().port}"))
+        self.proof.start_gateway()
+        others = [f"HR-EMP-{n:05d}" for n in range(2, 8)]
+        self.proof.send_lines([checkins_of(employee) for employee in (HUNG, *others)], window=8)
+        await self.proof.answered()
+
+        async def others_are_there() -> bool:
+            return len(await self.made(self.routes[0])) == LINES * len(others)
+
+        await self.proof.until("the others' documents", others_are_there)
+        self.assertGreater(doorway.held, 0)
+        self.assertFalse([row for row in await self.made(self.routes[0]) if row.line.startswith(HUNG)])
+        doorway.shut = False
+        await self.is_exact(LINES * (1 + len(others)))
+
+
+class PutBack(FaultCase):
+    """A journal that is gone, or is put back from a copy."""
+
+    async def deliver(self, seed: int) -> None:
+        self.proof.send(seed=seed, lines=LINES)
+        await self.proof.answered()
+        await self.proof.delivered()
+
+    def remove(self) -> None:
+        for path in self.directory.glob("journal.db*"):
+            path.unlink()
+
+    async def is_exact_over_both_journals(self) -> None:
+        """Every line so far and every one to come is one document of each route, whatever the journal forgot."""
+        head = max(record.seq for record in await self.proof.journal())
+        entries = self.proof.entries()
+        self.assertGreater(len({entry.id for entry in entries}), head)
+        stock = await self.read_erp()
+        for route in self.routes:
+            kinds = {e.id for e in entries if json.loads(getattr(e, "payload", "{}")).get("kind") == route.kind}
+            found = reckon([entry for entry in entries if entry.id in kinds], stock.rows[route.route])
+            self.assertTrue(found.exact, (route.route, found))
+            self.assertEqual(found.documents, len(kinds))
+        self.assertEqual(stock.drafts, 0)
+
+    async def test_a_journal_that_is_deleted(self) -> None:
+        """New events have the sequences of old ones, and are documents of their own."""
+        await self.begin()
+        await self.deliver(1)
+        await self.proof.stop_gateway()
+        self.remove()
+        self.proof.start_gateway()
+        await self.deliver(2)
+        await self.proof.stop_gateway()
+        await self.is_exact_over_both_journals()
+
+    async def test_a_journal_that_is_put_back(self) -> None:
+        """What the copy still owes is found at the ERP, and what comes after is taken for nothing older."""
+        await self.begin()
+        await self.deliver(1)
+        await self.set_site({"maintenance_mode": True})
+        self.proof.send(seed=2, lines=LINES)
+        await self.proof.answered()
+        copy = self.directory / "backup.db"
+        with closing(sqlite3.connect(self.proof.journal_path)) as journal:
+            journal.execute("VACUUM INTO ?", (str(copy),))
+        await self.set_site({"maintenance_mode": False})
+        await self.deliver(3)
+        await self.proof.stop_gateway()
+        self.remove()
+        copy.rename(self.proof.journal_path)
+        self.proof.start_gateway()
+        await self.deliver(4)
+        await self.proof.stop_gateway()
+        await self.is_exact_over_both_journals()
