@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -23,6 +24,7 @@ from lineside.assemble.config import load
 from lineside.assemble.settings import FrappeTargetSettings, Settings
 from lineside.cli.check import check_targets
 from lineside.cli.erp import Preparation, prepare_targets
+from lineside.cli.try_ import try_at_targets
 from lineside.edges.frappe.client import FrappeClient
 from lineside.edges.frappe.doctypes import Field
 from lineside.edges.frappe.idfield import Missing, read_field
@@ -98,13 +100,19 @@ class TwoSites(SynchronousTestCase):
         self.sites = {f"http://{name}.localhost": Site(self.clock) for name in ("erp", "hr")}
         self.clients: list[ClosedClient] = []
 
-    def connect(self, reactor: Any, settings: FrappeTargetSettings) -> FrappeClient:
+    def connect(
+        self,
+        reactor: Any,
+        settings: FrappeTargetSettings,
+        around: Callable[[IAgent], IAgent] = lambda agent: agent,
+    ) -> FrappeClient:
         client = ClosedClient(
             reactor,
             settings.url,
             settings.api_key.reveal(),
             settings.api_secret.reveal(),
             agent=self.sites[settings.url].agent,
+            around=around,
         )
         self.clients.append(client)
         return client
@@ -262,3 +270,73 @@ class CheckConnect(TwoSites):
         self.assertEqual((code, errors), (1, []))
         problem = "targets.erp: ToDo has no field lineside_id; run lineside erp prepare"
         self.assertEqual(json.loads(line), {"ok": False, "problems": [problem], "warnings": []})
+
+
+class TryErp(TwoSites):
+    """`lineside try SOURCE --erp`."""
+
+    def tried(
+        self, settings: Settings, *targets: str, line: bytes = b'{"text":"a"}\n', as_json: bool = True
+    ) -> str:
+        """Return what is printed of a line; every client that was made is closed."""
+        out = StringIO()
+        with redirect_stdout(out):
+            trying = try_at_targets(self.clock, settings, "gate", list(targets), [line], as_json, self.connect)
+            self.successResultOf(Deferred.fromCoroutine(trying))
+        self.assertTrue(all(client.closed for client in self.clients))
+        return out.getvalue()
+
+    def todos(self, name: str) -> list[Any]:
+        documents = self.sites[f"http://{name}.localhost"].documents
+        listed: list[Any] = self.successResultOf(documents.read(lambda records: records.list("ToDo", {})))
+        return listed
+
+    def test_each_route_shows_its_request_and_none_is_sent(self) -> None:
+        """Method, path and body as they would go out, in JSON and for a person; no site holds a document."""
+        settings = self.settings(target("erp"), route("todo", "erp", "ToDo"))
+        self.prepare(settings)
+        shown = json.loads(self.tried(settings, "erp"))["routes"]["todo"]
+        self.assertEqual((shown["outcome"], shown["time_zone"]), ("document", "Europe/Berlin"))
+        identity = shown["erp"]["body"]["lineside_id"]
+        body = {"description": "a", "lineside_id": identity}
+        request = {"outcome": "request", "method": "POST", "path": "/api/resource/ToDo", "body": body}
+        self.assertEqual(shown["erp"], request)
+        text = self.tried(settings, "erp", as_json=False)
+        self.assertIn("site times of targets.erp are in Europe/Berlin, as for a gateway\n", text)
+        self.assertIn("    POST /api/resource/ToDo\n      {\n", text)
+        self.assertIn(f'        "lineside_id": "{identity}"\n', text)
+        self.assertEqual(self.todos("erp"), [])
+
+    def test_what_would_not_be_sent_says_why(self) -> None:
+        """A field the site does not know is refused; a DocType that is not prepared keeps the route waiting."""
+        wrong = route("todo", "erp", "ToDo").replace("description =", "descriptoin =")
+        settings = self.settings(target("erp"), wrong, route("badge", "erp", "Employee Checkin"))
+        self.prepare(self.settings(target("erp"), wrong))
+        routes = json.loads(self.tried(settings, "erp"))["routes"]
+        self.assertEqual(
+            (routes["todo"]["erp"]["outcome"], routes["todo"]["erp"]["code"]), ("refused", "preflight")
+        )
+        self.assertIn('did you mean "description"?', routes["todo"]["erp"]["reason"])
+        self.assertEqual(routes["badge"]["erp"]["remedy"], "run lineside erp prepare")
+        text = self.tried(settings, "erp", as_json=False)
+        self.assertIn("not sent, it would be refused: preflight: descriptoin", text)
+        self.assertIn("the route would wait: Employee Checkin has no field lineside_id; run lineside erp", text)
+
+    def test_only_the_targets_that_are_meant_are_asked(self) -> None:
+        """Routes to others are shown as without --erp, in the zone that is assumed."""
+        settings = self.settings(target("erp"), target("hr"), route("a", "erp", "ToDo"), route("b", "hr", "ToDo"))
+        routes = json.loads(self.tried(settings, "hr"))["routes"]
+        self.assertEqual([(name, "erp" in shown) for name, shown in routes.items()], [("a", False), ("b", True)])
+        self.assertEqual([shown["time_zone"] for shown in routes.values()], ["UTC", "Europe/Berlin"])
+        self.assertEqual(len(self.clients), 1)
+
+    def test_a_site_that_turns_us_away_ends_it(self) -> None:
+        """The target and the remedy are named, and no line is shown in a zone that nobody knows."""
+        settings = self.settings(target("erp", secret="WRONG"), route("todo", "erp", "ToDo"))
+        out = StringIO()
+        with redirect_stdout(out):
+            trying = try_at_targets(self.clock, settings, "gate", ["erp"], [b"{}\n"], False, self.connect)
+            failure = self.failureResultOf(Deferred.fromCoroutine(trying), LinesideError)
+        self.assertRegex(failure.getErrorMessage(), r"^targets\.erp: .*check the target's api_key and api_secret$")
+        self.assertEqual(out.getvalue(), "")
+        self.assertTrue(all(client.closed for client in self.clients))

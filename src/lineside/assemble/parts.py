@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+from twisted.web.iweb import IAgent
 
 from lineside.assemble.settings import FrappeTargetSettings, JournalSettings
 from lineside.edges.frappe.client import FrappeClient
@@ -86,8 +89,10 @@ class FrappePart:
         await self.client.close()
 
 
-def frappe_client(reactor: Any, settings: FrappeTargetSettings) -> FrappeClient:
-    """Return the client of one target."""
+def frappe_client(
+    reactor: Any, settings: FrappeTargetSettings, around: Callable[[IAgent], IAgent] = lambda agent: agent
+) -> FrappeClient:
+    """Return the client of one target, which sends through what ``around`` makes of its agent."""
     return FrappeClient(
         reactor,
         settings.url,
@@ -96,4 +101,5 @@ def frappe_client(reactor: Any, settings: FrappeTargetSettings) -> FrappeClient:
         site=settings.site,
         timeout=settings.timeout,
         pool_size=settings.concurrency,
+        around=around,
     )

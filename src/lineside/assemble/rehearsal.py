@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
@@ -57,17 +57,25 @@ class Rehearsal:
         settings: secrets are not needed.
         source: the source's name, one of the settings'.
         now_ns: the wall clock, for ``event.received``.
+        ready: what targets said of themselves, by name; for the others `zone_of` stands in.
 
     """
 
-    def __init__(self, settings: Settings, source: str, now_ns: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        source: str,
+        now_ns: Callable[[], int],
+        ready: Mapping[str, Ready] | None = None,
+    ) -> None:
         self._source = source
         self._now_ns = now_ns
         table = settings.sources[source]
         self._decoder = decoder_of(table)
         self._limits = limits_of(table)
+        told = {target: Ready(zone_of(settings, target).name) for target in settings.targets} | dict(ready or {})
         self._routes = {
-            name: (compile_route(settings, name), Ready(zone_of(settings, settings.target_of(route)).name))
+            name: (compile_route(settings, name), told[settings.target_of(route)])
             for name, route in settings.routes.items()
             if source in settings.sources_of(route)
         }

@@ -4,33 +4,51 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
+import msgspec
 
 from lineside.assemble.rehearsal import Rehearsal, Rehearsed, Rendered, zone_of
 from lineside.assemble.settings import Settings
 from lineside.cli.documents import document_lines, plain
-from lineside.cli.session import config_option, json_option, print_json, settings_of
-from lineside.model.errors import ConfigurationError
-from lineside.model.outcome import Refused, Skipped
+from lineside.cli.session import config_option, json_option, print_json, run_command, settings_of
+from lineside.model.errors import ConfigurationError, LinesideError
+from lineside.model.outcome import Blocked, Refused, Retry, Skipped, TargetDown
+from lineside.model.ports import Ready
 from lineside.model.wording import did_you_mean
+
+if TYPE_CHECKING:
+    from lineside.assemble.dryruns import Connect
+    from lineside.edges.frappe.dryrun import Attempt
+
+NOTHING: Mapping[str, Any] = {}
+"""What the sites said, where none was asked."""
 
 
 @click.command(epilog="""Example: echo '{"kind": "checkin", "employee": "HR-EMP-00017"}' | lineside try gate""")
 @click.argument("source")
+@click.option("--erp", is_flag=True, help="Also ask the ERP, and show the requests it would be sent; none is.")
+@click.option("--target", metavar="NAME", help="With --erp: ask this target alone; all by default.")
 @json_option
 @config_option
-def command(source: str, config: Path, as_json: bool) -> None:
+def command(source: str, config: Path, erp: bool, target: str | None, as_json: bool) -> None:
     """Show what SOURCE and its routes would make of the lines on standard input.
 
     For each line its answer, its key and its device; then for each route that it is skipped, the document, or why
     it is refused. Nothing else is touched: no journal, no network, and no secret is needed.
+
+    With --erp, when the input has ended, each document is carried out at the ERP up to the first request that would
+    write, which is shown instead of sent: the ERP's own time zone is used, its DocTypes are held against the
+    document, and what is to be changed is looked up. A gateway may put inserts that wait together into one request,
+    and gives ids of its own.
     """
-    settings = settings_of(config, secrets=False)
+    if target is not None and not erp:
+        raise click.UsageError("--target goes with --erp")
+    settings = settings_of(config, secrets=erp)
     if source not in settings.sources:
         raise ConfigurationError(
             [f'{config}: there is no source "{source}"{did_you_mean(source, settings.sources)}']
@@ -38,17 +56,84 @@ def command(source: str, config: Path, as_json: bool) -> None:
     stdin = cast(BufferedIOBase, sys.stdin.buffer)
     if stdin.isatty():
         click.echo("reading lines from the terminal; Ctrl-D ends them", err=True)
+    if erp:
+        targets = _targets(config, settings, source, target)
+        # Read to its end before the reactor runs, on whose thread nothing may wait for input.
+        run_command(try_at_targets, settings, source, targets, list(_chunks(stdin)), as_json)
+        return
     if not as_json:
         for text in _circumstances(settings, source):
             click.echo(text)
     line = None
     for line in Rehearsal(settings, source, time.time_ns).lines(_chunks(stdin)):
-        if as_json:
-            print_json(_facts(settings, line))
-        else:
-            _show(settings, line)
+        _tell(settings, line, NOTHING, NOTHING, as_json=as_json)
+    _none(line)
+
+
+async def try_at_targets(
+    reactor: Any,
+    settings: Settings,
+    source: str,
+    targets: list[str],
+    chunks: list[bytes],
+    as_json: bool,
+    connect: Connect | None = None,
+) -> None:
+    """Rehearse lines up to the requests that would write at some targets, and print what is found.
+
+    Raises:
+        LinesideError: a target does not answer, or turns us away; no line was rehearsed.
+
+    """
+    # The whole HTTP client comes with it, for which a rehearsal without --erp does not wait.
+    from lineside.assemble.dryruns import DryRuns  # noqa: PLC0415
+    from lineside.assemble.parts import frappe_client  # noqa: PLC0415
+
+    runs = DryRuns(reactor, settings, targets, connect or frappe_client)
+    try:
+        ready = await runs.probe()
+        if not as_json:
+            for text in _circumstances(settings, source, ready):
+                click.echo(text)
+        line = None
+        for line in Rehearsal(settings, source, time.time_ns, ready).lines(chunks):
+            _tell(settings, line, ready, await runs.deliver(line), as_json=as_json)
+        _none(line)
+    finally:
+        await runs.close()
+
+
+def _targets(config: Path, settings: Settings, source: str, only: str | None) -> list[str]:
+    if only is not None and only not in settings.targets:
+        raise ConfigurationError([f'{config}: there is no target "{only}"{did_you_mean(only, settings.targets)}'])
+    targets = _targets_of(settings, source)
+    if only is not None and only not in targets:
+        raise LinesideError(f"no route leads from {source} to the target {only}: there is nothing to try")
+    return targets if only is None else [only]
+
+
+def _targets_of(settings: Settings, source: str) -> list[str]:
+    routes = (route for route in settings.routes.values() if source in settings.sources_of(route))
+    return list(dict.fromkeys(settings.target_of(route) for route in routes))
+
+
+def _none(line: Rehearsed | None) -> None:
     if line is None:
         click.echo("there was no line on standard input", err=True)
+
+
+def _tell(
+    settings: Settings,
+    line: Rehearsed,
+    ready: Mapping[str, Ready],
+    requests: Mapping[str, Attempt],
+    *,
+    as_json: bool,
+) -> None:
+    if as_json:
+        print_json(_facts(settings, line, ready, requests))
+    else:
+        _show(line, requests)
 
 
 def _chunks(stream: BufferedIOBase) -> Iterator[bytes]:
@@ -57,12 +142,12 @@ def _chunks(stream: BufferedIOBase) -> Iterator[bytes]:
         yield chunk
 
 
-def _circumstances(settings: Settings, source: str) -> list[str]:
-    targets = dict.fromkeys(
-        settings.target_of(route) for route in settings.routes.values() if source in settings.sources_of(route)
-    )
+def _circumstances(settings: Settings, source: str, ready: Mapping[str, Ready] = NOTHING) -> list[str]:
     lines = []
-    for target in targets:
+    for target in _targets_of(settings, source):
+        if target in ready:
+            lines.append(f"site times of targets.{target} are in {ready[target].time_zone}, as for a gateway")
+            continue
         zone = zone_of(settings, target)
         origin = (
             "as configured" if zone.configured else "since the target sets no time_zone; a gateway asks the site"
@@ -75,7 +160,7 @@ def _circumstances(settings: Settings, source: str) -> list[str]:
     return lines
 
 
-def _show(settings: Settings, line: Rehearsed) -> None:
+def _show(line: Rehearsed, requests: Mapping[str, Attempt]) -> None:
     event = line.event
     words = [click.style(f"line {line.line}", bold=True), _answer(line)]
     words += [f"{name} {plain(value)}" for name, value in (("key", event.key), ("device", event.device)) if value]
@@ -83,7 +168,7 @@ def _show(settings: Settings, line: Rehearsed) -> None:
     if not line.ended:
         click.echo("  its line end is missing: a gateway waits for it before it takes the line")
     for name, rendered in line.routes.items():
-        _show_route(name, rendered)
+        _show_route(name, rendered, requests.get(name))
 
 
 def _answer(line: Rehearsed) -> str:
@@ -94,7 +179,7 @@ def _answer(line: Rehearsed) -> str:
     return click.style("OK", fg="green")
 
 
-def _show_route(name: str, rendered: Rendered) -> None:
+def _show_route(name: str, rendered: Rendered, request: Attempt | None) -> None:
     match rendered:
         case Skipped():
             click.echo(f"  {name}: skipped, its condition is false")
@@ -109,9 +194,29 @@ def _show_route(name: str, rendered: Rendered) -> None:
                     click.echo(f"      {text}")
             for text in document_lines(rendered.document):
                 click.echo(f"    {text}")
+            if request is not None:
+                _show_request(request)
 
 
-def _facts(settings: Settings, line: Rehearsed) -> dict[str, Any]:
+def _show_request(request: Attempt) -> None:
+    match request:
+        case Refused(code=code, reason=reason):
+            click.echo(
+                f"    {click.style('not sent', fg='red')}, it would be refused: {plain(code)}: {plain(reason)}"
+            )
+        case Blocked(reason=reason, remedy=remedy):
+            click.echo(f"    {click.style('not sent', fg='red')}, the route would wait: {plain(reason)}; {remedy}")
+        case TargetDown(reason=reason) | Retry(reason=reason):
+            click.echo(f"    {click.style('not sent', fg='red')}, to be tried again: {plain(reason)}")
+        case _:
+            click.echo(f"    {request.method} {plain(request.path)}")
+            for text in document_lines(msgspec.Raw(request.body)):
+                click.echo(f"      {text}")
+
+
+def _facts(
+    settings: Settings, line: Rehearsed, ready: Mapping[str, Ready], requests: Mapping[str, Attempt]
+) -> dict[str, Any]:
     event = line.event
     return {
         "line": line.line,
@@ -121,18 +226,38 @@ def _facts(settings: Settings, line: Rehearsed) -> dict[str, Any]:
         "repeats": line.repeats,
         "key": event.key,
         "device": event.device,
-        "routes": {name: _outcome(settings, name, rendered) for name, rendered in line.routes.items()},
+        "routes": {
+            name: _outcome(settings, name, rendered, ready)
+            | ({"erp": _request(requests[name])} if name in requests else {})
+            for name, rendered in line.routes.items()
+        },
     }
 
 
-def _outcome(settings: Settings, name: str, rendered: Rendered) -> dict[str, Any]:
+def _request(request: Attempt) -> dict[str, Any]:
+    match request:
+        case Refused(code=code, reason=reason):
+            return {"outcome": "refused", "code": code, "reason": reason}
+        case Blocked(reason=reason, remedy=remedy):
+            return {"outcome": "blocked", "reason": reason, "remedy": remedy}
+        case TargetDown(reason=reason):
+            return {"outcome": "down", "reason": reason}
+        case Retry(reason=reason):
+            return {"outcome": "retry", "reason": reason}
+        case _:
+            told = {"outcome": "request", "method": request.method, "path": request.path}
+            return {**told, "body": msgspec.Raw(request.body)}
+
+
+def _outcome(settings: Settings, name: str, rendered: Rendered, ready: Mapping[str, Ready]) -> dict[str, Any]:
     match rendered:
         case Skipped():
             return {"outcome": "skipped"}
         case Refused():
             return {"outcome": "refused", "reason": rendered.reason}
         case _:
-            zone = zone_of(settings, settings.target_of(settings.routes[name])).name
+            target = settings.target_of(settings.routes[name])
+            zone = ready[target].time_zone if target in ready else zone_of(settings, target).name
             facts = ("action", "doctype", "method", "match", "submit", "document")
             told = {fact: getattr(rendered, fact) for fact in facts if getattr(rendered, fact)}
             return {"outcome": "document", **told, "time_zone": zone}

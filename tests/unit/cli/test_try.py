@@ -156,6 +156,21 @@ class Try(SynchronousTestCase):
             result.exception.problems, ['lineside.toml: there is no source "gat"; did you mean "gate"?']
         )
 
+    def test_asking_the_erp_needs_what_it_takes(self) -> None:
+        """The secrets, which are named; a target that there is, and to which the source leads; and --erp itself."""
+        result = self.run_try(CHECKIN, "--erp")
+        assert isinstance(result.exception, ConfigurationError)
+        self.assertIn("NEVER_SET_KEY", result.exception.problems[0])
+        self.assertIn("--target goes with --erp", self.run_try(CHECKIN, "--target", "erp").stderr)
+        secrets = {"NEVER_SET_KEY": "key", "NEVER_SET_SECRET": "secret"}
+        unknown = CliRunner(env=secrets).invoke(command, ["gate", "--erp", "--target", "rp"], input=CHECKIN)
+        assert isinstance(unknown.exception, ConfigurationError)
+        self.assertEqual(
+            unknown.exception.problems, ['lineside.toml: there is no target "rp"; did you mean "erp"?']
+        )
+        idle = CliRunner(env=secrets).invoke(command, ["idle", "--erp", "--target", "erp"], input=CHECKIN)
+        self.assertEqual(str(idle.exception), "no route leads from idle to the target erp: there is nothing to try")
+
     def test_nothing_is_left_behind(self) -> None:
         """No journal, no socket: trying costs nothing."""
         self.run_try(CHECKIN)

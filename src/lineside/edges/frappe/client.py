@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from urllib.parse import quote, urlencode, urlsplit
 
 from OpenSSL import SSL
@@ -68,6 +69,7 @@ class FrappeClient:
         timeout: seconds for a whole request, from connecting to the answer's last byte.
         pool_size: requests in flight at a time, and connections kept; further ones wait their turn.
         agent: carries the requests instead of real connections.
+        around: makes of the agent the one that is used.
 
     Raises:
         ConfigurationError: ``url`` is no address of a site.
@@ -85,6 +87,7 @@ class FrappeClient:
         timeout: float = 30.0,
         pool_size: int = 4,
         agent: IAgent | None = None,
+        around: Callable[[IAgent], IAgent] = lambda agent: agent,
     ) -> None:
         self.clock = reactor
         self.pool_size = pool_size
@@ -98,7 +101,8 @@ class FrappeClient:
         self._pool.maxPersistentPerHost = pool_size
         self._pool.cachedConnectionTimeout = IDLE_SECONDS  # type: ignore[assignment]
         self._pool.retryAutomatically = False
-        self._agent: IAgent = agent or Agent(reactor, connectTimeout=min(timeout, CONNECT_SECONDS), pool=self._pool)
+        connecting = Agent(reactor, connectTimeout=min(timeout, CONNECT_SECONDS), pool=self._pool)
+        self._agent = around(agent or connecting)
 
     async def request(
         self, method: str, path: str, *, body: bytes | None = None, within: float | None = None
