@@ -209,6 +209,24 @@ class WithAGateway(CommandsCase):
         self.assertIn("Employee Checkin: lineside_id is there and unique\n", self.run_ok("check", "--connect"))
         self.assertTrue(json.loads(self.run_ok("check", "--connect", "--json"))["ok"])
 
+    def test_a_line_is_tried_at_the_site(self) -> None:
+        """`try --erp` asks over real connections, shows the request in the site's own time, and ends with 0."""
+        program = [sys.executable, "-m", "lineside", "try", "gate", "--erp", "--json"]
+        environ = {**os.environ, **KEYS}
+        done = subprocess.run(
+            program,
+            check=False,
+            input=GOOD,
+            cwd=self.lineside.directory,
+            env=environ,
+            capture_output=True,
+            timeout=PATIENCE,
+        )
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        request = json.loads(done.stdout)["routes"]["checkin"]["erp"]
+        self.assertEqual((request["method"], request["path"]), ("POST", "/api/resource/Employee%20Checkin"))
+        self.assertEqual(request["body"]["time"], "2026-03-02 08:00:00.000000")
+
     def test_devices_were_answered(self) -> None:
         """Each line by its sequence or its error; the repeated one by its first sequence."""
         self.assertEqual(self.answers[:3] + self.answers[4:], ["OK 1", "OK 2", "OK 3", "OK 1"])
