@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,20 @@ class AppendTests(JournalCase):
         self.assertEqual([], heard)
         writer.release()
         self.assertEqual([self.successResultOf(appended)[0].seq], heard)
+
+    def test_a_listener_that_fails_leaves_no_sender_waiting(self) -> None:
+        """Whatever those who listen do, every sender of a commit has its answer, and the error is logged."""
+
+        def fails(records: list[Record]) -> None:
+            raise RuntimeError("a listener's bug")
+
+        self.journal.on_commit(fails)
+        self.writer.held = True
+        both = [Deferred.fromCoroutine(self.journal.append(source, [event()])) for source in ("gate", "dock")]
+        self.writer.release()
+        self.assertEqual([1, 2], [self.successResultOf(one)[0].seq for one in both])
+        gc.collect()
+        self.assertEqual(1, len(self.flushLoggedErrors(RuntimeError)))
 
     def test_a_second_process_is_told_who_holds_the_journal(self) -> None:
         """One journal serves one gateway; the error names the other's process."""

@@ -205,16 +205,19 @@ class SqliteJournal:
                 batch.appended.errback(result)
             return
         ordered = [batch for _, batches in _by_source(commit.batches) for batch in batches]
-        for batch, receipts in zip(ordered, commit.receipts, strict=True):
-            self._publish(batch, receipts)
+        told = list(zip(ordered, commit.receipts, strict=True))
+        # A repeat has an older sequence than the head, so that it moves nothing.
+        self.head = max([self.head, *(receipt.seq for _, receipts in told for receipt in receipts)])
+        # Senders first: whatever a listener raises, nobody waits for an answer in vain.
+        for batch, receipts in told:
             batch.appended.callback(receipts)
         for source in {batch.source for batch in ordered}:
             for wake in list(self._wakers):
                 wake(source)
+        for batch, receipts in told:
+            self._publish(batch, receipts)
 
     def _publish(self, batch: Batch, receipts: list[Receipt]) -> None:
-        # A repeat has an older sequence than the head, so that it moves nothing.
-        self.head = max([self.head, *(receipt.seq for receipt in receipts)])
         if not self._listeners:
             return
         fresh = [

@@ -21,7 +21,7 @@ class JsonLinesTests(SynchronousTestCase):
         self.assertEqual((line, None, None, "10.0.0.5"), (event.body, event.error, event.key, event.device))
 
     def test_key_and_device_come_from_the_object(self) -> None:
-        """Both are field paths; a number and a text of the same digits are different keys."""
+        """Both are field paths; a number's key is its digits, the same as those of a text."""
         lines = JsonLines(dedupe="scan.id", device="scan.by")
         text = lines.decode(b'{"scan": {"id": "7", "by": "S1"}}', "10.0.0.5")
         self.assertEqual(("7", "S1"), (text.key, text.device))
