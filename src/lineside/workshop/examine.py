@@ -1,0 +1,183 @@
+"""Examine one exercise in a process of its own: ``python -m lineside.workshop.examine CHECK NUMBER FILE``.
+
+The learner's code may block, loop for ever or kill its process; whoever asks is in another one, with a clock.
+The report goes to the file descriptor that ``--report`` names, as JSON, so that the learner's own prints are
+free to go to standard output.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import traceback
+import unittest
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+from msgspec import Struct
+
+PATIENCE = 30.0
+"""Seconds that all checks of an exercise may take together."""
+
+
+class Finding(Struct, frozen=True):
+    """What one check saw."""
+
+    expected: str
+    """What a right answer does: the check's docstring."""
+    problem: str | None
+    """What was seen in its place; None where the check passed."""
+
+
+class Report(Struct, frozen=True):
+    """What was found out about one exercise, up to the first problem."""
+
+    findings: list[Finding]
+    printed: str = ""
+    """What the learner's file printed."""
+
+    @property
+    def problem(self) -> Finding | None:
+        """The first check that failed; None where all passed."""
+        return next((finding for finding in self.findings if finding.problem is not None), None)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the exercise is solved."""
+        return bool(self.findings) and self.problem is None
+
+
+def examine(check: Path, exercise: int, file: Path) -> Report:
+    """Examine a learner's file against a chapter's ``check.py``.
+
+    Blocks until the checks are done, half a minute at most: no reactor should be running here.
+    """
+    reading, writing = os.pipe()
+    command = [sys.executable, "-m", "lineside.workshop.examine", str(check), str(exercise), str(file)]
+    with os.fdopen(reading, "rb") as report:
+        try:
+            done = subprocess.run(  # noqa: S603 (our own interpreter on the learner's own file)
+                [*command, "--report", str(writing)],
+                pass_fds=[writing],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                timeout=PATIENCE,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as late:
+            return Report([Finding("the checks come to an end", NEVER)], _text(late.stdout))
+        finally:
+            os.close(writing)
+        told = report.read()
+    if not told:
+        last = done.stdout.strip().rpartition("\n")[2]
+        return Report([Finding("your file can be run", f"Python ended early: {last}")], done.stdout)
+    return Report(msgspec.json.decode(told, type=list[Finding]), done.stdout)
+
+
+NEVER = (
+    f"Nothing came back for {PATIENCE:.0f} seconds. Something in your file blocks: a loop without an end, "
+    "time.sleep(), or a read that waits. On a reactor nothing may wait."
+)
+
+
+class _Findings(unittest.TestResult):
+    """Collects findings, and stops at the first problem."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        self.failfast = True
+        self.findings: list[Finding] = []
+        self._file = file
+        self._failed = False
+
+    def startTest(self, test: unittest.TestCase) -> None:
+        super().startTest(test)
+        self._failed = False
+
+    def addSuccess(self, test: unittest.TestCase) -> None:
+        super().addSuccess(test)
+        if not self._failed:
+            self.findings.append(Finding(_expected(test), None))
+
+    def addFailure(self, test: unittest.TestCase, err: object) -> None:
+        self._add(test, err)
+
+    def addError(self, test: unittest.TestCase, err: object) -> None:
+        self._add(test, err)
+
+    def _add(self, test: unittest.TestCase, err: object) -> None:
+        if not self._failed:
+            self._failed = True
+            self.findings.append(Finding(_expected(test), told(err, self._file)))
+        self.stop()
+
+
+def told(err: object, file: Path) -> str:
+    """Return what went wrong as a learner can use it: the message, or the error with its place in their file.
+
+    Args:
+        err: a `Failure` or what `sys.exc_info` returns.
+        file: the learner's.
+
+    """
+    failure = getattr(err, "value", None)
+    error = failure if isinstance(failure, BaseException) else err[1]  # type: ignore[index]
+    assert isinstance(error, BaseException)
+    if isinstance(error, AssertionError) and str(error):
+        return str(error)
+    place = _place(error, error.__traceback__ or getattr(err, "tb", None), file)
+    text = "".join(traceback.format_exception_only(error)).strip()
+    return f"{place}{text}"
+
+
+def _place(error: BaseException, frames: TracebackType | None, file: Path) -> str:
+    if isinstance(error, SyntaxError):
+        return ""
+    ours = [frame for frame in traceback.extract_tb(frames) if Path(frame.filename) == file]
+    return f"{file.name}, line {ours[-1].lineno}, in {ours[-1].name}: " if ours else ""
+
+
+def _expected(test: unittest.TestCase) -> str:
+    return test.shortDescription() or test.id().rpartition(".")[2]
+
+
+def _text(printed: str | bytes | None) -> str:
+    return printed.decode(errors="replace") if isinstance(printed, bytes) else printed or ""
+
+
+def _cases(check: Path, exercise: int) -> unittest.TestSuite:
+    from lineside.workshop.lessons import Lesson, imported  # noqa: PLC0415 (trial is not for the asking process)
+
+    suite = unittest.TestSuite()
+    for lesson in vars(imported(check)).values():
+        if isinstance(lesson, type) and issubclass(lesson, Lesson) and getattr(lesson, "exercise", 0) == exercise:
+            suite.addTests(lesson(name) for name in vars(lesson) if name.startswith("test_"))
+    return suite
+
+
+def main() -> None:
+    """Run the checks and write the findings."""
+    from lineside.workshop.lessons import CHECKED  # noqa: PLC0415 (as above)
+
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("check", type=Path)
+    arguments.add_argument("exercise", type=int)
+    arguments.add_argument("file", type=Path)
+    arguments.add_argument("--report", type=int, required=True)
+    given = arguments.parse_args()
+    os.environ[CHECKED] = str(given.file)
+    result = _Findings(given.file)
+    _cases(given.check, given.exercise).run(result)
+    with os.fdopen(given.report, "wb") as report:
+        report.write(msgspec.json.encode(result.findings))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""What a demonstration script is written with: an ERP, the chapter's example, clients and a narrator.
+
+A demonstration drives programs from outside as a person at a terminal would, one after the other. So it is plain
+blocking code, in a process without a reactor. It uses whatever free ports there are, works in a folder of its own
+that is removed at the end, and leaves no process behind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from lineside.workshop.course import installed_course
+from lineside.workshop.erp import Erp
+from lineside.workshop.programs import PATIENCE, Missed, Program
+from lineside.workshop.screen import Screen
+
+Play = Callable[["Stage"], None]
+
+
+class Stage:
+    """Where a demonstration plays.
+
+    Args:
+        chapter: the chapter's folder.
+        screen: shows it.
+        python: the interpreter that runs the example; Lineside need not be installed there.
+        stack: closes what was opened.
+
+    """
+
+    def __init__(self, chapter: Path, screen: Screen, python: str, stack: ExitStack) -> None:
+        self.chapter = chapter
+        self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lineside-workshop-")))
+        """A folder for what the demonstration writes; removed at the end."""
+        self.failed: list[str] = []
+        """Claims that did not hold."""
+        self._screen = screen
+        self._python = python
+        self._stack = stack
+        self.step, self.say, self.notice = screen.step, screen.say, screen.notice
+
+    def erp(self) -> Erp:
+        """Start the ERP with the warehouse's master data."""
+        erp = Erp(installed_course().root, self.folder / "erp.db")
+        self._stack.callback(erp.stop)
+        return erp
+
+    def example(
+        self, *arguments: str, file: str = "example.py", environ: dict[str, str] | None = None, quiet: bool = False
+    ) -> Program:
+        """Start the chapter's example, or another file of the chapter, and show what it prints.
+
+        Its output is to be waited for with `Program.expect`.
+        """
+        self._screen.command(shlex.join(["python", file, *arguments]))
+        heard = (lambda line: None) if quiet else (lambda line: self._screen.lines(Path(file).stem, line))
+        program = Program(
+            file,
+            [self._python, str(self.chapter / file), *arguments],
+            environ=environ,
+            folder=self.folder,
+            heard=heard,
+        )
+        self._stack.callback(program.stop)
+        return program
+
+    def run(self, *command: str, send: str = "", within: float = PATIENCE, shown: str | None = None) -> str:
+        """Run a program such as curl to its end, and show what it printed.
+
+        Args:
+            command: the program and its arguments.
+            send: what it gets on standard input.
+            within: seconds until it counts as hanging.
+            shown: what is shown as typed, where the command itself is too long to read.
+
+        Returns:
+            What it printed, standard error included. A failure is no exception: it may be what is shown.
+
+        Raises:
+            Missed: it did not end in time.
+
+        """
+        self._screen.command(shown or shlex.join(command))
+        try:
+            done = subprocess.run(  # noqa: S603 (the course's own commands)
+                command,
+                input=send,
+                cwd=self.folder,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                timeout=within,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as late:
+            raise Missed(f"{command[0]} did not end within {within:.0f} s") from late
+        self._screen.lines(Path(command[0]).name, done.stdout.rstrip("\n"))
+        return done.stdout
+
+    def installed(self, program: str) -> bool:
+        """Tell whether a program is on this machine; says so where it is not."""
+        found = shutil.which(program) is not None
+        if not found:
+            self.say(f"({program} is not installed here, so a few lines of Python take its part.)")
+        return found
+
+    def lines(self, who: str, text: str) -> None:
+        """Show lines as said by a client that the script plays itself."""
+        self._screen.lines(who, text)
+
+    def scanner(self, name: str, port: int) -> Scanner:
+        """Connect a scanner: a plain TCP socket that speaks lines."""
+        scanner = Scanner(name, port, self._screen)
+        self._stack.callback(scanner.close)
+        return scanner
+
+    def check(self, claim: str, held: object) -> None:
+        """Claim something that was to be seen; a claim that does not hold fails the demonstration at its end."""
+        self._screen.claim(claim, held=bool(held))
+        if not held:
+            self.failed.append(claim)
+
+
+class Scanner:
+    """A scanner that the script plays; what goes over the wire is shown."""
+
+    def __init__(self, name: str, port: int, screen: Screen) -> None:
+        self._name, self._screen = name, screen
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+        self._stream = self._socket.makefile("rb")
+
+    def send(self, text: str) -> None:
+        """Send a line, ended by CR LF."""
+        self.send_bytes(text.encode() + b"\r\n")
+
+    def send_bytes(self, data: bytes) -> None:
+        """Send bytes as they are: half a line, or many lines at once."""
+        self._screen.lines(self._name, f"sends   {data.decode(errors='backslashreplace')!r}")
+        self._socket.sendall(data)
+
+    def answer(self) -> str:
+        """Wait for a line, and return it without its end; an empty one where the other side has closed.
+
+        Raises:
+            Missed: nothing came.
+
+        """
+        try:
+            line = self._stream.readline().decode().rstrip("\r\n")
+        except TimeoutError as late:
+            raise Missed(f"{self._name} got no answer within {PATIENCE:.0f} s") from late
+        except ConnectionError:
+            line = ""
+        self._screen.lines(self._name, f"hears   {line!r}" if line else "is cut off")
+        return line
+
+    def close(self) -> None:
+        """Hang up."""
+        self._stream.close()
+        self._socket.close()
+
+
+def perform(play: Play) -> None:
+    """Play a demonstration as a script; exits with 1 if it came to a stop or a claim of it did not hold."""
+    arguments = argparse.ArgumentParser(description=play.__doc__)
+    arguments.add_argument("--fast", action="store_true", help="do not wait for Enter between the steps")
+    arguments.add_argument("--python", default=sys.executable, help="the interpreter that runs the example")
+    given = arguments.parse_args()
+    screen = Screen(pauses=not given.fast)
+    with ExitStack() as stack:
+        stage = Stage(Path(sys.argv[0]).resolve().parent, screen, given.python, stack)
+        try:
+            play(stage)
+        except Missed as missed:
+            stage.check(str(missed), held=False)
+    if stage.failed:
+        sys.exit(1)
