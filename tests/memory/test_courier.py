@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.delivery.backoff import Backoff
 from lineside.delivery.courier import DRAIN, Courier
-from lineside.delivery.gate import BLOCKED_FOR, DOWN, Gate
+from lineside.delivery.gate import BLOCKED_FOR, DOWN, LOST, Gate
 from lineside.delivery.route import Route
 from lineside.delivery.templates import compile_condition, compile_template
 from lineside.journal import deadletters
@@ -219,6 +219,42 @@ class TroubleTests(CourierCase):
         self.assertEqual((probes, []), (self.target.probes, self.target.open))
         self.clock.advance(0.1)
         self.assertEqual(1, len(self.target.open))
+
+    def test_one_lost_answer_is_no_outage(self) -> None:
+        """A delivery of which nothing was heard is made again at once; any that is decided clears it."""
+        self.send(*[self.punch(f"w{n}") for n in range(8)])
+        for _ in range(4):
+            for _ in range(LOST - 1):
+                self.target.answer(TargetDown("the connection was lost", certain=False))
+                self.assertIsNone(self.courier.problem)
+            self.target.answer(Delivered("CHK"))
+        while self.target.open:
+            self.target.answer(Delivered("CHK"))
+        self.assertEqual((1, []), (self.target.probes, self.letters()))
+        self.settle_all()
+
+    def test_answers_lost_in_a_row_are_an_outage(self) -> None:
+        """After `LOST` of them nothing is sent until a probe is answered, and nothing is counted."""
+        self.send(self.punch("ann"), self.punch("bob"))
+        self.target.health = [TargetDown("no answer within 30 s", certain=False)] * 20
+        for _ in range(LOST):
+            self.assertIsNone(self.courier.problem)
+            self.target.answer(TargetDown("no answer within 30 s", certain=False))
+        self.assertIsInstance(self.courier.problem, TargetDown)
+        self.target.answer(TargetDown("no answer within 30 s", certain=False))
+        self.assertEqual([], self.target.open)
+        for _ in range(40):
+            self.clock.advance(40)
+        self.settle_all()
+        self.assertEqual([], self.letters())
+
+    def settle_all(self) -> None:
+        """Let the target take whatever is still owed."""
+        for _ in range(20):
+            while self.target.open:
+                self.target.answer(Delivered("CHK"))
+            self.clock.advance(10)
+        self.assertFalse(self.owed())
 
     def test_what_waited_for_its_place_is_not_sent_to_a_target_that_is_down(self) -> None:
         """A target that asked for a rest gets none of the deliveries that were queued before it did."""

@@ -9,6 +9,7 @@ from tests.rig.played_frappe import ID_FIELD, Answer, cut, page, refused, told
 from twisted.web.http import Request
 
 from lineside.edges.frappe.changes import TRIES
+from lineside.edges.frappe.reads import REPEATS
 from lineside.model.event import delivery_id
 from lineside.model.outcome import Blocked, Delivered, Refused, Retry, TargetDown
 from lineside.model.ports import Delivery
@@ -163,8 +164,9 @@ class Update(Changing):
         ]
         for kind, answer, expected in faults:
             self.clock.advance(3600)
-            self.site.fault(kind, answer)
+            self.site.fault(kind, answer, times=1 + REPEATS if expected is TargetDown else 1)
             self.assertIsInstance(self.outcome("update", {"shelf": "1"}), expected, (kind, expected))
+            self.site.faults.clear()
         self.assertNotIn("weight", self.item("A"))
 
     def test_the_pre_flight_looks_at_what_is_to_be_written(self) -> None:

@@ -17,6 +17,7 @@ from lineside.edges.frappe.client import MAX_BODY_BYTES, FrappeClient, url_path
 from lineside.edges.frappe.lookup import LOOKUP_SECONDS
 from lineside.edges.frappe.meta import REFRESH_SECONDS
 from lineside.edges.frappe.prepare import Prepared, prepare
+from lineside.edges.frappe.reads import REPEATS
 from lineside.edges.frappe.reply import Unreachable
 from lineside.edges.frappe.target import FrappeTarget
 from lineside.model.errors import ConfigurationError, LinesideError
@@ -131,9 +132,9 @@ class Uncertain(Delivering):
         self.assertEqual(outcome, Retry("the connection was lost before the whole answer had come", ambiguous=True))
 
     def test_a_site_that_hangs_is_given_up_and_then_looked_up(self) -> None:
-        """After 30 s the request is aborted; the look-up's own 10 s tell that the site is down."""
+        """After 30 s the request is aborted; the look-up's own 10 s, twice, tell that the site is down."""
         self.site.fault("insert", hang)
-        self.site.fault("look-up", hang)
+        self.site.fault("look-up", hang, times=2)
         delivering = Deferred.fromCoroutine(self.target.deliver([FIRST]))
         self.clock.advance(29.9)
         self.assertEqual(self.site.asked, ["meta", "insert"])
@@ -141,7 +142,9 @@ class Uncertain(Delivering):
         self.assertEqual(self.site.asked, ["meta", "insert", "look-up"])
         self.assertNoResult(delivering)
         self.clock.advance(LOOKUP_SECONDS)
-        self.assertEqual(self.successResultOf(delivering), [TargetDown("no answer within 10 s")])
+        self.assertNoResult(delivering)
+        self.clock.advance(LOOKUP_SECONDS)
+        self.assertEqual(self.successResultOf(delivering), [TargetDown("no answer within 10 s", certain=False)])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_a_page_where_a_document_should_be_is_no_success(self) -> None:
@@ -161,10 +164,36 @@ class Uncertain(Delivering):
 
     def test_a_repeat_whose_look_up_fails_is_not_sent(self) -> None:
         """Without knowing, nothing is inserted."""
-        self.site.fault("look-up", page(500))
+        self.site.fault("look-up", page(500), times=1 + REPEATS)
         [outcome] = self.deliver(AGAIN)
         assert isinstance(outcome, TargetDown)
+        self.assertFalse(outcome.certain)
         self.assertNotIn("insert", self.site.asked)
+
+    def test_a_question_whose_answer_was_lost_is_asked_again(self) -> None:
+        """A cut, a page and a deadlock, one after the other, delay a look-up, a probe and a description."""
+        lock: Answer = lambda request: refused(request, 500, "QueryDeadlockError", "Deadlock")  # noqa: E731
+        for first, second in ((cut, page(500)), (page(200), cut), (cut, lock)):
+            for kind in ("look-up", "meta", "get_logged_user", "get_time_zone"):
+                self.site.fault(kind, first)
+                self.site.fault(kind, second)
+            self.assertIsInstance(self.now(self.target.probe()), Ready)
+            [outcome] = self.deliver(AGAIN)
+            self.assertIsInstance(outcome, Delivered)
+            self.assertEqual(self.site.faults, [])
+            self.clock.advance(REFRESH_SECONDS)
+        self.assertEqual(self.ids(), [FIRST.id])
+
+    def test_a_question_that_is_answered_is_asked_once(self) -> None:
+        """A site that says it is down, refuses or limits us is not pressed."""
+        self.deliver(FIRST)
+        for fault in (page(503), page(502), page(429), page(403)):
+            asked = self.site.asked.count("look-up")
+            self.site.fault("look-up", fault)
+            [outcome] = self.deliver(AGAIN)
+            self.assertNotIsInstance(outcome, Delivered)
+            self.assertTrue(getattr(outcome, "certain", True))
+            self.assertEqual(self.site.asked.count("look-up"), asked + 1)
 
     def test_a_row_of_another_id_is_not_taken_for_ours(self) -> None:
         """A filter lost on the way would find any document; the row must carry the id."""
@@ -407,15 +436,16 @@ class Probe(Delivering):
         """Maintenance, a gateway's page, a cut and a page in place of the answer all mean: later."""
         faults: list[Answer] = [page(503), page(502), page(500), page(200), cut]
         for fault in faults:
-            self.site.fault("get_logged_user", fault)
+            self.site.fault("get_logged_user", fault, times=1 + REPEATS)
             self.assertIsInstance(self.probe(), TargetDown)
+            self.site.faults.clear()
         self.site.fault("get_time_zone", page(503, retry_after="3"))
         self.assertEqual(self.probe(), TargetDown("HTTP 503: a page", 3.0))
 
     def test_a_zone_that_cannot_be_learned_now_is_not_guessed(self) -> None:
         """An error, a cut answer, a key that counts no more tell no zone, and UTC is not taken for it."""
         for fault in (page(500), cut):
-            self.site.fault("get_time_zone", fault)
+            self.site.fault("get_time_zone", fault, times=1 + REPEATS)
             self.assertIsInstance(self.probe("Europe/Berlin"), TargetDown)
         self.site.fault("get_time_zone", lambda request: told(request, 401, {"exc_type": "AuthenticationError"}))
         self.assertIsInstance(self.probe("Europe/Berlin"), Blocked)

@@ -58,9 +58,9 @@ class PlayedSite(Resource):
         self._names = (f"DOC-{n}" for n in count(1))
         self._changes = count(1)
 
-    def fault(self, kind: str, answer: Answer) -> None:
-        """Answer the next request of a kind so, instead."""
-        self.faults.append((kind, answer))
+    def fault(self, kind: str, answer: Answer, *, times: int = 1) -> None:
+        """Answer the next request of a kind so, instead, or the next few."""
+        self.faults += [(kind, answer)] * times
 
     def render(self, request: Request) -> Rendered:
         kind = self.kind(request)

@@ -21,6 +21,9 @@ DOWN = Backoff((0.5, 1.0, 2.0, 5.0, 10.0, 30.0), jitter=0.2)
 """Seconds between two probes of a target that is down and named no time itself."""
 BLOCKED_FOR = 60.0
 """Seconds between two probes of a target that turned the gateway away."""
+LOST = 3
+"""So many deliveries in a row must get no answer before the target is taken to be down. One that says so, or that
+takes no connection, is believed at once."""
 
 
 class Gate:
@@ -42,6 +45,7 @@ class Gate:
         self._random = random
         self._ready: Ready | None = None
         self._failures = 0
+        self._lost = 0
         self._rest = 0.0
         self._probing = DeferredLock()
         self._problem: TargetDown | Blocked | None = None
@@ -88,13 +92,15 @@ class Gate:
     def _learn(self, outcomes: list[Outcome]) -> None:
         decided = sum(isinstance(outcome, Delivered | Refused | Retry) for outcome in outcomes)
         if decided:
-            self._failures = 0
+            self._failures = self._lost = 0
             saturated = self._slots.taken >= self._slots.limit
             self._pacing.answered(decided, self._clock.seconds(), saturated=saturated)
         down = next((outcome for outcome in outcomes if isinstance(outcome, TargetDown)), None)
         if down is not None and self._ready is not None:
-            self._pacing.failed(self._clock.seconds())
-            self._close(down)
+            self._lost += 1
+            if down.certain or self._lost >= LOST:
+                self._pacing.failed(self._clock.seconds())
+                self._close(down)
         self._slots.limit = self._pacing.limit
 
     def _open(self, ready: Ready) -> None:
@@ -102,6 +108,10 @@ class Gate:
             log.info("target.up", target=self.name)
         self._ready = ready
         self._problem = None
+        self._lost = 0
+        # What answers a probe may still fail at each delivery, so not all is forgiven; but a site that stumbles
+        # often must not be left alone for longer and longer.
+        self._failures = (min(self._failures, len(DOWN.steps)) + 1) // 2
         self._rest = 0.0
 
     def _close(self, why: TargetDown | Blocked) -> None:

@@ -46,6 +46,8 @@ class TargetDown(Struct, frozen=True, tag=True):
     """Seconds after which the target asked to be tried again."""
     sent: bool = True
     """False where the delivery was kept back, since the target was known to be down."""
+    certain: bool = True
+    """False where no answer says so, but one is missing: it may have been lost alone."""
 
 
 class Blocked(Struct, frozen=True, tag=True):

@@ -135,6 +135,10 @@ class FrappeClient:
         except Unreachable as error:
             return error
 
+    def drop_idle(self) -> None:
+        """Close the idle connections, so that the next request has a new one: they may be as dead as the last."""
+        self._pool.closeCachedConnections()
+
     async def close(self) -> None:
         """Close the idle connections; returns when they are closed, or after 5 seconds."""
         closed = self._pool.closeCachedConnections()

@@ -13,7 +13,8 @@ from lineside.edges.frappe import doctypes
 from lineside.edges.frappe.client import FrappeClient, url_path
 from lineside.edges.frappe.doctypes import DocType, Field
 from lineside.edges.frappe.meta import REFRESH_SECONDS, Metas, NoDoctype, Untold, read_meta
-from lineside.edges.frappe.outcomes import Answered, classify, unanswered
+from lineside.edges.frappe.outcomes import Answered, unanswered
+from lineside.edges.frappe.reads import read
 from lineside.edges.frappe.reply import to_json
 from lineside.model.outcome import Blocked, TargetDown
 
@@ -138,7 +139,7 @@ async def _custom_field(client: FrappeClient, doctype: str, name: str) -> Field 
         filters=to_json([["dt", "=", doctype], ["fieldname", "=", name]]).decode(),
         fields=to_json(["fieldname", "label", "unique"]).decode(),
     )
-    verdict = classify(await client.ask("GET", path))
+    verdict = await read(client, "GET", path)
     match verdict:
         case Answered(value=list(rows)):
             fields = (doctypes.field(row) for row in rows if isinstance(row, dict))

@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from lineside.edges.frappe.client import FrappeClient, url_path
 from lineside.edges.frappe.idfield import PREPARE, IdField
-from lineside.edges.frappe.outcomes import Ambiguous, Answered, Conflict, Verdict, classify, unanswered
+from lineside.edges.frappe.outcomes import Ambiguous, Answered, Conflict, Verdict, unanswered
+from lineside.edges.frappe.reads import read
 from lineside.edges.frappe.reply import to_json
 from lineside.model.outcome import Blocked, Refused, Retry, TargetDown
 
@@ -55,7 +56,7 @@ class Lookup:
             fields=to_json(["name", name, "docstatus"]).decode(),
             limit_page_length="1",
         )
-        verdict = classify(await self._client.ask("GET", path, within=LOOKUP_SECONDS))
+        verdict = await read(self._client, "GET", path, within=LOOKUP_SECONDS)
         match verdict:
             case Answered(value=[]):
                 return None
@@ -78,9 +79,7 @@ class Lookup:
             "fields": ["name", name, "docstatus"],
             "limit_page_length": 0,
         }
-        verdict = classify(
-            await self._client.ask("POST", GET_LIST, body=to_json(body), within=LOOKUP_SECONDS), "message"
-        )
+        verdict = await read(self._client, "POST", GET_LIST, "message", body=to_json(body), within=LOOKUP_SECONDS)
         match verdict:
             case Answered(value=list(rows)) if all(
                 isinstance(row, dict) and row.get(name) in wanted and "name" in row for row in rows
@@ -98,9 +97,7 @@ class Lookup:
             "fields": ["name", "docstatus", "modified"],
             "limit_page_length": 2,
         }
-        verdict = classify(
-            await self._client.ask("POST", GET_LIST, body=to_json(body), within=LOOKUP_SECONDS), "message"
-        )
+        verdict = await read(self._client, "POST", GET_LIST, "message", body=to_json(body), within=LOOKUP_SECONDS)
         match verdict:
             case Answered(value=list(rows)) if all(isinstance(row, dict) and "name" in row for row in rows):
                 return [_found(row) for row in rows]

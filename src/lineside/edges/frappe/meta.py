@@ -7,7 +7,8 @@ from twisted.internet.defer import DeferredLock
 
 from lineside.edges.frappe.client import FrappeClient, url_path
 from lineside.edges.frappe.doctypes import DocType, doctype
-from lineside.edges.frappe.outcomes import Ambiguous, Answered, Conflict, classify, unanswered
+from lineside.edges.frappe.outcomes import Ambiguous, Answered, Conflict, unanswered
+from lineside.edges.frappe.reads import read
 from lineside.model.outcome import Blocked, Refused, TargetDown
 
 REFRESH_SECONDS = 3600.0
@@ -32,7 +33,7 @@ Meta = Told | TargetDown | Blocked
 
 async def read_meta(client: FrappeClient, name: str) -> Meta:
     """Ask the site how a DocType is made, with its custom fields (v15 and later)."""
-    verdict = classify(await client.ask("GET", url_path("api", "v2", "doctype", name, "meta")))
+    verdict = await read(client, "GET", url_path("api", "v2", "doctype", name, "meta"))
     match verdict:
         case Answered(value={"fields": list()} as described):
             return doctype(described, name)

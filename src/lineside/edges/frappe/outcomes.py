@@ -197,9 +197,9 @@ def unanswered(verdict: Verdict, remedy: str) -> TargetDown | Blocked:
         case Refused(reason=reason) | Conflict(refused=Refused(reason=reason)):
             return Blocked(reason, remedy)
         case Ambiguous(reason=reason):
-            return TargetDown(reason)
+            return TargetDown(reason, certain=False)
         case Answered():
-            return TargetDown("not an answer of Frappe: its value has another shape")
+            return TargetDown("not an answer of Frappe: its value has another shape", certain=False)
 
 
 def retry_after(reply: Reply) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
+from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred, FirstError, gatherResults
 from twisted.logger import Logger
 
@@ -16,7 +17,8 @@ from lineside.edges.frappe.idfield import IdField
 from lineside.edges.frappe.inserts import Inserts
 from lineside.edges.frappe.lookup import Lookup
 from lineside.edges.frappe.meta import Metas
-from lineside.edges.frappe.outcomes import CHECK_KEY, CHECK_PERMISSION, Ambiguous, Answered, classify, unanswered
+from lineside.edges.frappe.outcomes import CHECK_KEY, CHECK_PERMISSION, Ambiguous, Answered, unanswered
+from lineside.edges.frappe.reads import read
 from lineside.model.outcome import Blocked, Outcome, Retry, TargetDown
 from lineside.model.ports import Delivery, Ready
 
@@ -81,7 +83,7 @@ class FrappeTarget:
                 outcomes.update(done)
                 for outcome in done.values():
                     if isinstance(outcome, TargetDown):
-                        closed[None] = outcome
+                        closed[None] = replace(outcome, sent=False)
                     elif isinstance(outcome, Blocked):
                         closed[where] = outcome
 
@@ -94,7 +96,7 @@ class FrappeTarget:
 
     async def _probe(self) -> Ready | TargetDown | Blocked:
         path = url_path("api", "method", "frappe.auth.get_logged_user")
-        verdict = classify(await self._client.ask("GET", path), "message")
+        verdict = await read(self._client, "GET", path, "message")
         match verdict:
             case Answered(value="Guest"):
                 return Blocked("the site takes us for a guest", CHECK_KEY)
@@ -109,7 +111,7 @@ class FrappeTarget:
 
     async def _ask_time_zone(self) -> Ready | TargetDown | Blocked:
         path = url_path("api", "method", "frappe.client.get_time_zone")
-        verdict = classify(await self._client.ask("GET", path), "message")
+        verdict = await read(self._client, "GET", path, "message")
         match verdict:
             case TargetDown():
                 return verdict
