@@ -23,6 +23,9 @@ from lineside.workshop.erp import Erp
 from lineside.workshop.programs import PATIENCE, Missed, Program
 from lineside.workshop.screen import Screen
 
+SHOWN = 70
+"""Characters of what a scanner sends that are shown."""
+
 Play = Callable[["Stage"], None]
 
 
@@ -118,9 +121,9 @@ class Stage:
         """Show lines as said by a client that the script plays itself."""
         self._screen.lines(who, text)
 
-    def scanner(self, name: str, port: int) -> Scanner:
-        """Connect a scanner: a plain TCP socket that speaks lines."""
-        scanner = Scanner(name, port, self._screen)
+    def scanner(self, name: str, port: int, *, quiet: bool = False) -> Scanner:
+        """Connect a scanner: a plain TCP socket that speaks lines; what a quiet one says is not shown."""
+        scanner = Scanner(name, port, None if quiet else self._screen)
         self._stack.callback(scanner.close)
         return scanner
 
@@ -134,7 +137,7 @@ class Stage:
 class Scanner:
     """A scanner that the script plays; what goes over the wire is shown."""
 
-    def __init__(self, name: str, port: int, screen: Screen) -> None:
+    def __init__(self, name: str, port: int, screen: Screen | None) -> None:
         self._name, self._screen = name, screen
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         self._stream = self._socket.makefile("rb")
@@ -145,7 +148,7 @@ class Scanner:
 
     def send_bytes(self, data: bytes) -> None:
         """Send bytes as they are: half a line, or many lines at once."""
-        self._screen.lines(self._name, f"sends   {data.decode(errors='backslashreplace')!r}")
+        self._show(f"sends   {_short(data)}")
         self._socket.sendall(data)
 
     def answer(self) -> str:
@@ -161,13 +164,22 @@ class Scanner:
             raise Missed(f"{self._name} got no answer within {PATIENCE:.0f} s") from late
         except ConnectionError:
             line = ""
-        self._screen.lines(self._name, f"hears   {line!r}" if line else "is cut off")
+        self._show(f"hears   {line!r}" if line else "is cut off")
         return line
+
+    def _show(self, text: str) -> None:
+        if self._screen is not None:
+            self._screen.lines(self._name, text)
 
     def close(self) -> None:
         """Hang up."""
         self._stream.close()
         self._socket.close()
+
+
+def _short(data: bytes) -> str:
+    text = repr(data.decode(errors="backslashreplace"))
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}… ({len(data)} bytes)"
 
 
 def perform(play: Play) -> None:
