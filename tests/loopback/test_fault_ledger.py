@@ -23,7 +23,7 @@ class EachAlone(FaultCase):
             self.send()
             await self.proof.answered()
             await self.proof.delivered()
-            answers = await self.answers() + Counter(noticed=self.noticed())
+            answers = await self.answers()
         await self.is_exact()
         return answers
 
@@ -76,7 +76,7 @@ class EachAlone(FaultCase):
 
     async def test_cut_answers(self) -> None:
         """Half an answer is none."""
-        await self.survives("noticed", **ALONE["cut"])
+        await self.survives("cut", **ALONE["cut"])
 
     async def test_wrong_content_types(self) -> None:
         """A document is a document, also where its answer is called a page."""

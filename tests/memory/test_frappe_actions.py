@@ -228,6 +228,6 @@ class Preflight(Logged):
             {"fieldname": "items", "fieldtype": "Table", "options": "Order Item"},
         ]
         self.deliver(Delivery(SECOND.id, "insert", "Order", {}))
-        self.site.fault("meta", page(502))
+        self.site.fault("meta", page(503))
         [outcome] = self.deliver(Delivery(FIRST.id, "insert", "Order", {"items": [{"qty": 1}]}))
         self.assertIsInstance(outcome, TargetDown)

@@ -194,7 +194,7 @@ class Uncertain(Batch):
 
     def test_a_look_up_that_fails_stops_all_of_them(self) -> None:
         """Without knowing, nothing is sent; a row that nobody asked for is no answer."""
-        for answer in (page(502), lambda request: told(request, 200, {"message": [{"name": "DOC-9"}]})):
+        for answer in (page(503), lambda request: told(request, 200, {"message": [{"name": "DOC-9"}]})):
             self.site.fault("get_list", answer)
             outcomes = self.deliver(*(again(delivery) for delivery in self.batch))
             self.assertEqual({type(outcome) for outcome in outcomes}, {TargetDown})

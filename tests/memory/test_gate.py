@@ -15,7 +15,7 @@ from lineside.model.outcome import Blocked, Delivered, Outcome, TargetDown
 from lineside.model.ports import Delivery, Ready
 
 LOST_ANSWER = TargetDown("the connection was lost", certain=False)
-BAD_GATEWAY = TargetDown("HTTP 502")
+MAINTENANCE = TargetDown("HTTP 503")
 FINE = Delivered("CHK")
 READY = Ready("UTC")
 
@@ -72,32 +72,32 @@ class GateTests(SynchronousTestCase):
         self.assertIsNone(self.gate.problem)
 
     def test_a_target_that_says_so_is_believed_at_once(self) -> None:
-        """A 503, a 502, a connection that is refused close it the first time."""
-        self.deliver([BAD_GATEWAY])
-        self.assertEqual(self.gate.problem, BAD_GATEWAY)
+        """A 503 or a connection that is refused closes it the first time."""
+        self.deliver([MAINTENANCE])
+        self.assertEqual(self.gate.problem, MAINTENANCE)
 
     def test_a_target_that_stumbles_is_not_left_alone_for_long(self) -> None:
         """While probes are answered, deliveries that fail again and again never make the rests grow past 2 s."""
         rests = []
         for _ in range(50):
-            self.deliver([BAD_GATEWAY])
+            self.deliver([MAINTENANCE])
             rests.append(self.rest())
         self.assertLess(max(rests), 2.0 * (1 + DOWN.jitter))
         self.assertGreater(min(rests), 0.3)
 
     def test_the_rests_of_an_outage_grow(self) -> None:
         """A target whose probes fail is asked less and less, but at least each half minute or so."""
-        self.deliver([BAD_GATEWAY])
-        self.site.health = iter([BAD_GATEWAY] * 5 + [READY])
+        self.deliver([MAINTENANCE])
+        self.site.health = iter([MAINTENANCE] * 5 + [READY])
         self.assertGreater(self.rest(), 30.0)
         self.assertLess(self.site.probes, 10)
 
     def test_after_an_outage_the_rests_are_short_again(self) -> None:
         """One more stumble right after a long outage costs seconds, and none once a delivery was decided."""
-        self.deliver([BAD_GATEWAY])
-        self.site.health = iter([BAD_GATEWAY] * 20 + [READY] * 9)
+        self.deliver([MAINTENANCE])
+        self.site.health = iter([MAINTENANCE] * 20 + [READY] * 9)
         self.rest()
-        self.deliver([BAD_GATEWAY])
+        self.deliver([MAINTENANCE])
         self.assertLess(self.rest(), DOWN.steps[-1] / 2)
-        self.deliver([FINE, BAD_GATEWAY], times=2)
+        self.deliver([FINE, MAINTENANCE], times=2)
         self.assertLess(self.rest(), 1.0)

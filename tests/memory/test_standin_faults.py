@@ -112,7 +112,7 @@ class Commits(FaultTests):
         self.failureResultOf(pending)
         self.clock.advance(2)
         self.assertEqual(self.stored(), 1)
-        self.assertEqual(self.ask("GET", "/_standin/stats")[1], {"requests": 1, "by_status": {}, "unanswered": 1})
+        self.assertEqual(self.ask("GET", "/_standin/stats")[1], {"requests": 1, "by_status": {}, "unanswered": 1, "cut": 0})
 
 
 class OnTheWay(FaultTests):
@@ -238,5 +238,5 @@ class Control(FaultTests):
         self.ask("GET", "/api/method/ping")
         self.assertEqual(
             self.ask("GET", "/_standin/stats"),
-            (200, {"requests": 3, "by_status": {"200": 2, "404": 1}, "unanswered": 0}),
+            (200, {"requests": 3, "by_status": {"200": 2, "404": 1}, "unanswered": 0, "cut": 0}),
         )

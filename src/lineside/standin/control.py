@@ -53,13 +53,14 @@ class Statistics:
         self.by_status: Counter[int] = Counter()
         self.unanswered = 0
         """Hung on purpose, or the client had gone."""
+        self.cut = 0
+        """Of those in ``by_status``: half of the answer was sent."""
 
     def answer(self, _request: Request) -> Answer:
         """Return the counters."""
         by_status = {str(status): number for status, number in sorted(self.by_status.items())}
-        return envelope.plain(
-            200, {"requests": self.requests, "by_status": by_status, "unanswered": self.unanswered}
-        )
+        counted = {"requests": self.requests, "unanswered": self.unanswered, "cut": self.cut}
+        return envelope.plain(200, {**counted, "by_status": by_status})
 
 
 class SettingsControl:

@@ -184,6 +184,7 @@ class ApiResource(Resource):
             answer = misnamed(answer)
         pause = self._faults.faults.byte_delay
         if plan.cut:
+            self._statistics.cut += 1
             send_cut(request, answer)
         elif pause and request.method != b"HEAD":
             await send_slowly(self._reactor, request, answer, pause, gone)

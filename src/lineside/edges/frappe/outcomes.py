@@ -68,6 +68,12 @@ def _down(reply: Reply, parsed: Parsed) -> Verdict:
     return TargetDown(_told(reply, parsed), retry_after(reply))
 
 
+def _behind(reply: Reply, parsed: Parsed) -> Verdict:
+    """Say what a proxy means that had no answer from the server behind it: a worker may have died, or all of it."""
+    after = retry_after(reply)
+    return TargetDown(_told(reply, parsed), after, certain=after is not None)
+
+
 def _ambiguous(reply: Reply, parsed: Parsed) -> Verdict:
     return Ambiguous(_told(reply, parsed), parsed.exc_type)
 
@@ -127,16 +133,16 @@ BY_STATUS: dict[int, Rule] = {
     421: _blocked(CHECK_URL),
     425: _down,
     429: _down,
-    502: _down,
+    502: _behind,
     503: _down,
-    504: _down,
+    504: _behind,
     # What a content network answers when the server behind it does not.
-    520: _down,
-    521: _down,
-    522: _down,
-    523: _down,
-    524: _down,
-    530: _down,
+    520: _behind,
+    521: _behind,
+    522: _behind,
+    523: _behind,
+    524: _behind,
+    530: _behind,
 }
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 from lineside.edges.frappe.client import FrappeClient
 from lineside.edges.frappe.outcomes import ROLLED_BACK, Ambiguous, Verdict, classify
 from lineside.edges.frappe.reply import Unreachable
+from lineside.model.outcome import TargetDown
 
 REPEATS = 2
 """So often a question is asked again at most."""
@@ -30,16 +31,25 @@ async def read(
     """Ask what may be asked any number of times; `classify` says what the answer means.
 
     It is asked again only where no answer of Frappe came, or one that blames a passing lock; after a lost
-    connection on a new one. What names its trouble (a refusal, a 502, a 503, no connection at all) is an answer.
+    connection on a new one. What names its trouble (a refusal, a 503, no connection at all) is an answer.
     """
     begun = client.clock.seconds()
     repeats = REPEATS
     while True:
         answer = await client.ask(method, path, body=body, within=within)
         verdict = classify(answer, envelope)
-        lost = isinstance(verdict, Ambiguous) and (verdict.code is None or verdict.code in ROLLED_BACK)
-        if not lost or not repeats or client.clock.seconds() - begun > REPEATS_WITHIN:
+        if not _lost(verdict) or not repeats or client.clock.seconds() - begun > REPEATS_WITHIN:
             return verdict
         repeats -= 1
         if isinstance(answer, Unreachable):
             client.drop_idle()
+
+
+def _lost(verdict: Verdict) -> bool:
+    match verdict:
+        case Ambiguous(code=code):
+            return code is None or code in ROLLED_BACK
+        case TargetDown(certain=certain):
+            return not certain
+        case _:
+            return False
