@@ -27,6 +27,7 @@ COMMANDS = {
     "erp": "Prepare an ERP for exactly-once delivery.",
     "simulate": "Play a device against a running gateway.",
     "standin": "Run the Frappe-compatible stand-in.",
+    "workshop": "Learn Twisted for ERP applications, chapter by chapter.",
     "completion": "Print the completion script of a shell.",
 }
 """Every command and its one line of help, in the order of ``--help``."""

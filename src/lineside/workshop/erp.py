@@ -31,13 +31,14 @@ class Erp:
     Args:
         course: the folder of the course, which holds its DocTypes and master data.
         data: its database file, made when missing.
+        port: where it listens; 0 takes any free one.
 
     """
 
-    def __init__(self, course: Path, data: Path) -> None:
+    def __init__(self, course: Path, data: Path, *, port: int = 0) -> None:
         self.key, self.secret = "workshop", secrets.token_hex(8)
         self._course, self._data = course, data
-        self._port = 0
+        self._port = port
         new = not data.exists()
         self.start()
         if new:
@@ -54,6 +55,10 @@ class Erp:
     def stop(self) -> None:
         """Stop it; its documents stay."""
         self._program.stop()
+
+    def wait(self) -> None:
+        """Wait until it ends, which it does only when it is told to or fails."""
+        self._program.wait(None)
 
     @property
     def environ(self) -> dict[str, str]:

@@ -56,11 +56,10 @@ def examine(check: Path, exercise: int, file: Path) -> Report:
     Blocks until the checks are done, half a minute at most: no reactor should be running here.
     """
     reading, writing = os.pipe()
-    command = [sys.executable, "-m", "lineside.workshop.examine", str(check), str(exercise), str(file)]
     with os.fdopen(reading, "rb") as report:
         try:
             done = subprocess.run(  # noqa: S603 (our own interpreter on the learner's own file)
-                [*command, "--report", str(writing)],
+                examination(check, exercise, file, writing),
                 pass_fds=[writing],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -71,14 +70,35 @@ def examine(check: Path, exercise: int, file: Path) -> Report:
                 check=False,
             )
         except subprocess.TimeoutExpired as late:
-            return Report([Finding("the checks come to an end", NEVER)], _text(late.stdout))
+            return never_ended(_text(late.stdout))
         finally:
             os.close(writing)
         told = report.read()
+    return concluded(told, done.stdout)
+
+
+def examination(check: Path, exercise: int, file: Path, report: int) -> list[str]:
+    """Return the command of an examination that writes its report to the file descriptor ``report``.
+
+    For `concluded`, if it ends within `PATIENCE` seconds, else `never_ended`.
+    """
+    # No byte code: it is told by whole seconds whether it is stale, and learners save faster. No current folder
+    # on the path: what lies there has names of its own.
+    python = [sys.executable, "-B", "-P", "-m", "lineside.workshop.examine"]
+    return [*python, str(check), str(exercise), str(file.absolute()), "--report", str(report)]
+
+
+def concluded(told: bytes, printed: str) -> Report:
+    """Return the report of an examination that ended, from what it wrote and what it printed."""
     if not told:
-        last = done.stdout.strip().rpartition("\n")[2]
-        return Report([Finding("your file can be run", f"Python ended early: {last}")], done.stdout)
-    return Report(msgspec.json.decode(told, type=list[Finding]), done.stdout)
+        last = printed.strip().rpartition("\n")[2] or "it printed nothing"
+        return Report([Finding("your file can be run", f"Python ended early: {last}")], printed)
+    return Report(msgspec.json.decode(told, type=list[Finding]), printed)
+
+
+def never_ended(printed: str) -> Report:
+    """Return the report of an examination that had to be ended."""
+    return Report([Finding("the checks come to an end", NEVER)], printed)
 
 
 NEVER = (
