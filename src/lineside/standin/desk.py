@@ -17,8 +17,8 @@ from lineside.standin.documents import Documents
 from lineside.standin.envelope import Answer
 from lineside.standin.errors import FrappeError
 from lineside.standin.exchange import in_background, incoming_of, send
+from lineside.standin.filestore import read_content
 from lineside.standin.sessions import Sessions
-from lineside.standin.uploads import read_content
 from lineside.standin.visitors import Visitor, recognise
 
 log = Logger()
@@ -82,7 +82,7 @@ class FileResource(Resource):
     async def _found(self, url: str, visitor: Visitor | None) -> Answer:
         if url.startswith("/private/") and (visitor is None or visitor.user == GUEST):
             return envelope.page(403, "Forbidden", "You don't have permission to access this file.")
-        content = await self._documents.read(lambda records: read_content(records, url))
+        content = await self._documents.read(lambda records: read_content(records.connection, url))
         if content is None:
             return NOWHERE
         kind = mimetypes.guess_type(url)[0] or "application/octet-stream"

@@ -17,6 +17,7 @@ from lineside.standin import tables
 from lineside.standin.catalogue import Catalogue
 from lineside.standin.doctypes import Library, read_library
 from lineside.standin.records import Records
+from lineside.standin.settings import SiteSettings
 from lineside.standin.webhooks import Hook, asked_for
 from lineside.store.migrations import migrate
 
@@ -95,6 +96,8 @@ class Documents:
         self._random = random or SystemRandom()
         self._writing = Catalogue(self._library.doctypes)
         self._reading = Catalogue(self._library.doctypes)
+        self.settings = SiteSettings()
+        """Those of the site that documents are held to."""
         self.on_webhooks: Callable[[list[Hook]], None] = _not_sent
         """Called on the reactor's thread, after each commit that asks for webhooks."""
 
@@ -108,7 +111,7 @@ class Documents:
 
         def run(connection: Connection) -> T:
             hooks.clear()
-            records = Records(connection, self._writing, self._now, self._random)
+            records = self._records(connection, self._writing)
             result = work(records)
             if records.happenings:
                 hooks.extend(asked_for(records, records.happenings))
@@ -123,9 +126,10 @@ class Documents:
 
     def read(self, work: Callable[[Records], T]) -> Deferred[T]:
         """Run work on one snapshot of what is committed; it must not write."""
-        return self._storage.read(
-            lambda connection: work(Records(connection, self._reading, self._now, self._random))
-        )
+        return self._storage.read(lambda connection: work(self._records(connection, self._reading)))
+
+    def _records(self, connection: Connection, catalogue: Catalogue) -> Records:
+        return Records(connection, catalogue, self._now, self._random, self.settings.now)
 
     def _prepare(self, records: Records) -> None:
         connection = records.connection

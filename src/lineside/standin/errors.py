@@ -23,6 +23,7 @@ STATUS = {
     "NonNegativeError": 417,
     "LinkExistsError": 417,
     "NegativeStockError": 417,
+    "MaxFileSizeReachedError": 417,
     "DataError": 417,
     "TooManyRequestsError": 429,
     "InReadOnlyMode": 503,

@@ -59,6 +59,13 @@ async def _time_zone(call: Call) -> object:
     return {"time_zone": call.documents.time_zone}
 
 
+async def _has_permission(call: Call) -> object:
+    """Tell what `lineside.standin.call.Call` would: there are no permissions but for guests."""
+    call.needed("has_permission", "doctype")
+    call.given("has_permission", "docname")
+    return {"has_permission": True}
+
+
 async def _get_list(call: Call) -> object:
     doctype = call.needed("get_list", "doctype")
     rows = await call.read(doctype, lambda records: records.list(doctype, call.arguments))
@@ -225,6 +232,7 @@ METHODS = {
     "frappe.client.get_time_zone": Method(_time_zone, guests=True),
     "frappe.client.get_list": Method(_get_list),
     "frappe.client.get_count": Method(_get_count),
+    "frappe.client.has_permission": Method(_has_permission),
     "frappe.client.get": Method(_get),
     "frappe.client.insert": Method(_insert, WRITING),
     "frappe.client.insert_many": Method(_insert_many, WRITING),

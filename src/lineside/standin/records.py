@@ -23,6 +23,7 @@ from lineside.standin.listing import read_count, read_query
 from lineside.standin.naming import amended_name, hash_name, is_random, new_name
 from lineside.standin.rows import adopt
 from lineside.standin.rules import Rules, rules_of
+from lineside.standin.settings import Settings
 from lineside.standin.submission import DRAFT, SUBMITTED, Action, action, hold_submitted
 from lineside.standin.tables import Table, explain, next_in_series
 from lineside.standin.validation import hold_stamp, validate
@@ -47,9 +48,15 @@ class Records:
     """The documents that one connection's transaction sees."""
 
     def __init__(
-        self, connection: Connection, catalogue: Catalogue, now: Callable[[], datetime], random: Random
+        self,
+        connection: Connection,
+        catalogue: Catalogue,
+        now: Callable[[], datetime],
+        random: Random,
+        settings: Settings,
     ) -> None:
         self.connection = connection
+        self.settings = settings
         self._catalogue = catalogue
         self._catalogue.refresh(connection)
         self._now = now
@@ -100,9 +107,9 @@ class Records:
         kind = table.doctype
         now = self._now()
         drafting = Drafting(kind, self._children(kind), user, now, self._draw_name)
-        document = drafting.new(given)
-        done = action(kind, DRAFT, document["docstatus"])
         rules = rules_of(doctype)
+        document = drafting.new(rules.received(self, given))
+        done = action(kind, DRAFT, document["docstatus"])
         rules.before_insert(self, document)
         follow_links(self, kind, document)
         self._name(kind, document, now)

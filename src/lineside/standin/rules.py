@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from lineside.standin import tables
+from lineside.standin import filestore, tables
 from lineside.standin.errors import thrown
 from lineside.standin.passwords import set_password
 from lineside.standin.stock import add_up, add_up_entry, move, move_back
@@ -18,15 +18,23 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 Rule = Callable[["Records", Document], None]
+Reading = Callable[["Records", Mapping[str, Any]], Mapping[str, Any]]
 
 
 def _nothing(_records: Records, _document: Document) -> None:
     """Most DocTypes have no rule of their own."""
 
 
+def _as_given(_records: Records, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Most DocTypes take what is given."""
+    return given
+
+
 class Rules(Struct, frozen=True):
     """When a DocType's own code runs; each may change the document or raise `FrappeError`."""
 
+    received: Reading = _as_given
+    """Makes the fields of a new document of what was given, of which fields that do not exist are dropped then."""
     before_insert: Rule = _nothing
     """Before the document has its name."""
     validate: Rule = _nothing
@@ -100,6 +108,10 @@ def _rebuild(records: Records, document: Document) -> None:
     tables.synchronise(records.connection, records.table(document["dt"]))
 
 
+def _keep_content(records: Records, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    return filestore.received(records.connection, given, records.settings)
+
+
 def _watch(records: Records, _document: Document) -> None:
     records.definitions_changed()
 
@@ -114,6 +126,7 @@ RULES = {
     "Delivery Note": MOVEMENT,
     "Purchase Receipt": MOVEMENT,
     "Stock Entry": Rules(validate=add_up_entry, submitted=move, cancelled=move_back),
+    "File": Rules(received=_keep_content),
     "Employee": Rules(validate=_name_employee),
     "Employee Checkin": Rules(validate=_refuse_second_log),
     "Custom Field": Rules(before_insert=_fill_fieldname, stored=_rebuild, deleted=_rebuild),

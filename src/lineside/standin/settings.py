@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 Seconds = Annotated[float, Meta(ge=0)]
 
 SESSION_EXPIRY = 170 * 3600.0
+MAX_FILE_SIZE = 25 * 1024**2
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -27,6 +28,10 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds."""
     session_expiry: Seconds = SESSION_EXPIRY
     """Seconds for which a session outlives its last request."""
+    max_file_size: Annotated[int, Meta(gt=0)] = MAX_FILE_SIZE
+    """Bytes of a file."""
+    strip_exif_metadata_from_uploaded_images: bool = True
+    """JPEG files are stored without what cameras write into them, so that their content is another."""
     site: str = ""
     """The only name under which it answers, in ``X-Frappe-Site-Name`` or ``Host``; any when empty."""
 

@@ -65,7 +65,7 @@ def make_site(
         go_down: carries out the fault ``down``; without it that fault is refused.
 
     """
-    settings = settings or SiteSettings()
+    documents.settings = settings = settings or documents.settings
     statistics = Statistics()
     sessions = Sessions(reactor.seconds, lambda: settings.now.session_expiry)
     refusals = Refusals(reactor.seconds)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -10,15 +9,14 @@ from lineside.standin.authentication import GUEST
 from lineside.standin.call import Call
 from lineside.standin.errors import thrown
 from lineside.standin.incoming import Incoming
-from lineside.standin.multipart import Part, parse_form
-from lineside.standin.records import Records
+from lineside.standin.multipart import parse_form
 
 
 async def store(incoming: Incoming, call: Call) -> dict[str, Any]:
     """Store the file of a multipart form, or the address in ``file_url``, and return its File document.
 
     Raises:
-        FrappeError: guests may not, there is no file, or the form is malformed.
+        FrappeError: guests may not, there is no file, the form is malformed, or Frappe refuses the file.
 
     """
     if call.user == GUEST or incoming.verb not in {"POST", "PUT"}:
@@ -38,40 +36,9 @@ async def store(incoming: Incoming, call: Call) -> dict[str, Any]:
         "attached_to_name": given.get("docname"),
         "attached_to_field": given.get("fieldname"),
     }
-
-    def insert(records: Records) -> dict[str, Any]:
-        if file is not None:
-            fields = _kept(records, file, given)
-        else:
-            fields = {"file_url": address, "file_name": given.get("filename") or PurePosixPath(address).name}
-        return records.insert("File", {**document, **fields}, call.user)
-
-    return await call.write("File", "create", insert)
-
-
-def read_content(records: Records, url: str) -> bytes | None:
-    """Return the content of the file at a path of the site, None where there is none."""
-    found = records.connection.execute("SELECT content FROM file_content WHERE url = ?", (url,)).fetchone()
-    return None if found is None else found[0]
-
-
-def _kept(records: Records, file: Part, given: dict[str, Any]) -> dict[str, Any]:
-    """Keep the content; a name that is taken by other content gets a part of the digest."""
-    name = PurePosixPath((file.filename or str(given.get("filename") or "")).replace("\\", "/")).name or "file"
-    folder = "/private/files" if str(given.get("is_private") or "0") not in {"0", "false"} else "/files"
-    digest = hashlib.md5(file.content, usedforsecurity=False).hexdigest()
-    url = f"{folder}/{name}"
-    if read_content(records, url) not in {None, file.content}:
-        path = PurePosixPath(name)
-        url = f"{folder}/{path.stem}{digest[-6:]}{path.suffix}"
-    records.connection.execute(
-        "INSERT OR REPLACE INTO file_content (url, content) VALUES (?, ?)", (url, file.content)
-    )
-    kind = PurePosixPath(name).suffix[1:].upper()
-    return {
-        "file_name": PurePosixPath(url).name,
-        "file_url": url,
-        "file_type": kind,
-        "file_size": len(file.content),
-        "content_hash": digest,
-    }
+    if file is None:
+        document |= {"file_url": address, "file_name": given.get("filename") or PurePosixPath(address).name}
+    else:
+        name = (file.filename or str(given.get("filename") or "")).replace("\\", "/")
+        document |= {"file_name": PurePosixPath(name).name or "file", "content": file.content}
+    return await call.write("File", "create", lambda records: records.insert("File", document, call.user))
