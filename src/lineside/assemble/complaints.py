@@ -40,7 +40,16 @@ def _say(error: ErrorDetails, model: type[BaseModel]) -> str:
 
 
 def _unknown_key(error: ErrorDetails, model: type[BaseModel]) -> str:
-    return f"unknown key{did_you_mean(str(error['loc'][-1]), model.model_fields)}"
+    return f"unknown key{did_you_mean(str(error['loc'][-1]), _table(model, error['loc'][:-1]).model_fields)}"
+
+
+def _table(model: type[BaseModel], place: tuple[int | str, ...]) -> type[BaseModel]:
+    """Return the table at a place inside a table, as far as it is one."""
+    for part in place:
+        field = model.model_fields.get(part) if isinstance(part, str) else None
+        inside = [] if field is None else [field.annotation, *get_args(field.annotation)]
+        model = next((each for each in inside if isinstance(each, type) and issubclass(each, BaseModel)), model)
+    return model
 
 
 def _missing(error: ErrorDetails, model: type[BaseModel]) -> str:

@@ -172,6 +172,14 @@ class _Reading:
                     compile_value(raw[key], f"{path}.{key}")
                 except TemplateProblem as wrong:
                     self.problems += wrong.problems
+        files = raw.get("attachments")
+        for index, file in enumerate(files if isinstance(files, list) else ()):
+            for key in ("name", "content"):
+                if isinstance(file, dict) and isinstance(file.get(key), str):
+                    try:
+                        compile_template(file[key], f"{path}.attachments[{index}].{key}")
+                    except TemplateProblem as wrong:
+                        self.problems += wrong.problems
         return route
 
     def _table(self, model: type[T], raw: object, path: str) -> T | None:

@@ -31,6 +31,7 @@ def cross_check(tables: Tables, tests: list[dict[str, Any]]) -> list[str]:
         *_double_ids(tables.routes),
         *_dangling_routes(tables),
         *_actions(tables.routes),
+        *_attached_fields(tables.routes),
         *_reserved_fields(tables),
         *_dangling_tests(tables, tests),
     ]
@@ -126,7 +127,12 @@ _USES = {
     "method": (frozenset({"call"}), 'only a call has one; remove it, or set action = "call"'),
     "submit": (frozenset({"insert", "upsert"}), "only inserted and upserted documents are submitted; remove it"),
     "batch": (frozenset({"insert"}), "only inserts go together; remove it"),
+    "attachments": (
+        frozenset({"insert", "update", "upsert"}),
+        "a call makes no document to attach to; remove them",
+    ),
 }
+
 """By key: the actions that take it, and what to do about it elsewhere."""
 _NEEDED = {
     "doctype": "is missing",
@@ -148,6 +154,24 @@ def _actions(routes: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{where}: {_NEEDED[key]}"
         if action == "insert" and route.get("submit") is True and route.get("batch", 1) != 1:
             yield f"{key_path('routes', name, 'batch')}: documents that are submitted go one by one; remove it"
+        elif action == "insert" and route.get("attachments") and route.get("batch", 1) != 1:
+            yield f"{key_path('routes', name, 'batch')}: documents with attachments go one by one; remove it"
+
+
+def _attached_fields(routes: Mapping[str, Any]) -> Iterator[str]:
+    for name, route in routes.items():
+        files = route.get("attachments") if isinstance(route, dict) else None
+        filled: dict[str, str] = {}
+        if files and isinstance(route.get("document"), dict):
+            filled = {field: key_path("routes", name, "document", field) for field in route["document"]}
+        for index, file in enumerate(files if isinstance(files, list) else ()):
+            field = file.get("fieldname") if isinstance(file, dict) else None
+            if not isinstance(field, str):
+                continue
+            where = key_path("routes", name, "attachments", index, "fieldname")
+            if field in filled:
+                yield f"{where}: {filled[field]} fills this field already"
+            filled.setdefault(field, where)
 
 
 def _reserved_fields(tables: Tables) -> Iterator[str]:

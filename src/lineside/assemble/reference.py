@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 from lineside.assemble.settings import (
     SOURCES,
     TARGETS,
+    AttachmentSettings,
     ExampleSettings,
     JournalSettings,
     RouteSettings,
@@ -32,6 +33,7 @@ TABLES: dict[str, type[Table]] = {
     **{f"targets {kind}": table for kind, table in TARGETS.items()},
     **{f"sources {kind}": table for kind, table in SOURCES.items()},
     "routes": RouteSettings,
+    "attachments": AttachmentSettings,
     "tests": ExampleSettings,
 }
 """What a page has to describe, by the names of its marks."""

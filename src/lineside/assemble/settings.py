@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from msgspec import Struct
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from lineside.assemble.values import (
     DeliverPolicy,
@@ -25,8 +25,11 @@ from lineside.assemble.values import (
     Shape,
     SiteUrl,
     TimeZone,
+    in_tuple,
 )
 
+FILE = "File"
+"""The DocType of attachments."""
 BATCH = 20
 """Four fifths of what batches can gain on a measured site, in requests that stay short (contract, section 10)."""
 
@@ -134,6 +137,40 @@ class LinesSourceSettings(Table):
     )
 
 
+class AttachmentSettings(Table):
+    """``[[routes.NAME.attachments]]``: a file that an event carries, and that goes with its document."""
+
+    name: Annotated[str, Field(min_length=1), Shape("template")] = Field(
+        description="The file's name, such as `photo-{{ scan_id }}.jpg`."
+    )
+    content: Annotated[str, Field(min_length=1), Shape("template")] = Field(
+        description="What is in the file, such as `{{ photo }}`."
+    )
+    encoding: Literal["base64", "text"] = Field(
+        default="base64",
+        description=(
+            "What `content` gives: the file's bytes as Base64, a data URL too; or `text`, which is stored as UTF-8."
+        ),
+    )
+    is_private: bool = Field(
+        default=True, description="Whether only those who may read the document can read the file."
+    )
+    fieldname: Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,63}$"), Shape("field name")] | None = Field(
+        default=None,
+        description=(
+            "The document's field of the type Attach or Attach Image that gets the file's address. Default: none; "
+            "the file is only listed beside the document."
+        ),
+    )
+    optional: bool = Field(
+        default=False,
+        description=(
+            "Whether an event whose content is missing, null or empty is delivered without the file. Otherwise it "
+            "becomes a dead letter, and nothing is sent."
+        ),
+    )
+
+
 class RouteSettings(Table):
     """``[routes.NAME]``: which events become which documents."""
 
@@ -198,7 +235,7 @@ class RouteSettings(Table):
         default=None,
         description=(
             "Inserts that go to the target in one request, at most, when so many are waiting. Default: 20; 1 where "
-            "documents are submitted, and for the other actions."
+            "documents are submitted or have attachments, and for the other actions."
         ),
     )
     max_deliver: int = Field(
@@ -224,6 +261,9 @@ class RouteSettings(Table):
     document: Annotated[dict[str, Any], Field(min_length=1), Shape("table of templates")] = Field(
         description="The document's fields, or a call's arguments. A child table is an array of tables."
     )
+    attachments: Annotated[tuple[AttachmentSettings, ...], BeforeValidator(in_tuple), Shape("array of tables")] = (
+        Field(default=(), description="Files that go with the document; not for a call. See below.")
+    )
 
     @property
     def carries_id(self) -> bool:
@@ -233,7 +273,8 @@ class RouteSettings(Table):
     @property
     def at_once(self) -> int:
         """How many deliveries go to the target in one request, at most."""
-        return self.batch or (BATCH if self.action == "insert" and not self.submit else 1)
+        together = self.action == "insert" and not self.submit and not self.attachments
+        return self.batch or (BATCH if together else 1)
 
 
 class ExampleSettings(Table):
@@ -278,9 +319,12 @@ class Settings(Struct, frozen=True):
 
     def prepared_doctypes(self, target: str) -> list[str]:
         """Return the DocTypes of a target that need its id field, each once."""
-        doctypes = (
-            route.doctype
-            for route in self.routes.values()
-            if self.target_of(route) == target and route.carries_id and route.doctype is not None
-        )
+        routes = [route for route in self.routes.values() if self.target_of(route) == target]
+        doctypes = [route.doctype for route in routes if route.carries_id and route.doctype is not None]
+        if self.attaches(target):
+            doctypes.append(FILE)
         return list(dict.fromkeys(doctypes))
+
+    def attaches(self, target: str) -> bool:
+        """Tell whether documents of a target have files."""
+        return any(route.attachments for route in self.routes.values() if self.target_of(route) == target)

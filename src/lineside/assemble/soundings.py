@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from lineside.assemble.settings import Settings
+from lineside.edges.frappe.attachments import may_attach
 from lineside.edges.frappe.client import FrappeClient
 from lineside.edges.frappe.idfield import IdField
 from lineside.edges.frappe.target import FrappeTarget
@@ -48,6 +49,12 @@ async def sound(client: FrappeClient, settings: Settings, name: str) -> Sounding
         else:
             line = _line(unsafe, "try again")
             sounding.problems.append(f"{path}: {line}" if doctype in line else f"{path}: {doctype}: {line}")
+    if settings.attaches(name):
+        barred = await may_attach(client)
+        if barred is None:
+            sounding.found.append(f"{path}: the API user may create File, for attachments")
+        else:
+            sounding.problems.append(f"{path}: {_line(barred, 'try again')}")
     return sounding
 
 

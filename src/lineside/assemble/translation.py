@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from lineside.assemble.settings import LinesSourceSettings, RouteSettings, Settings
+from lineside.assemble.settings import AttachmentSettings, LinesSourceSettings, RouteSettings, Settings
+from lineside.delivery.attachments import AttachmentTemplate
+from lineside.delivery.results import MAX_CONTENT
 from lineside.delivery.route import Route
 from lineside.delivery.templates import compile_condition, compile_template
 from lineside.edges.lines.source import Limits
@@ -29,6 +31,22 @@ def compile_route(settings: Settings, name: str) -> Route:
         match=None if route.match is None else compile_template(route.match, f"{path}.match"),
         submit=route.submit,
         method=route.method or "",
+        attachments=tuple(
+            compile_attachment(each, f"{path}.attachments[{index}]") for index, each in enumerate(route.attachments)
+        ),
+    )
+
+
+def compile_attachment(settings: AttachmentSettings, path: str) -> AttachmentTemplate:
+    """Return one file of a route's documents with its templates compiled."""
+    return AttachmentTemplate(
+        path=path,
+        name=compile_template(settings.name, f"{path}.name"),
+        content=compile_template(settings.content, f"{path}.content", MAX_CONTENT),
+        encoding=settings.encoding,
+        private=settings.is_private,
+        field=settings.fieldname or "",
+        optional=settings.optional,
     )
 
 

@@ -212,12 +212,13 @@ FieldPath = Annotated[str, AfterValidator(_field_path), Shape("field path")]
 """For `lineside.model.fields.lookup`."""
 
 
-def _array(value: Any) -> Any:
+def in_tuple(value: Any) -> Any:
+    """Return an array as the tuple that a setting holds."""
     return tuple(value) if isinstance(value, list) else value
 
 
 Durations = Annotated[
-    tuple[Duration, ...], BeforeValidator(_array), Field(min_length=1), Shape("array of durations")
+    tuple[Duration, ...], BeforeValidator(in_tuple), Field(min_length=1), Shape("array of durations")
 ]
 
 
@@ -232,7 +233,7 @@ def _distinct(values: Iterable[str]) -> Iterable[str]:
 
 Names = Annotated[
     tuple[str, ...],
-    BeforeValidator(_array),
+    BeforeValidator(in_tuple),
     Field(min_length=1),
     AfterValidator(_distinct),
     Shape("array of names"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -18,7 +19,7 @@ from lineside.cli.documents import document_lines, plain
 from lineside.cli.session import config_option, json_option, print_json, run_command, settings_of
 from lineside.model.errors import ConfigurationError, LinesideError
 from lineside.model.outcome import Blocked, Refused, Retry, Skipped, TargetDown
-from lineside.model.ports import Ready
+from lineside.model.ports import Attachment, Ready
 from lineside.model.wording import did_you_mean
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ NOTHING: Mapping[str, Any] = {}
 def command(source: str, config: Path, erp: bool, target: str | None, as_json: bool) -> None:
     """Show what SOURCE and its routes would make of the lines on standard input.
 
-    For each line its answer, its key and its device; then for each route that it is skipped, the document, or why
-    it is refused. Nothing else is touched: no journal, no network, and no secret is needed.
+    For each line its answer, its key and its device; then for each route that it is skipped, the document and its
+    files, or why it is refused. Nothing else is touched: no journal, no network, and no secret is needed.
 
     With --erp, when the input has ended, each document is carried out at the ERP up to the first request that would
     write, which is shown instead of sent: the ERP's own time zone is used, its DocTypes are held against the
@@ -194,8 +195,26 @@ def _show_route(name: str, rendered: Rendered, request: Attempt | None) -> None:
                     click.echo(f"      {text}")
             for text in document_lines(rendered.document):
                 click.echo(f"    {text}")
+            for file in rendered.files:
+                click.echo(f"    file {_file_line(file)}")
             if request is not None:
                 _show_request(request)
+
+
+def _file_line(file: Attachment) -> str:
+    words = [plain(file.name), f"{len(file.content):,} bytes", f"md5 {_digest(file)}"]
+    words += ["private" if file.private else "public", *([f"in {file.field}"] if file.field else [])]
+    return ", ".join(words)
+
+
+def _file_facts(file: Attachment) -> dict[str, Any]:
+    told = {"name": file.name, "bytes": len(file.content), "md5": _digest(file), "private": file.private}
+    return told | ({"field": file.field} if file.field else {})
+
+
+def _digest(file: Attachment) -> str:
+    """Return what Frappe shows as ``content_hash``, where it stores the file as it is."""
+    return hashlib.md5(file.content, usedforsecurity=False).hexdigest()
 
 
 def _show_request(request: Attempt) -> None:
@@ -260,4 +279,5 @@ def _outcome(settings: Settings, name: str, rendered: Rendered, ready: Mapping[s
             zone = ready[target].time_zone if target in ready else zone_of(settings, target).name
             facts = ("action", "doctype", "method", "match", "submit", "document")
             told = {fact: getattr(rendered, fact) for fact in facts if getattr(rendered, fact)}
-            return {"outcome": "document", **told, "time_zone": zone}
+            files = {"files": [_file_facts(file) for file in rendered.files]} if rendered.files else {}
+            return {"outcome": "document", **told, **files, "time_zone": zone}

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Struct
 
+from lineside.delivery.attachments import AttachmentTemplate
 from lineside.delivery.templates import Condition, RenderError, Scope, Template, scope
 from lineside.model.event import Record, delivery_id
 from lineside.model.fields import key_text, lookup
@@ -44,6 +45,8 @@ class Route(Struct, frozen=True):
     submit: bool = False
     method: str = ""
     """What a call calls, as a dotted path."""
+    attachments: tuple[AttachmentTemplate, ...] = ()
+    """The files that go with a document."""
 
     def accepts(self, record: Record) -> bool:
         """Tell whether the record is this route's business; one whose ``when`` cannot be told is."""
@@ -72,6 +75,7 @@ class Route(Struct, frozen=True):
                 return Skipped()
             document = self.document.render(seen)
             match = {} if self.match is None else self.match.render(seen)
+            files = [each.render(seen) for each in self.attachments]
         except RenderError as wrong:
             return Refused("template", str(wrong))
         except _UNREADABLE as wrong:
@@ -85,6 +89,7 @@ class Route(Struct, frozen=True):
             match=match,
             submit=self.submit,
             method=self.method,
+            files=tuple(file for file in files if file is not None),
         )
 
     def _scope(self, record: Record, ready: Ready | None) -> Scope:

@@ -21,7 +21,7 @@ from msgspec import Struct
 from lineside.delivery.dialect import AbsentField, MissingField, Sandbox
 from lineside.delivery.faults import faults, field_names, name_missing
 from lineside.delivery.filters import SITE_ZONE, BadValue
-from lineside.delivery.results import plain
+from lineside.delivery.results import MAX_TEXT, plain
 from lineside.model.event import Record
 from lineside.model.moments import utc_text
 from lineside.model.wording import child_path
@@ -42,13 +42,15 @@ class TemplateProblem(Exception):
 class RenderError(Exception):
     """A payload does not fit a template: its record becomes a dead letter.
 
-    ``path`` is the template's key path, ``reason`` names fields and never holds what is in them.
+    ``path`` is the template's key path, ``reason`` names fields and never holds what is in them; ``missing`` says
+    that the payload lacks a field.
     """
 
-    def __init__(self, path: str, reason: str) -> None:
+    def __init__(self, path: str, reason: str, *, missing: bool = False) -> None:
         super().__init__(f"{path}: {reason}")
         self.path = path
         self.reason = reason
+        self.missing = missing
 
 
 class Scope(Struct, frozen=True):
@@ -114,19 +116,20 @@ class Condition(Struct, frozen=True):
         return bool(self._render(scope.variables))
 
 
-def compile_template(value: object, path: str) -> Template:
+def compile_template(value: object, path: str, longest: int = MAX_TEXT) -> Template:
     """Compile a TOML value.
 
     Args:
         value: text, a number, a boolean, or a table or array of these, of any depth.
         path: its key path, for errors.
+        longest: characters that a text in the result may have.
 
     Raises:
         TemplateProblem: with every error inside the value.
 
     """
     problems: list[str] = []
-    render = _compile(value, path, problems)
+    render = _compile(value, path, problems, longest)
     if problems:
         raise TemplateProblem(problems)
     return Template(path, render)
@@ -163,15 +166,18 @@ def compile_condition(value: object, path: str) -> Condition:
     return Condition(path, render)
 
 
-def _compile(value: object, path: str, problems: list[str]) -> _Render:
+def _compile(value: object, path: str, problems: list[str], longest: int) -> _Render:
     match value:
         case str():
-            return _compile_text(value, path, problems)
+            return _compile_text(value, path, problems, longest)
         case dict():
-            table = {str(key): _compile(item, child_path(path, str(key)), problems) for key, item in value.items()}
+            table = {
+                str(key): _compile(item, child_path(path, str(key)), problems, longest)
+                for key, item in value.items()
+            }
             return lambda variables: {key: render(variables) for key, render in table.items()}
         case list():
-            array = [_compile(item, child_path(path, index), problems) for index, item in enumerate(value)]
+            array = [_compile(item, child_path(path, index), problems, longest) for index, item in enumerate(value)]
             return lambda variables: [render(variables) for render in array]
         case bool() | int():
             pass
@@ -184,7 +190,7 @@ def _compile(value: object, path: str, problems: list[str]) -> _Render:
     return lambda _: value
 
 
-def _compile_text(text: str, path: str, problems: list[str]) -> _Render:
+def _compile_text(text: str, path: str, problems: list[str], longest: int) -> _Render:
     if not any(mark in text for mark in ("{{", "{%", "{#")):
         return lambda _: text
     before = len(problems)
@@ -200,7 +206,7 @@ def _compile_text(text: str, path: str, problems: list[str]) -> _Render:
 
     def render(variables: dict[str, Any]) -> object:
         with _explained(path, names):
-            return plain(evaluate(variables))
+            return plain(evaluate(variables), longest)
 
     return render
 
@@ -262,7 +268,7 @@ def _explained(path: str, names: Mapping[str, str]) -> Iterator[None]:
     except BadValue as wrong:
         raise RenderError(path, str(wrong)) from wrong
     except UndefinedError as missing:
-        raise RenderError(path, name_missing(str(missing), names)) from missing
+        raise RenderError(path, name_missing(str(missing), names), missing=True) from missing
     except (TypeError, ZeroDivisionError, SecurityError) as wrong:
         raise RenderError(path, str(wrong)) from wrong
     except (TemplateRuntimeError, ArithmeticError, LookupError, ValueError, AttributeError) as wrong:

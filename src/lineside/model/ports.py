@@ -100,6 +100,19 @@ class Journal(Protocol):
         ...
 
 
+class Attachment(Struct, frozen=True):
+    """A file that goes with a document."""
+
+    name: str
+    """As people see it; the target may alter it where it is taken."""
+    content: bytes
+    """Never empty."""
+    private: bool = True
+    """Only for those who may read the document."""
+    field: str = ""
+    """The document's field that is to hold the file's address; empty for none."""
+
+
 class Delivery(Struct, frozen=True):
     """One record, rendered for its target."""
 
@@ -119,6 +132,8 @@ class Delivery(Struct, frozen=True):
     """The document is to be submitted as well, in the same transaction."""
     method: str = ""
     """What a call calls, as a dotted path."""
+    files: tuple[Attachment, ...] = ()
+    """What is attached to the document, before it is submitted."""
 
 
 class Ready(Struct, frozen=True):

@@ -51,7 +51,7 @@ class ConfigurationReference(SynchronousTestCase):
     def test_every_example_loads(self) -> None:
         """The examples of the page, put together, are a configuration without a warning."""
         examples = re.findall(r"^```toml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
-        self.assertEqual(2, len(examples))
+        self.assertEqual(3, len(examples))
         path = Path("lineside.toml")
         path.write_text("\n".join(examples), encoding="utf-8")
         settings = load(path, {"LINESIDE_ERP_KEY": "k", "LINESIDE_ERP_SECRET": "s"})

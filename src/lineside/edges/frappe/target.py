@@ -9,6 +9,7 @@ from twisted.internet.defer import CancelledError, Deferred, FirstError, gatherR
 from twisted.logger import Logger
 
 from lineside.edges.frappe.admission import Admission
+from lineside.edges.frappe.attachments import Attachments
 from lineside.edges.frappe.batches import Batches
 from lineside.edges.frappe.calls import Calls
 from lineside.edges.frappe.changes import Changes
@@ -30,7 +31,8 @@ class FrappeTarget:
 
     Exactly-once rests on the unique ``id_field``: every new document carries its delivery id there, what may have
     been stored is looked up before it is sent again, and the index refuses whatever slips through. Updates write
-    absolute values, which may be written twice. Calls are made at least once.
+    absolute values, which may be written twice. Files are documents with ids of their own. Calls are made at
+    least once.
 
     Args:
         client: to the site; its ``pool_size`` bounds how many deliveries are under way.
@@ -48,6 +50,7 @@ class FrappeTarget:
         self._inserts = Inserts(client, field, admission, lookup)
         self._batches = Batches(client, field, admission, lookup, self._inserts)
         self._changes = Changes(client, metas, admission, lookup, self._inserts)
+        self._attachments = Attachments(client, field, metas, lookup, self._inserts)
         self._calls = Calls(client)
         self._time_zone = time_zone
         self._warned = False
@@ -65,8 +68,8 @@ class FrappeTarget:
     async def deliver(self, batch: list[Delivery]) -> list[Outcome]:
         """Carry out deliveries, several at a time; outcomes in the same order. Never raises but for cancellation.
 
-        Inserts into one DocType that are not to be submitted go together. What finds the site down or its door
-        closed stops the rest, which is not tried.
+        Inserts into one DocType that are not to be submitted and have no files go together. What finds the site
+        down or its door closed stops the rest, which is not tried.
         """
         outcomes: dict[str, Outcome] = {}
         closed: dict[str | None, Outcome] = {}
@@ -132,6 +135,8 @@ class FrappeTarget:
         try:
             if len(parcel) > 1:
                 return await self._batches.carry_out(first.doctype, parcel)
+            if first.files:
+                return {first.id: await self._attachments.carry_out(first, self._one)}
             return {first.id: await self._one(first)}
         except CancelledError:
             raise
@@ -157,7 +162,7 @@ def _parcels(batch: list[Delivery]) -> list[list[Delivery]]:
     """Return the deliveries as they go out: those of a parcel together, each only once."""
     parcels: dict[str, list[Delivery]] = {}
     for delivery in {each.id: each for each in batch}.values():
-        alone = delivery.action != "insert" or delivery.submit
+        alone = delivery.action != "insert" or delivery.submit or delivery.files
         parcels.setdefault(delivery.id if alone else f"into {delivery.doctype}", []).append(delivery)
     return list(parcels.values())
 
