@@ -1,0 +1,39 @@
+"""Every demonstration of the course runs, and shows what the text says it shows."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.rig.chapters import COURSE, folder, name_of
+
+from lineside.workshop.course import Chapter
+from lineside.workshop.transcripts import difference, transcripts
+
+PATIENCE = 20.0
+"""Seconds that a demonstration may take where nobody presses Enter."""
+
+
+@pytest.mark.parametrize("chapter", COURSE.chapters, ids=name_of)
+def test_the_demonstration_shows_what_the_text_says(chapter: Chapter) -> None:
+    """`demo.py --fast` exits with 0, claims what it saw, and its landmarks appear in their order."""
+    printed = subprocess.run(
+        [sys.executable, "-B", str(folder(chapter) / "demo.py"), "--fast"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=PATIENCE,
+        check=False,
+    )
+    output = printed.stdout
+    assert printed.returncode == 0, output
+    assert "\n  ok  " in output
+    assert "  NO  " not in output
+    assert not list(Path().iterdir()), "it left something behind"
+    for transcript in transcripts((folder(chapter) / "README.md").read_text(encoding="utf-8")):
+        if transcript.file == "demo.py":
+            problem = difference(transcript.seen, output)
+            assert problem is None, f"README.md, line {transcript.line}: {problem}"
