@@ -8,8 +8,10 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
+from lineside.delivery.alterations import AGAIN_SECONDS
 from lineside.delivery.backoff import Backoff
 from lineside.delivery.courier import DRAIN, Courier
 from lineside.delivery.gate import BLOCKED_FOR, DOWN, LOST, Gate
@@ -18,7 +20,7 @@ from lineside.delivery.templates import compile_condition, compile_template
 from lineside.journal import deadletters
 from lineside.journal.consumer import DurableConsumer
 from lineside.model.event import Event, Seq
-from lineside.model.outcome import Blocked, Delivered, Outcome, Refused, Retry, TargetDown
+from lineside.model.outcome import Altered, Blocked, Delivered, Outcome, Refused, Retry, TargetDown
 from lineside.model.ports import ConsumerSpec, Delivery, Pending, Ready
 from lineside.testing.journals import JournalOnFile
 
@@ -168,6 +170,28 @@ class DeliveryTests(CourierCase):
         self.assertEqual("template", code)
         self.assertIn('"at"', reason)
         self.assertEqual(1, len(self.target.open))
+
+    def test_a_document_that_is_not_as_it_was_sent_raises_an_alarm(self) -> None:
+        """Each field once an hour, with what to do; the event is settled, for a repeat would mend nothing."""
+        altered = Delivered(
+            "CHK-1", altered=(Altered("time", "give the role"), Altered("items.rate", "leave it out"))
+        )
+        with capturedLogs() as events:
+            for _ in range(3):
+                self.send(self.punch("ann"))
+                self.target.answer(altered)
+            self.clock.advance(AGAIN_SECONDS)
+            self.send(self.punch("ann"))
+            self.target.answer(Delivered("CHK-4", altered=altered.altered[:1]))
+        told = [event for event in events if event["log_format"] == "delivery.altered"]
+        self.assertEqual([event["field"] for event in told], ["time", "items.rate", "time"])
+        first = told[0]
+        self.assertEqual(
+            (first["log_level"], first["route"], first["remedy"]), (LogLevel.error, "checkin", "give the role")
+        )
+        self.assertFalse(self.owed())
+        self.assertEqual(self.courier.delivered, 4)
+        self.assertEqual(self.courier.alterations.line(), "4 documents did not keep time, items.rate as sent")
 
     def test_a_refused_record_never_blocks_the_next(self) -> None:
         """What the ERP refuses is a dead letter with the ERP's reason, and its key goes on."""

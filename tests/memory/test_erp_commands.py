@@ -29,10 +29,12 @@ from lineside.edges.frappe.client import FrappeClient
 from lineside.edges.frappe.doctypes import Field
 from lineside.edges.frappe.idfield import Missing, read_field
 from lineside.model.errors import LinesideError
+from lineside.standin import methods
 from lineside.standin.authentication import Credentials
 from lineside.standin.documents import memory_documents
 from lineside.standin.faults import FaultKnobs
 from lineside.standin.site import make_site
+from lineside.standin.users import seed_user
 
 TARGET = """
 [targets.NAME]
@@ -66,9 +68,9 @@ def route(name: str, target: str, doctype: str) -> str:
 class Site:
     """One ERP, and the clients that were made for it."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, user: str = "Administrator") -> None:
         self.documents = memory_documents(random=Random(1))
-        site = make_site(clock, self.documents, FaultKnobs(Random(2)), Credentials("key", "secret"))
+        site = make_site(clock, self.documents, FaultKnobs(Random(2)), Credentials("key", "secret", user))
         self.agent: IAgent = RequestTraversalAgent(site.resource)
 
 
@@ -201,8 +203,8 @@ class ErpPrepare(TwoSites):
         self.assertEqual(([done.target for done in told], error), (["erp"], ""))
 
 
-class CheckConnect(TwoSites):
-    """`lineside check --connect`."""
+class Checking(TwoSites):
+    """Sites that are asked by `lineside check --connect`."""
 
     def check(self, settings: Settings, *, as_json: bool = False) -> tuple[int, list[str], list[str]]:
         """Return the exit code and the lines on standard output and error; every client that was made is closed."""
@@ -218,6 +220,10 @@ class CheckConnect(TwoSites):
             failure.trap(SystemExit)
         [code] = [failure.value.args[0] for failure in failures if failure.value is not None] or [0]
         return code, out.getvalue().splitlines(), err.getvalue().splitlines()
+
+
+class CheckConnect(Checking):
+    """`lineside check --connect`."""
 
     def test_a_prepared_site_is_found_so(self) -> None:
         """Each DocType once, in whatever number of routes; exit 0 and nothing on standard error."""
@@ -270,6 +276,78 @@ class CheckConnect(TwoSites):
         self.assertEqual((code, errors), (1, []))
         problem = "targets.erp: ToDo has no field lineside_id; run lineside erp prepare"
         self.assertEqual(json.loads(line), {"ok": False, "problems": [problem], "warnings": []})
+
+
+class FieldsOfRoutes(Checking):
+    """What `check --connect` and `try --erp` say of fields, before there is a document."""
+
+    BADGE = """
+[routes.badge]
+target = "hr"
+doctype = "Employee Checkin"
+document = { FIELDS }
+"""
+    TIMED = BADGE.replace("FIELDS", 'employee = "{{ who }}", time = "{{ at }}"')
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.user = "gateway@example.com"
+        self.sites["http://hr.localhost"] = Site(self.clock, self.user)
+
+    def become(self, *roles: str) -> None:
+        documents = self.sites["http://hr.localhost"].documents
+        self.successResultOf(documents.write(lambda records: seed_user(records, self.user, roles)))
+
+    def test_a_field_above_the_users_level_is_a_problem(self) -> None:
+        """The site would drop it in every document; once the role is given all is well."""
+        settings = self.settings(target("hr"), self.TIMED)
+        self.prepare(settings)
+        self.become("Employee")
+        code, _, [told] = self.check(settings)
+        self.assertEqual(code, 1)
+        self.assertIn("routes.badge: Employee Checkin.time is permission level 1, where the API user may not", told)
+        self.assertIn("; give one of the API user's roles the permission to write at level 1", told)
+        self.become("HR User")
+        self.assertEqual(self.check(settings)[::2], (0, []))
+
+    def test_a_level_of_which_nothing_is_known_is_a_warning(self) -> None:
+        """A site may keep the roles of its users to itself."""
+        settings = self.settings(target("hr"), self.TIMED)
+        self.prepare(settings)
+        roles = "frappe.core.doctype.user.user.get_roles"
+        self.addCleanup(methods.METHODS.__setitem__, roles, methods.METHODS.pop(roles))
+        code, _, [told] = self.check(settings)
+        self.assertEqual(code, 0)
+        self.assertIn("Employee Checkin.time is permission level 1, and the site does not say", told)
+
+    def test_a_mandatory_field_that_no_route_fills_is_a_warning(self) -> None:
+        """Code of the site may fill it: the document is sent, and the ERP has the last word."""
+        settings = self.settings(target("hr"), self.BADGE.replace("FIELDS", 'log_type = "IN"'))
+        self.prepare(settings)
+        line = "Employee Checkin: the mandatory field employee is not in the document; code of the site may fill it"
+        self.assertEqual(self.check(settings)[::2], (0, [f"lineside.toml: warning: routes.badge: {line}"]))
+        out = StringIO()
+        for as_json in (True, False):
+            with redirect_stdout(out):
+                trying = try_at_targets(self.clock, settings, "gate", ["hr"], [b"{}\n"], as_json, self.connect)
+                self.successResultOf(Deferred.fromCoroutine(trying))
+        told, _, text = out.getvalue().partition("\n")
+        self.assertEqual(json.loads(told)["routes"]["badge"]["erp"]["remarks"], [line])
+        self.assertIn(f"    mind: {line}\n", text)
+
+    def test_a_trial_of_what_would_be_dropped_says_so(self) -> None:
+        """The request is not shown: it would never be sent."""
+        settings = self.settings(target("hr"), self.TIMED)
+        self.prepare(settings)
+        self.become("Employee")
+        out = StringIO()
+        with redirect_stdout(out):
+            line = b'{"who": "HR-EMP-00001", "at": "2026-03-02 06:58:30"}\n'
+            trying = try_at_targets(self.clock, settings, "gate", ["hr"], [line], True, self.connect)
+            self.successResultOf(Deferred.fromCoroutine(trying))
+        erp = json.loads(out.getvalue())["routes"]["badge"]["erp"]
+        self.assertEqual(erp["outcome"], "blocked")
+        self.assertIn("Employee Checkin.time is permission level 1", erp["reason"])
 
 
 class TryErp(TwoSites):

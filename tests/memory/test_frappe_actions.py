@@ -11,8 +11,7 @@ from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.web.http import Request
 from zope.interface import provider
 
-from lineside.edges.frappe.admission import STALE_SECONDS
-from lineside.edges.frappe.meta import REFRESH_SECONDS
+from lineside.edges.frappe.meta import REFRESH_SECONDS, STALE_SECONDS
 from lineside.model.outcome import Blocked, Delivered, Outcome, Refused, Retry, TargetDown
 from lineside.model.ports import Delivery
 

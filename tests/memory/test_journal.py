@@ -225,12 +225,12 @@ class AppendTests(JournalCase):
 
     def test_a_newer_release_s_journal_is_refused(self) -> None:
         """Tables of a version that this release does not know are not touched."""
-        self.done(self.database.write(lambda c: c.execute("UPDATE component SET version = 99")))
+        self.done(self.database.write(lambda c: c.execute("UPDATE component SET version = version + 99")))
         self.file.close()
         failure = self.failureResultOf(Deferred.fromCoroutine(self.database.open()), JournalUnusable)
         self.assertIn("install a newer Lineside", str(failure.value))
         connection = sqlite3.connect(self.path)
-        connection.execute("UPDATE component SET version = 1")
+        connection.execute("UPDATE component SET version = version - 99")
         connection.commit()
         connection.close()
         self.file.open()

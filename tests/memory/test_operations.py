@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lineside.journal.consumer import DurableConsumer
 from lineside.model.errors import LinesideError
 from lineside.model.event import Event
-from lineside.model.outcome import Delivered, Outcome, Refused, Retry, Skipped
+from lineside.model.outcome import Altered, Delivered, Outcome, Refused, Retry, Skipped
 from lineside.model.ports import ConsumerSpec
 from lineside.operations.deadletters import DeadLetterOperations
 from lineside.operations.events import EventOperations
@@ -202,6 +202,13 @@ class ShowingEvents(OperationsCase):
             "count", "dead", attempts=1, at=READ_AT_NOON, reason="MandatoryError: Item is missing", dead_letter=1
         )
         self.assertEqual(self.call(ShowEvent(seq=2)).deliveries, [DeliveryStory("checkin", "skipped"), dead])
+
+    def test_a_document_that_is_not_as_it_was_sent_says_which_fields(self) -> None:
+        """Where the target told of it; the event is delivered all the same."""
+        self.append(b'{"kind":"checkin"}')
+        self.settle(self.checkin, Delivered("EMP-CKIN-1", altered=(Altered("time", "give a role"),)))
+        [story, _] = self.call(ShowEvent(seq=1)).deliveries
+        self.assertEqual((story.state, story.altered), ("delivered", ["time"]))
 
     def test_a_route_that_skips_needs_no_commit_to_say_so(self) -> None:
         """Skipping is not stored for each event; still nobody is told that it is pending."""

@@ -108,6 +108,8 @@ class Gateway:
                 refused=courier.refused,
                 retried=courier.retried,
                 problem=None if courier.problem is None else courier.problem.reason,
+                altered=courier.alterations.documents,
+                warning=courier.alterations.line(),
             )
             for courier in self.couriers
         ]

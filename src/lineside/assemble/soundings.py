@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from lineside.assemble.routesoundings import sound_routes
 from lineside.assemble.settings import Settings
 from lineside.edges.frappe.attachments import may_attach
 from lineside.edges.frappe.client import FrappeClient
@@ -49,6 +50,9 @@ async def sound(client: FrappeClient, settings: Settings, name: str) -> Sounding
         else:
             line = _line(unsafe, "try again")
             sounding.problems.append(f"{path}: {line}" if doctype in line else f"{path}: {doctype}: {line}")
+    told = await sound_routes(client, settings, name)
+    sounding.problems.extend(told.problems)
+    sounding.warnings.extend(told.warnings)
     if settings.attaches(name):
         barred = await may_attach(client)
         if barred is None:

@@ -108,6 +108,8 @@ def _told(delivery: DeliveryStory) -> str:
     if delivery.reason is not None:
         letter = "" if delivery.dead_letter is None else f" (dead letter {delivery.dead_letter})"
         words.append(delivery.reason + letter)
+    if delivery.altered:
+        words.append(f"not as sent: {', '.join(delivery.altered)}")
     return ", ".join(words)
 
 

@@ -66,8 +66,10 @@ def fault_options(command: Command) -> Command:
     required=True,
     help="The SQLite file; made when missing.",
 )
-@click.option("--api-key", required=True, help="Of the one user, Administrator.")
-@click.option("--api-secret", required=True, help="Of the one user, Administrator.")
+@click.option("--api-key", required=True, help="Of the one user that has a key.")
+@click.option("--api-secret", required=True, help="Of the one user that has a key.")
+@click.option("--user", default="Administrator", show_default=True, help="Whose key it is; made when missing.")
+@click.option("--role", "roles", multiple=True, help="One of that user's roles. May be given again.")
 @click.option(
     "--time-zone", default="Europe/Berlin", show_default=True, callback=_zone, help="Of all times in documents."
 )
@@ -94,6 +96,8 @@ def command(
     data: Path,
     api_key: str,
     api_secret: str,
+    user: str,
+    roles: tuple[str, ...],
     time_zone: str,
     employees: int,
     password: str | None,
@@ -113,24 +117,27 @@ def command(
     """
     from twisted.internet import task  # noqa: PLC0415 (--help needs no reactor)
 
-    from lineside.standin.authentication import Credentials  # noqa: PLC0415
+    from lineside.standin.authentication import ADMINISTRATOR, Credentials  # noqa: PLC0415
     from lineside.standin.doctypes import read_library  # noqa: PLC0415
     from lineside.standin.faults import FaultKnobs, Faults  # noqa: PLC0415
     from lineside.standin.server import Service, StandinServer, serve_until_stopped  # noqa: PLC0415
     from lineside.standin.settings import Settings  # noqa: PLC0415
 
+    if roles and user == ADMINISTRATOR:
+        raise click.UsageError("--role goes with --user: Administrator may do everything without")
     try:
         library = read_library(*doctypes)
     except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
         raise click.BadParameter(str(wrong), param_hint="--doctypes") from wrong
     service = Service(
         data,
-        Credentials(api_key, api_secret),
+        Credentials(api_key, api_secret, user),
         port,
         interface,
         time_zone,
         employees=employees,
         down=down,
+        roles=tuple(dict.fromkeys(roles)),
         password=password,
         library=library,
         settings=Settings(

@@ -231,6 +231,8 @@ def _show_request(request: Attempt) -> None:
             click.echo(f"    {request.method} {plain(request.path)}")
             for text in document_lines(msgspec.Raw(request.body)):
                 click.echo(f"      {text}")
+            for remark in request.remarks:
+                click.echo(f"    {click.style('mind', fg='yellow')}: {plain(remark)}")
 
 
 def _facts(
@@ -265,7 +267,8 @@ def _request(request: Attempt) -> dict[str, Any]:
             return {"outcome": "retry", "reason": reason}
         case _:
             told = {"outcome": "request", "method": request.method, "path": request.path}
-            return {**told, "body": msgspec.Raw(request.body)}
+            remarks = {"remarks": list(request.remarks)} if request.remarks else {}
+            return {**told, "body": msgspec.Raw(request.body), **remarks}
 
 
 def _outcome(settings: Settings, name: str, rendered: Rendered, ready: Mapping[str, Ready]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from lineside.background import Background
+from lineside.delivery.alterations import Alterations
 from lineside.delivery.backoff import Backoff
 from lineside.delivery.gate import BLOCKED_FOR, Gate
 from lineside.delivery.route import Route
@@ -62,6 +63,7 @@ class Courier:
         self.delivered = 0
         self.refused = 0
         self.retried = 0
+        self.alterations = Alterations()
 
     @property
     def problem(self) -> TargetDown | Blocked | None:
@@ -172,12 +174,20 @@ class Courier:
                 log.warn("delivery.refused", code=code, **facts)
             case Delivered():
                 self.delivered += 1
+                if outcome.altered:
+                    self._alarm(outcome, facts)
                 if self._was_blocked:
                     self._was_blocked = False
                     log.info("route.unblocked", route=self.route.id)
             case _:
                 pass
         self._outcomes.append((pending, outcome))
+
+    def _alarm(self, delivered: Delivered, facts: dict[str, str]) -> None:
+        for altered in self.alterations.note(delivered.altered, self._clock.seconds()):
+            log.error(
+                "delivery.altered", document=delivered.name, field=altered.field, remedy=altered.remedy, **facts
+            )
 
     async def _settle_all(self) -> None:
         while True:

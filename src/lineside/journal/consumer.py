@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from functools import partial
@@ -290,6 +291,11 @@ def _note(
                    VALUES (?, ?, ?, ?, ?, ?)""",
                 (consumer, pending.record.seq, outcome.name, outcome.found, pending.attempt, at_ns),
             )
+            if outcome.altered:
+                connection.execute(
+                    "INSERT OR REPLACE INTO altered (consumer, seq, fields) VALUES (?, ?, ?)",
+                    (consumer, pending.record.seq, json.dumps([altered.field for altered in outcome.altered])),
+                )
         else:
             deadletters.keep(
                 connection,

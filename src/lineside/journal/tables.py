@@ -85,5 +85,14 @@ JOURNAL = Component(
                 UNIQUE (consumer, seq)
             )""",
         ),
+        (
+            # Fields of a delivered document that did not hold what was sent, as a JSON list.
+            """CREATE TABLE altered (
+                consumer TEXT NOT NULL,
+                seq INTEGER NOT NULL,
+                fields TEXT NOT NULL,
+                PRIMARY KEY (consumer, seq)
+            ) WITHOUT ROWID""",
+        ),
     ),
 )

@@ -5,12 +5,22 @@ from __future__ import annotations
 from msgspec import Struct
 
 
+class Altered(Struct, frozen=True):
+    """A field of a delivered document that does not hold what was sent."""
+
+    field: str
+    """Its path, without the numbers of rows: ``items.rate``."""
+    remedy: str
+
+
 class Delivered(Struct, frozen=True, tag=True):
     """The target holds the document."""
 
     name: str
     found: bool = False
     """An earlier attempt had already made it; this one only found it."""
+    altered: tuple[Altered, ...] = ()
+    """Sending it again would make no better document, perhaps a second one: a person is told instead."""
 
 
 class Skipped(Struct, frozen=True, tag=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Mapping
 from sqlite3 import Connection
 from typing import Literal
@@ -119,9 +120,13 @@ def _only(source: str | None) -> frozenset[str] | None:
 
 def _deliveries(connection: Connection, record: Record, specs: Mapping[str, ConsumerSpec]) -> list[DeliveryStory]:
     stories = {
-        route: DeliveryStory(route, "delivered", name, bool(found), attempts, moment(at_ns))
-        for route, name, found, attempts, at_ns in connection.execute(
-            "SELECT consumer, name, found, attempts, at_ns FROM delivered WHERE seq = ?", (record.seq,)
+        route: DeliveryStory(
+            route, "delivered", name, bool(found), attempts, moment(at_ns), altered=json.loads(altered or "[]")
+        )
+        for route, name, found, attempts, at_ns, altered in connection.execute(
+            """SELECT consumer, name, found, attempts, at_ns, fields
+               FROM delivered LEFT JOIN altered USING (consumer, seq) WHERE seq = ?""",
+            (record.seq,),
         )
     }
     for letter in deadletters.of_event(connection, record.seq):

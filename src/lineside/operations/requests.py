@@ -59,6 +59,8 @@ class DeliveryStory(Struct, frozen=True):
     at: str | None = None
     reason: str | None = None
     dead_letter: int | None = None
+    altered: list[str] = []
+    """Fields of the document that did not hold what was sent, when it was stored."""
 
 
 class EventStory(Struct, frozen=True):
@@ -124,6 +126,10 @@ class RouteStatus(Struct, frozen=True):
     refused: int
     retried: int
     problem: str | None
+    altered: int = 0
+    """Documents that do not hold what was sent."""
+    warning: str | None = None
+    """Which of their fields."""
 
 
 class ConsumerSummary(Struct, frozen=True):

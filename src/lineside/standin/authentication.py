@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from lineside.standin.errors import raised, thrown
 
+ADMINISTRATOR = "Administrator"
 GUEST = "Guest"
 
 
@@ -18,7 +19,7 @@ class Credentials(Struct, frozen=True):
 
     api_key: str
     api_secret: str
-    user: str = "Administrator"
+    user: str = ADMINISTRATOR
 
 
 def authenticate(header: str | None, credentials: Credentials) -> str:

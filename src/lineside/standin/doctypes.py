@@ -44,6 +44,9 @@ class Field(Struct, frozen=True, omit_defaults=False):
     description: str | None = None
     insert_after: str | None = None
     is_custom_field: int = 0
+    permlevel: int = 0
+    precision: str | None = None
+    fetch_if_empty: int = 0
 
     @property
     def title(self) -> str:
@@ -59,6 +62,20 @@ class Field(Struct, frozen=True, omit_defaults=False):
     def is_number(self) -> bool:
         """Whether it is 0 instead of empty."""
         return self.fieldtype in NUMBER_TYPES
+
+
+class Permission(Struct, frozen=True):
+    """What one role may do at one level; the names are those of Frappe's DocPerm, flags are 0 or 1."""
+
+    role: str
+    permlevel: int = 0
+    read: int = 0
+    write: int = 0
+    create: int = 0
+    delete: int = 0
+    submit: int = 0
+    cancel: int = 0
+    amend: int = 0
 
 
 STANDARD_FIELDS = (
@@ -91,6 +108,8 @@ class DocType(Struct, frozen=True, dict=True):
     issingle: int = 0
     title_field: str | None = None
     fields: tuple[Field, ...] = ()
+    permissions: tuple[Permission, ...] = ()
+    """Only levels from 1 on are held to; see `lineside.standin.levels`."""
     indexes: tuple[tuple[str, ...], ...] = ()
     """Columns that the stand-in indexes together; Frappe keeps these in the DocType's code."""
 
@@ -135,6 +154,11 @@ class DocType(Struct, frozen=True, dict=True):
         return tuple(field for field in self.fields if field.reqd)
 
     @cached_property
+    def raised(self) -> tuple[Field, ...]:
+        """The fields that need a permission of their own: those above level 0."""
+        return tuple(field for field in self.own_columns if field.permlevel)
+
+    @cached_property
     def unique(self) -> tuple[Field, ...]:
         """The fields of which no two documents share a value."""
         return tuple(field for field in self.own_columns if field.unique)
@@ -151,10 +175,11 @@ class DocType(Struct, frozen=True, dict=True):
         """Return the DocType as a document, its fields as child documents."""
         described = msgspec.to_builtins(self)
         del described["indexes"]
-        described["fields"] = [
-            {**child, "idx": place, "parent": self.name, "parentfield": "fields", "parenttype": "DocType"}
-            for place, child in enumerate(described["fields"], 1)
-        ]
+        for table in ("fields", "permissions"):
+            described[table] = [
+                {**child, "idx": place, "parent": self.name, "parentfield": table, "parenttype": "DocType"}
+                for place, child in enumerate(described[table], 1)
+            ]
         return {**described, "doctype": "DocType"}
 
 

@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
 from lineside.standin import tables
+from lineside.standin.authentication import ADMINISTRATOR
 from lineside.standin.catalogue import Catalogue
 from lineside.standin.doctypes import Library, read_library
 from lineside.standin.records import Records
@@ -22,9 +23,6 @@ from lineside.standin.webhooks import Hook, asked_for
 from lineside.store.migrations import migrate
 
 T = TypeVar("T")
-
-ADMINISTRATOR = "Administrator"
-
 
 class Storage(Protocol):
     """A SQLite database off the reactor's thread; `lineside.store.database.Database` is one."""

@@ -55,6 +55,11 @@ async def _logged_user(call: Call) -> object:
     return call.user
 
 
+async def _roles(call: Call) -> object:
+    user = str(call.arguments.get("uid") or call.user)
+    return sorted(await call.documents.read(lambda records: records.roles(user)))
+
+
 async def _time_zone(call: Call) -> object:
     return {"time_zone": call.documents.time_zone}
 
@@ -229,6 +234,7 @@ METHODS = {
     "ping": Method(_ping, guests=True),
     "frappe.ping": Method(_ping, guests=True),
     "frappe.auth.get_logged_user": Method(_logged_user),
+    "frappe.core.doctype.user.user.get_roles": Method(_roles),
     "frappe.client.get_time_zone": Method(_time_zone, guests=True),
     "frappe.client.get_list": Method(_get_list),
     "frappe.client.get_count": Method(_get_count),

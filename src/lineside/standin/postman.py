@@ -15,7 +15,8 @@ from twisted.web.client import FileBodyProducer, readBody
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 
-from lineside.standin.documents import ADMINISTRATOR, Documents
+from lineside.standin.authentication import ADMINISTRATOR
+from lineside.standin.documents import Documents
 from lineside.standin.webhooks import Hook
 
 log = Logger()

@@ -13,11 +13,13 @@ from typing import Any
 
 import msgspec
 
+from lineside.standin.authentication import GUEST
 from lineside.standin.catalogue import Catalogue, changed
 from lineside.standin.children import drop_rows, read_rows, replace_rows
 from lineside.standin.doctypes import PARENT_FIELDS, STANDARD_FIELDS, DocType
 from lineside.standin.drafting import Document, Drafting, copied
 from lineside.standin.errors import duplicate_name, not_found, thrown
+from lineside.standin.levels import reset_changed, reset_new
 from lineside.standin.links import follow_links, hold_links
 from lineside.standin.listing import read_count, read_query
 from lineside.standin.naming import amended_name, hash_name, is_random, new_name
@@ -32,6 +34,8 @@ from lineside.standin.values import Value, column_value, shown_value
 Row = list[Value]
 """What lies in a document's columns, in their order."""
 
+ALL = "All"
+"""The role of everyone who is logged in."""
 TRIES = 5
 """So often a random name that is taken is drawn anew."""
 
@@ -113,6 +117,7 @@ class Records:
         rules.before_insert(self, document)
         follow_links(self, kind, document)
         self._name(kind, document, now)
+        reset_new(kind, document, user, lambda: self.roles(user), now)
         self._validate(kind, document)
         self._store_new(table, document)
         self._store_rows(kind, document)
@@ -186,8 +191,10 @@ class Records:
         before = self.get(doctype, name)
         hold_stamp(before, given, whole=whole)
         children = self._children(kind)
-        drafting = Drafting(kind, children, user, self._now(), self._draw_name)
+        now = self._now()
+        drafting = Drafting(kind, children, user, now, self._draw_name)
         document = drafting.changed(before, given, whole=whole)
+        reset_changed(kind, children, before, document, user, lambda: self.roles(user), now)
         done = action(kind, before["docstatus"], document["docstatus"])
         rules = rules_of(doctype)
         if done == "cancel":
@@ -226,6 +233,15 @@ class Records:
         for field in self.doctype(doctype).tables:
             drop_rows(self.connection, self.table(field.options or ""), doctype, document["name"], field)
         rules_of(doctype).deleted(self, document)
+
+    def roles(self, user: str) -> frozenset[str]:
+        """Return the roles that a User has, and those that Frappe gives by itself."""
+        if user == GUEST:
+            return frozenset({GUEST})
+        found = self.connection.execute(
+            'SELECT "role" FROM "tabHas Role" WHERE "parent" = ? AND "parenttype" = ?', (user, "User")
+        )
+        return frozenset(role for (role,) in found) | {ALL, GUEST}
 
     def list(self, doctype: str, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return rows by the arguments of ``frappe.client.get_list``; see `read_query`.

@@ -14,9 +14,9 @@ from twisted.web.client import Agent, BrowserLikeRedirectAgent
 
 from lineside.model.errors import JournalLocked, LinesideError
 from lineside.standin import tables
-from lineside.standin.authentication import Credentials
+from lineside.standin.authentication import ADMINISTRATOR, Credentials
 from lineside.standin.doctypes import Library
-from lineside.standin.documents import ADMINISTRATOR, Documents
+from lineside.standin.documents import Documents
 from lineside.standin.doors import Doors
 from lineside.standin.employees import seed_employees
 from lineside.standin.faults import FaultKnobs
@@ -24,6 +24,7 @@ from lineside.standin.passwords import set_password
 from lineside.standin.postman import Postman
 from lineside.standin.settings import Settings, SiteSettings
 from lineside.standin.site import make_site
+from lineside.standin.users import seed_user
 from lineside.store.database import Database
 
 
@@ -42,6 +43,8 @@ class Service(Struct, frozen=True):
     """At least so many Employee documents are there from the start."""
     down: float = 0.0
     """Seconds after the start during which the port is shut."""
+    roles: tuple[str, ...] = ()
+    """Of the API key's user, but for Administrator."""
     password: str | None = None
     """Administrator's, to log in with; nobody can without."""
     library: Library | None = None
@@ -96,8 +99,9 @@ class StandinServer:
             raise LinesideError(f"{service.data} is in use: another stand-in serves it") from locked
         try:
             await self._documents.open()
+            user = service.credentials.user
+            await self._documents.write(lambda records: seed_user(records, user, service.roles))
             if service.employees:
-                user = service.credentials.user
                 await self._documents.write(lambda records: seed_employees(records, service.employees, user))
             password = service.password
             if password:

@@ -9,15 +9,14 @@ from twisted.logger import Logger
 
 from lineside.edges.frappe.doctypes import LAYOUT, TABLES, DocType
 from lineside.edges.frappe.idfield import CHECK_DOCTYPE, IdField
-from lineside.edges.frappe.meta import REFRESH_SECONDS, Metas, NoDoctype, Untold
-from lineside.edges.frappe.preflight import FREE, OWN, problems, tables
+from lineside.edges.frappe.levels import Levels
+from lineside.edges.frappe.meta import REFRESH_SECONDS, STALE_SECONDS, Metas, NoDoctype, Untold
+from lineside.edges.frappe.preflight import FREE, OWN, problems, tables, unsure
 from lineside.model.outcome import Blocked, Refused, TargetDown
 from lineside.model.ports import Delivery
 
 log = Logger()
 
-STALE_SECONDS = 10.0
-"""Before a document is refused the site is asked again, unless it told what its DocType is made of just now."""
 SHOWN = 20
 """So many wrong fields are named."""
 
@@ -31,12 +30,14 @@ class Admission:
     Args:
         metas: what the site says of its DocTypes. Where it says nothing, documents are not looked at.
         id_field: that every new document must keep.
+        levels: what the API user may write.
 
     """
 
-    def __init__(self, metas: Metas, id_field: IdField) -> None:
+    def __init__(self, metas: Metas, id_field: IdField, levels: Levels) -> None:
         self._metas = metas
         self._id_field = id_field
+        self._levels = levels
         self._warned = False
 
     async def insert(self, delivery: Delivery) -> Turned | None:
@@ -65,6 +66,15 @@ class Admission:
                         return Blocked(f"{delivery.doctype} has no field {field}", "check the route's match")
         return await self._fits(delivery, new=False)
 
+    def unsure(self, delivery: Delivery) -> list[str]:
+        """Return the mandatory fields that a new document which was let in leaves to the site's code."""
+        told = self._metas.known(delivery.doctype)
+        if told is None:
+            return []
+        document = {**delivery.match, **delivery.document}
+        known = {name: self._metas.known(name) for name in tables(document, told)}
+        return unsure(document, told, {name: child for name, child in known.items() if child is not None})
+
     async def _fits(self, delivery: Delivery, *, new: bool) -> Turned | None:
         found = await self._problems(delivery, REFRESH_SECONDS, new=new)
         if isinstance(found, list) and found:
@@ -72,7 +82,7 @@ class Admission:
         if not isinstance(found, list):
             return found
         if not found:
-            return None
+            return await self._levels.bar(delivery.doctype, delivery.document, new=new)
         more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
         return Refused("preflight", "; ".join(found[:SHOWN]) + more)
 

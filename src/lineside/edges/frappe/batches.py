@@ -8,6 +8,7 @@ from twisted.internet.task import deferLater
 
 from lineside.edges.frappe.admission import Admission
 from lineside.edges.frappe.client import FrappeClient, url_path
+from lineside.edges.frappe.comparison import Comparison
 from lineside.edges.frappe.idfield import IdField
 from lineside.edges.frappe.inserts import Inserts
 from lineside.edges.frappe.lookup import Lookup
@@ -43,17 +44,25 @@ class Batches:
 
     A document that Frappe refuses would take its neighbours with it, and the answer does not say which one it was:
     the batch is halved until it is found. What may have been sent before goes alone, so that one that breaks
-    the site breaks no others twice.
+    the site breaks no others twice. So does now and then one whose answer is to be compared, for the answer to
+    a batch holds nothing but names.
     """
 
     def __init__(
-        self, client: FrappeClient, id_field: IdField, admission: Admission, lookup: Lookup, inserts: Inserts
+        self,
+        client: FrappeClient,
+        id_field: IdField,
+        admission: Admission,
+        lookup: Lookup,
+        inserts: Inserts,
+        comparison: Comparison,
     ) -> None:
         self._client = client
         self._id_field = id_field
         self._admission = admission
         self._lookup = lookup
         self._inserts = inserts
+        self._comparison = comparison
 
     async def carry_out(self, doctype: str, deliveries: Sequence[Delivery]) -> Outcomes:
         """Insert documents of one DocType that are not to be submitted; an outcome for each id."""
@@ -79,6 +88,11 @@ class Batches:
             first = together.pop(0)
             unsafe = _closed(outcomes) or await self._id_field.check(doctype)
             outcomes[first.id] = unsafe or await self._inserts.send(first)
+        for delivery in [each for each in together if self._comparison.due(each)]:
+            # Sending one makes the others of its kind due no longer.
+            if self._comparison.due(delivery):
+                together.remove(delivery)
+                outcomes[delivery.id] = _closed(outcomes) or await self._inserts.send(delivery)
         for chunk in _chunks(together, self._id_field.name):
             closed = _closed(outcomes)
             if closed is not None:

@@ -14,6 +14,7 @@ from twisted.logger import Logger
 
 from lineside.edges.frappe.admission import Admission
 from lineside.edges.frappe.client import FrappeClient, url_path
+from lineside.edges.frappe.comparison import Comparison
 from lineside.edges.frappe.inserts import SUBMITTED, Inserts
 from lineside.edges.frappe.lookup import Found, Lookup
 from lineside.edges.frappe.meta import Metas
@@ -44,13 +45,20 @@ class Changes:
     """
 
     def __init__(
-        self, client: FrappeClient, metas: Metas, admission: Admission, lookup: Lookup, inserts: Inserts
+        self,
+        client: FrappeClient,
+        metas: Metas,
+        admission: Admission,
+        lookup: Lookup,
+        inserts: Inserts,
+        comparison: Comparison,
     ) -> None:
         self._client = client
         self._metas = metas
         self._admission = admission
         self._lookup = lookup
         self._inserts = inserts
+        self._comparison = comparison
 
     async def update(self, delivery: Delivery) -> Outcome:
         """Change the one document that matches; none or several are refused."""
@@ -113,6 +121,9 @@ class Changes:
         path = url_path("api", "resource", delivery.doctype, found.name)
         verdict = classify(await self._client.ask("PUT", path, body=to_json(fields)))
         match verdict:
+            case Answered(value=dict(answered)) if answered:
+                altered = self._comparison.altered(delivery, answered, new=False)
+                return Delivered(found.name, altered=altered)
             case Answered():
                 return Delivered(found.name)
             case Conflict(refused=Refused(code="TimestampMismatchError", reason=reason)):

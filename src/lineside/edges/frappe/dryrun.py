@@ -7,7 +7,7 @@ from io import BytesIO
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IBodyProducer, IResponse
@@ -28,6 +28,8 @@ class Held(Struct, frozen=True):
     """As it would be sent, percent-encoded."""
     body: bytes
     """JSON, byte for byte; ``null`` where there is none."""
+    remarks: tuple[str, ...] = ()
+    """What may go wrong with it at the site, a line each."""
 
 
 Attempt = Held | Refused | Retry | TargetDown | Blocked
@@ -74,9 +76,11 @@ class DryRun:
         try:
             [outcome] = await self._target.deliver([delivery])
         except CancelledError:
-            if self._valve.held is None:
+            held = self._valve.held
+            if held is None:
                 raise
-            return self._valve.held
+            inserts = delivery.action != "call" and held.method == "POST"
+            return structs.replace(held, remarks=tuple(self._target.remarks(delivery))) if inserts else held
         if isinstance(outcome, Refused | Retry | TargetDown | Blocked):
             return self._valve.held or outcome
         raise AssertionError(f"{type(outcome).__name__} without a request that writes")

@@ -6,6 +6,7 @@ from twisted.logger import Logger
 
 from lineside.edges.frappe.admission import Admission
 from lineside.edges.frappe.client import FrappeClient, url_path
+from lineside.edges.frappe.comparison import Comparison
 from lineside.edges.frappe.idfield import IdField
 from lineside.edges.frappe.lookup import CANCELLED, Found, Lookup
 from lineside.edges.frappe.outcomes import (
@@ -33,11 +34,19 @@ class Inserts:
     What may have been stored is looked up before it is sent again, and the unique index refuses what slips through.
     """
 
-    def __init__(self, client: FrappeClient, id_field: IdField, admission: Admission, lookup: Lookup) -> None:
+    def __init__(
+        self,
+        client: FrappeClient,
+        id_field: IdField,
+        admission: Admission,
+        lookup: Lookup,
+        comparison: Comparison,
+    ) -> None:
         self._client = client
         self._id_field = id_field
         self._admission = admission
         self._lookup = lookup
+        self._comparison = comparison
 
     async def carry_out(self, delivery: Delivery) -> Outcome:
         """Insert a document whatever happened to it before."""
@@ -65,6 +74,7 @@ class Inserts:
             # Inserted and submitted in one transaction: no draft is left when the submission fails.
             document["docstatus"] = SUBMITTED
         path = url_path("api", "resource", delivery.doctype)
+        self._comparison.sent(delivery)
         verdict = classify_insert(await self._client.ask("POST", path, body=to_json(document)))
         match verdict:
             case Created():
@@ -118,7 +128,7 @@ class Inserts:
             )
         if delivery.submit and created.document.get("docstatus") == 0:
             return await self._submit(delivery, created.name)
-        return Delivered(created.name)
+        return Delivered(created.name, altered=self._comparison.altered(delivery, created.document, new=True))
 
     def _conflict(self, delivery: Delivery, conflict: Conflict) -> Outcome:
         """Return what a 409 or 417 means where the look-up found nothing."""

@@ -13,6 +13,8 @@ from lineside.model.outcome import Blocked, Refused, TargetDown
 
 REFRESH_SECONDS = 3600.0
 """A description is asked for again after so long: someone may change the DocType meanwhile."""
+STALE_SECONDS = 10.0
+"""Before something is kept from being sent the site is asked again, unless it was asked just now."""
 
 CHECK_SITE = "let the API user log in; every user may read what a DocType is made of"
 

@@ -58,6 +58,20 @@ def problems(
     return list(_problems(document, doctype, children, "", new=new, row=doctype.child))
 
 
+def unsure(document: Mapping[str, Any], doctype: DocType, children: Mapping[str, DocType]) -> list[str]:
+    """Return the mandatory fields that a new document leaves empty and only the site's code could fill, by path.
+
+    Whether it does, no description tells: Frappe looks for them after all of its code has run. Those that
+    `problems` names are not repeated, nor what has a default, comes through a link or is none of people's business.
+    """
+    return list(_unsure(document, doctype, children, ""))
+
+
+def unsure_line(doctype: str, field: str) -> str:
+    """Return a warning of one of these fields."""
+    return f"{doctype}: the mandatory field {field} is not in the document; code of the site may fill it"
+
+
 def tables(document: Mapping[str, Any], doctype: DocType) -> set[str]:
     """Return the DocTypes of the child tables that a document fills."""
     fields = (doctype.fields.get(name) for name in document)
@@ -97,6 +111,20 @@ def _problems(
                 yield f"{child_path(path, field.name)}: is mandatory"
 
 
+def _unsure(
+    document: Mapping[str, Any], doctype: DocType, children: Mapping[str, DocType], path: str
+) -> Iterator[str]:
+    for field in doctype.fields.values():
+        value = document.get(field.name)
+        asked = field.mandatory and not field.filled and field.by_hand and field.kind not in _NUMBERS | LAYOUT
+        if asked and field.kind != "Select" and _nothing(value) and not (doctype.custom and _lacking(field, value)):
+            yield child_path(path, field.name)
+        child = children.get(field.options) if field.kind in TABLES else None
+        for index, row in enumerate(value if child is not None and isinstance(value, list) else ()):
+            if child is not None and isinstance(row, dict):
+                yield from _unsure(row, child, {}, child_path(child_path(path, field.name), index))
+
+
 def _table(
     value: object, child: DocType | None, children: Mapping[str, DocType], path: str, *, new: bool
 ) -> Iterator[str]:
@@ -125,6 +153,10 @@ def _lacking(field: Field, value: object) -> bool:
     # Numbers are 0, a Select takes its first option, and a user's defaults may fill a link.
     if not field.mandatory or field.filled or field.kind in _FILLED or field.kind in LAYOUT:
         return False
+    return _nothing(value)
+
+
+def _nothing(value: object) -> bool:
     return value is None or value == [] or (isinstance(value, str) and not value.strip())
 
 
@@ -141,7 +173,8 @@ def _wrong(value: object, field: Field) -> str | None:
     return None if check is None else check(value, field)
 
 
-def _number(value: object) -> float | int | None:
+def number(value: object) -> float | int | None:
+    """Return what a number field would hold; None for what Frappe would bend or refuse."""
     if isinstance(value, str):
         # A comma would be dropped: "1,5" would become 15.
         try:
@@ -155,26 +188,26 @@ def _number(value: object) -> float | int | None:
 
 
 def _real(value: object, field: Field) -> str | None:
-    number = _number(value)
-    if number is None:
+    given = number(value)
+    if given is None:
         return "is no number"
-    if field.non_negative and number < 0:
+    if field.non_negative and given < 0:
         return "must not be negative"
-    return None if abs(number) < LARGEST else "is too large"
+    return None if abs(given) < LARGEST else "is too large"
 
 
 def _whole(value: object, field: Field) -> str | None:
-    number = _number(value)
-    if number is None or number != int(number):
+    given = number(value)
+    if given is None or given != int(given):
         return "is no whole number"
-    if field.non_negative and number < 0:
+    if field.non_negative and given < 0:
         return "must not be negative"
     bits = 63 if field.kind == "Long Int" or field.length > 11 else 31
-    return None if -(2**bits) <= number < 2**bits else "is too large"
+    return None if -(2**bits) <= given < 2**bits else "is too large"
 
 
 def _check(value: object, _field: Field) -> str | None:
-    return None if _number(value) in {0, 1} else "is neither 0 nor 1"
+    return None if number(value) in {0, 1} else "is neither 0 nor 1"
 
 
 def _moment(value: object, field: Field) -> str | None:
@@ -244,7 +277,7 @@ _CHECKS: dict[str, Callable[[object, Field], str | None]] = {
 }
 """By fieldtype; every other takes any text."""
 
-_FILLED = frozenset({"Check", "Dynamic Link", "Int", "Link", "Long Int", "Select", ""}) | {
-    kind for kind, check in _CHECKS.items() if check is _real
-}
+_NUMBERS = frozenset({"Check", "Int", "Long Int", ""}) | {kind for kind, check in _CHECKS.items() if check is _real}
+"""Kinds that are 0 instead of empty."""
+_FILLED = _NUMBERS | {"Dynamic Link", "Link", "Select"}
 """Kinds that are seldom empty although nothing was sent."""

@@ -14,11 +14,14 @@ from lineside.edges.frappe.batches import Batches
 from lineside.edges.frappe.calls import Calls
 from lineside.edges.frappe.changes import Changes
 from lineside.edges.frappe.client import FrappeClient, url_path
+from lineside.edges.frappe.comparison import Comparison
 from lineside.edges.frappe.idfield import IdField
 from lineside.edges.frappe.inserts import Inserts
+from lineside.edges.frappe.levels import Levels
 from lineside.edges.frappe.lookup import Lookup
 from lineside.edges.frappe.meta import Metas
 from lineside.edges.frappe.outcomes import CHECK_KEY, CHECK_PERMISSION, Ambiguous, Answered, unanswered
+from lineside.edges.frappe.preflight import unsure_line
 from lineside.edges.frappe.reads import read
 from lineside.model.outcome import Blocked, Outcome, Retry, TargetDown
 from lineside.model.ports import Delivery, Ready
@@ -45,11 +48,14 @@ class FrappeTarget:
         self._client = client
         metas = Metas(client)
         field = IdField(client, id_field, metas)
-        admission = Admission(metas, field)
+        levels = Levels(client, metas)
+        comparison = Comparison(client.clock, metas, levels)
+        admission = Admission(metas, field, levels)
         lookup = Lookup(client, field)
-        self._inserts = Inserts(client, field, admission, lookup)
-        self._batches = Batches(client, field, admission, lookup, self._inserts)
-        self._changes = Changes(client, metas, admission, lookup, self._inserts)
+        self._admission = admission
+        self._inserts = Inserts(client, field, admission, lookup, comparison)
+        self._batches = Batches(client, field, admission, lookup, self._inserts, comparison)
+        self._changes = Changes(client, metas, admission, lookup, self._inserts, comparison)
         self._attachments = Attachments(client, field, metas, lookup, self._inserts)
         self._calls = Calls(client)
         self._time_zone = time_zone
@@ -96,6 +102,10 @@ class FrappeTarget:
         except FirstError as error:
             error.subFailure.raiseException()
         return [outcomes[delivery.id] for delivery in batch]
+
+    def remarks(self, delivery: Delivery) -> list[str]:
+        """Return what may go wrong with a new document that was let in, a line each. Nothing is asked."""
+        return [unsure_line(delivery.doctype, field) for field in self._admission.unsure(delivery)]
 
     async def _probe(self) -> Ready | TargetDown | Blocked:
         path = url_path("api", "method", "frappe.auth.get_logged_user")

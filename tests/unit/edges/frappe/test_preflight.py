@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.edges.frappe.doctypes import DocType, doctype
-from lineside.edges.frappe.preflight import problems, tables
+from lineside.edges.frappe.preflight import problems, tables, unsure
 
 
 def described(*fields: dict[str, Any], name: str = "Lab Order", **facts: Any) -> DocType:
@@ -211,6 +211,25 @@ class Fields(SynchronousTestCase):
         self.assertEqual(found({}, own, new=False), [])
         self.assertEqual(found({}, described(*fields)), [])
 
+    def test_what_only_the_sites_code_could_fill_is_a_warning(self) -> None:
+        """Of an app's DocType any mandatory field, of one made on the site those that the above lets through."""
+        fields = [
+            field("Link", "employee", reqd=1),
+            field("Data", "code", reqd=1),
+            field("Datetime", "time", reqd=1, default="Now"),
+            field("Data", "title", reqd=1, fetch_from="employee.title"),
+            field("Data", "hash", reqd=1, read_only=1),
+            field("Data", "secret", reqd=1, hidden=1),
+            field("Select", "naming_series", reqd=1, options="A-.####"),
+            field("Float", "amount", reqd=1),
+            field("Table", "items", reqd=1, options="Lab Order Item"),
+        ]
+        children = {"Lab Order Item": described(field("Data", "sku", reqd=1), field("Float", "qty", reqd=1))}
+        self.assertEqual(unsure({}, described(*fields), children), ["employee", "code", "items"])
+        self.assertEqual(unsure({}, described(*fields, custom=1), children), ["employee"])
+        sent = {"employee": "{{ employee }}", "code": 0, "items": [{"sku": "a"}, {"qty": 1}]}
+        self.assertEqual(unsure(sent, described(*fields), children), ["items[1].sku"])
+
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -229,6 +248,13 @@ def test_no_value_breaks_the_check(kind: str, value: Any) -> None:
 @given(JSON_VALUES)
 def test_no_description_breaks_the_reading(value: Any) -> None:
     """A site may say anything of its fields."""
-    row = dict.fromkeys(("fieldname", "fieldtype", "label", "options", "reqd", "length", "default"), value)
-    assert doctype({"fields": [row, value], "autoname": value, "custom": value}, "X").name == "X"
-    assert doctype({"fields": value}, "X").name == "X"
+    names = ("fieldname", "fieldtype", "label", "options", "reqd", "length", "default")
+    row = dict.fromkeys((*names, "permlevel", "precision", "fetch_from", "role", "write"), value)
+    facts = {
+        "fields": [row, value],
+        "autoname": value,
+        "custom": value,
+        "permissions": [{**row, "write": 1}, value],
+    }
+    assert doctype(facts, "X").name == "X"
+    assert doctype({"fields": value, "permissions": value}, "X").name == "X"
