@@ -51,7 +51,14 @@ class Gateway:
         self.couriers: list[Courier] = []
         consumers: dict[str, DurableConsumer] = {}
         gates = {
-            name: Gate(name, self.targets[name].target, reactor, random, concurrency=target.concurrency)
+            name: Gate(
+                name,
+                self.targets[name].target,
+                reactor,
+                random,
+                concurrency=target.concurrency,
+                budget=self.targets[name].budget,
+            )
             for name, target in settings.targets.items()
         }
         for name in settings.routes:
@@ -108,6 +115,7 @@ class Gateway:
                 refused=courier.refused,
                 retried=courier.retried,
                 problem=None if courier.problem is None else courier.problem.reason,
+                paced=courier.gate.paced,
                 altered=courier.alterations.documents,
                 warning=courier.alterations.line(),
             )

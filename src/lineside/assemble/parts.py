@@ -8,6 +8,7 @@ from typing import Any
 from twisted.web.iweb import IAgent
 
 from lineside.assemble.settings import FrappeTargetSettings, JournalSettings
+from lineside.delivery.budget import Budget
 from lineside.edges.frappe.client import FrappeClient
 from lineside.edges.frappe.target import FrappeTarget
 from lineside.journal.consumer import DurableConsumer
@@ -78,7 +79,8 @@ class FrappePart:
 
     def __init__(self, reactor: Any, name: str, settings: FrappeTargetSettings) -> None:
         self.name = f"target {name}"
-        self.client = frappe_client(reactor, settings)
+        self.budget = Budget()
+        self.client = frappe_client(reactor, settings, budget=self.budget)
         self.target = FrappeTarget(self.client, settings.id_field, settings.time_zone)
 
     async def start(self) -> None:
@@ -90,9 +92,12 @@ class FrappePart:
 
 
 def frappe_client(
-    reactor: Any, settings: FrappeTargetSettings, around: Callable[[IAgent], IAgent] = lambda agent: agent
+    reactor: Any,
+    settings: FrappeTargetSettings,
+    around: Callable[[IAgent], IAgent] = lambda agent: agent,
+    budget: Budget | None = None,
 ) -> FrappeClient:
-    """Return the client of one target, which sends through what ``around`` makes of its agent."""
+    """Return the client of one target, which sends through what ``around`` makes of its agent, within ``budget``."""
     return FrappeClient(
         reactor,
         settings.url,
@@ -102,4 +107,5 @@ def frappe_client(
         timeout=settings.timeout,
         pool_size=settings.concurrency,
         around=around,
+        budget=budget,
     )

@@ -54,7 +54,7 @@ async def _run(reactor: Any, settings: Settings, as_json: bool) -> None:
                 str(one.floor),
                 one.id,
                 one.target,
-                "; ".join(told for told in (one.problem, one.warning) if told),
+                "; ".join(told for told in (one.problem, one.paced, one.warning) if told),
             )
             for one in status.routes
         ]

@@ -10,6 +10,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from lineside.delivery.backoff import Backoff
+from lineside.delivery.budget import Budget
 from lineside.delivery.pacing import Pacing
 from lineside.delivery.slots import Slots
 from lineside.model.outcome import Blocked, Delivered, Outcome, Refused, Retry, TargetDown
@@ -33,12 +34,23 @@ class Gate:
         name: the target's, for the log.
         concurrency: how many deliveries may be under way at a time at most, over all routes; how many really
             are follows what the target bears.
+        budget: what its rate limit leaves, where it has one.
 
     """
 
-    def __init__(self, name: str, target: Target, clock: IReactorTime, random: Random, *, concurrency: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        target: Target,
+        clock: IReactorTime,
+        random: Random,
+        *,
+        concurrency: int,
+        budget: Budget | None = None,
+    ) -> None:
         self.name = name
         self._target = target
+        self._budget = budget
         self._pacing = Pacing(concurrency, clock.seconds())
         self._slots = Slots(self._pacing.limit)
         self._clock = clock
@@ -54,6 +66,11 @@ class Gate:
     def problem(self) -> TargetDown | Blocked | None:
         """Why it is closed; None while it is open or was not tried yet."""
         return self._problem
+
+    @property
+    def paced(self) -> str | None:
+        """How the target's rate limit holds deliveries back at present, for a person; None while it does not."""
+        return None if self._budget is None else self._budget.slowed(self._clock.seconds())
 
     async def passed(self) -> Ready:
         """Return once the target answers: at once while the gate is open."""
@@ -93,7 +110,8 @@ class Gate:
         decided = sum(isinstance(outcome, Delivered | Refused | Retry) for outcome in outcomes)
         if decided:
             self._failures = self._lost = 0
-            saturated = self._slots.taken >= self._slots.limit
+            # Held back by a rate limit, more at a time would do no more, and fewer no less.
+            saturated = self._slots.taken >= self._slots.limit and self.paced is None
             self._pacing.answered(decided, self._clock.seconds(), saturated=saturated)
         down = next((outcome for outcome in outcomes if isinstance(outcome, TargetDown)), None)
         if down is not None and self._ready is not None:

@@ -126,6 +126,8 @@ class RouteStatus(Struct, frozen=True):
     refused: int
     retried: int
     problem: str | None
+    paced: str | None = None
+    """How requests are held back, so that the target's rate limit is kept."""
     altered: int = 0
     """Documents that do not hold what was sent."""
     warning: str | None = None

@@ -17,6 +17,7 @@ from twisted.internet.error import (
 )
 from twisted.internet.interfaces import IConsumer, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone
 from twisted.web.http import PotentialDataLoss
@@ -24,6 +25,8 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
 
+from lineside.delivery.budget import Budget
+from lineside.edges.frappe.allowance import allowance
 from lineside.edges.frappe.reply import Reply, Unreachable
 from lineside.model.errors import ConfigurationError
 
@@ -70,6 +73,7 @@ class FrappeClient:
         pool_size: requests in flight at a time, and connections kept; further ones wait their turn.
         agent: carries the requests instead of real connections.
         around: makes of the agent the one that is used.
+        budget: how closely requests may follow each other; without it they do not wait for the site's rate limit.
 
     Raises:
         ConfigurationError: ``url`` is no address of a site.
@@ -88,8 +92,10 @@ class FrappeClient:
         pool_size: int = 4,
         agent: IAgent | None = None,
         around: Callable[[IAgent], IAgent] = lambda agent: agent,
+        budget: Budget | None = None,
     ) -> None:
         self.clock = reactor
+        self._budget = budget
         self.pool_size = pool_size
         self._address = _address(url)
         self._timeout = timeout
@@ -120,9 +126,12 @@ class FrappeClient:
             CancelledError: the caller gave up; the connection is aborted.
 
         """
+        seconds = min(within or self._timeout, self._timeout)
         await self._slots.acquire()
         try:
-            return await self._timed(method, path, body, min(within or self._timeout, self._timeout))
+            if self._budget is None:
+                return await self._timed(method, path, body, seconds)
+            return await self._paced(self._budget, method, path, body, seconds)
         finally:
             self._slots.release()
 
@@ -143,6 +152,18 @@ class FrappeClient:
         """Close the idle connections; returns when they are closed, or after 5 seconds."""
         closed = self._pool.closeCachedConnections()
         await closed.addTimeout(CLOSE_SECONDS, self.clock, onTimeoutCancel=lambda _result, _seconds: None)
+
+    async def _paced(self, budget: Budget, method: str, path: str, body: bytes | None, seconds: float) -> Reply:
+        while wait := budget.delay(self.clock.seconds()):
+            await deferLater(self.clock, wait)
+        ticket = budget.begin(self.clock.seconds())
+        told = None
+        try:
+            reply = await self._timed(method, path, body, seconds)
+            told = allowance(reply)
+            return reply
+        finally:
+            budget.end(ticket, told, self.clock.seconds())
 
     async def _timed(self, method: str, path: str, body: bytes | None, seconds: float) -> Reply:
         exchange = Deferred.fromCoroutine(self._exchange(method, path, body))
