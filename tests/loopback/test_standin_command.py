@@ -99,6 +99,23 @@ class Command(SynchronousTestCase):
         self.assertEqual(self.ends(running), (0, ""))
         self.assertEqual(waiting.communicate(timeout=30)[0], "cut\n")
 
+    def test_a_user_has_the_roles_that_options_give_and_no_more(self) -> None:
+        """The key is his, and the next start takes away what is not given again."""
+        asked = "/api/method/frappe.core.doctype.user.user.get_roles?uid=gateway@example.com"
+        for options, roles in (
+            (("--role", "HR User", "--role", "Lineside"), ["All", "Guest", "HR User", "Lineside"]),
+            ((), ["All", "Guest"]),
+        ):
+            process = self.start("--port", "0", "--user", "gateway@example.com", *options)
+            url = self.address(process)
+            user = self.ask(f"{url}/api/method/frappe.auth.get_logged_user")[1]["message"]
+            self.assertEqual((user, self.ask(url + asked)[1]["message"]), ("gateway@example.com", roles))
+            process.send_signal(signal.SIGTERM)
+            self.assertEqual(self.ends(process), (0, ""))
+        code, told = self.ends(self.start("--role", "HR User"))
+        self.assertEqual(code, 2)
+        self.assertIn("--role goes with --user", told)
+
     def test_a_wrong_option_is_wrong_use(self) -> None:
         """Exit 2, with the reason."""
         status, told = self.ends(self.start("--time-zone", "Mars/Olympus"))
