@@ -13,12 +13,13 @@ import sys
 import warnings
 from io import BytesIO
 
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred, DeferredLock, TimeoutError
 from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.error import ConnectError
 from twisted.internet.protocol import Factory
 from twisted.internet.task import react
 from twisted.protocols.basic import LineReceiver
-from twisted.web.client import Agent, FileBodyProducer, HTTPConnectionPool, readBody
+from twisted.web.client import Agent, FileBodyProducer, HTTPConnectionPool, ResponseFailed, readBody
 from twisted.web.http_headers import Headers
 
 warnings.filterwarnings("ignore", "Using readBody")  # Agent's own connections cause it; it does no harm
@@ -37,16 +38,15 @@ class Frappe:
         token = f"token {os.environ['FRAPPE_KEY']}:{os.environ['FRAPPE_SECRET']}"
         self.headers = Headers({"Authorization": [token], "Content-Type": ["application/json"]})
 
-    def call(self, method, path, document=None):
-        """Return a Deferred of what Frappe answers; it fails when Frappe refuses, or after ten seconds."""
-        asked = Deferred.fromCoroutine(self._call(method, path, document))
-        return asked.addTimeout(10, self.reactor)
-
-    async def _call(self, method, path, document):
+    async def call(self, method, path, document=None):
+        """Return what Frappe answers; FrappeError when it refuses, or does not answer in ten seconds."""
         body = None if document is None else FileBodyProducer(BytesIO(json.dumps(document).encode()))
         url = (self.url + path).encode("ascii")
-        answer = await self.agent.request(method, url, self.headers, body)
-        content = await readBody(answer)
+        try:
+            answer = await self.agent.request(method, url, self.headers, body).addTimeout(10, self.reactor)
+            content = await readBody(answer).addTimeout(10, self.reactor)
+        except (ConnectError, ResponseFailed, TimeoutError) as error:
+            raise FrappeError(f"no answer from Frappe ({type(error).__name__})") from error
         try:
             told = json.loads(content)  # Frappe's proxy, alone, answers in HTML
         except ValueError:

@@ -12,9 +12,10 @@ from datetime import date, timedelta
 from io import BytesIO
 from urllib.parse import quote
 
-from twisted.internet.defer import Deferred, DeferredList, DeferredSemaphore
+from twisted.internet.defer import Deferred, DeferredList, DeferredSemaphore, TimeoutError
+from twisted.internet.error import ConnectError
 from twisted.internet.task import LoopingCall, react
-from twisted.web.client import Agent, FileBodyProducer, HTTPConnectionPool, readBody
+from twisted.web.client import Agent, FileBodyProducer, HTTPConnectionPool, ResponseFailed, readBody
 from twisted.web.http_headers import Headers
 
 DONE = ["Received", "Stopped", "Cancelled"]  # a Material Request in any other state is on its way
@@ -35,16 +36,15 @@ class Frappe:
         token = f"token {os.environ['FRAPPE_KEY']}:{os.environ['FRAPPE_SECRET']}"
         self.headers = Headers({"Authorization": [token], "Content-Type": ["application/json"]})
 
-    def call(self, method, path, document=None):
-        """Return a Deferred of what Frappe answers; it fails when Frappe refuses, or after ten seconds."""
-        asked = Deferred.fromCoroutine(self._call(method, path, document))
-        return asked.addTimeout(10, self.reactor)
-
-    async def _call(self, method, path, document):
+    async def call(self, method, path, document=None):
+        """Return what Frappe answers; FrappeError when it refuses, or does not answer in ten seconds."""
         body = None if document is None else FileBodyProducer(BytesIO(json.dumps(document).encode()))
         url = (self.url + path).encode("ascii")
-        answer = await self.agent.request(method, url, self.headers, body)
-        content = await readBody(answer)
+        try:
+            answer = await self.agent.request(method, url, self.headers, body).addTimeout(10, self.reactor)
+            content = await readBody(answer).addTimeout(10, self.reactor)
+        except (ConnectError, ResponseFailed, TimeoutError) as error:
+            raise FrappeError(f"no answer from Frappe ({type(error).__name__})") from error
         try:
             told = json.loads(content)  # Frappe's proxy, alone, answers in HTML
         except ValueError:
@@ -56,7 +56,7 @@ class Frappe:
     def find(self, doctype, fields, **filters):
         """Return a Deferred of all documents that match."""
         asked = f"fields={quote(json.dumps(fields))}&filters={quote(json.dumps(filters))}&limit_page_length=0"
-        return self.call(b"GET", f"/api/resource/{quote(doctype)}?{asked}")
+        return Deferred.fromCoroutine(self.call(b"GET", f"/api/resource/{quote(doctype)}?{asked}"))
 
 
 class Reordering:
