@@ -20,7 +20,7 @@ def standing_alone(text: str) -> str:
         leaves = path.startswith(("src/", "docs/", "tests/", "README.md", "CONTRIBUTING.md")) and path != link["to"]
         return f"{link['text']} (`{path.partition('#')[0]}` in Lineside's repository)" if leaves else link[0]
 
-    return _outside_fences(text, lambda prose: LINK.sub(named, prose))
+    return outside_fences(text, lambda prose: LINK.sub(named, prose))
 
 
 def for_terminal(text: str, folder: Path) -> str:
@@ -48,10 +48,11 @@ def for_terminal(text: str, folder: Path) -> str:
     def shown(prose: str) -> str:
         return PICTURE.sub(drawn, LINK.sub(bare, COMMENT.sub("", prose)))
 
-    return _outside_fences(standing_alone(text), shown)
+    return outside_fences(standing_alone(text), shown)
 
 
-def _outside_fences(text: str, change: Callable[[str], str]) -> str:
+def outside_fences(text: str, change: Callable[[str], str]) -> str:
+    """Return a page with what is not fenced code changed."""
     done, place = "", 0
     for fence in FENCED.finditer(text):
         done += change(text[place : fence.start()]) + fence[0]
