@@ -79,7 +79,7 @@ class EachAlone(FaultCase):
         await self.survives("cut", **ALONE["cut"])
 
     async def test_wrong_content_types(self) -> None:
-        """A document is a document, also where its answer is called a page."""
+        """A document whose answer is called a page is looked up, and found."""
         await self.survives("200", **ALONE["wrong_content_type"])
         self.assertEqual(self.noticed(), 0)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from tests.rig.frappe_case import AGAIN, FIRST, SECOND, Delivering
-from tests.rig.played_frappe import Answer, cut, hang, page, refused, told
+from tests.rig.played_frappe import Answer, PlayedSite, cut, hang, page, refused, told
+from treq.testing import RequestTraversalAgent
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.error import ConnectingCancelledError, ConnectionRefusedError, DNSLookupError  # noqa: A004
 from twisted.web.http import Request
 from twisted.web.iweb import IAgent
+from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
@@ -24,6 +26,21 @@ from lineside.model.errors import ConfigurationError, LinesideError
 from lineside.model.event import delivery_id
 from lineside.model.outcome import Blocked, Delivered, Refused, Retry, TargetDown
 from lineside.model.ports import Delivery, Ready
+
+
+class Misnaming(Resource):
+    """A proxy that calls every answer a page."""
+
+    isLeaf = True  # noqa: N815
+
+    def __init__(self, site: PlayedSite) -> None:
+        super().__init__()
+        self.site = site
+
+    def render(self, request: Request) -> bytes | int:
+        answer = self.site.render(request)
+        request.setHeader(b"content-type", b"text/html")
+        return answer
 
 
 class Insert(Delivering):
@@ -155,6 +172,28 @@ class Uncertain(Delivering):
             assert isinstance(outcome, Retry)
             self.assertTrue(outcome.ambiguous)
         self.assertEqual(self.site.documents, [])
+
+    def test_a_document_that_is_called_a_page_is_found(self) -> None:
+        """The right answer under the wrong content type: stored or not, the look-up tells."""
+
+        def store_and_misname(request: Request) -> bytes:
+            stored = self.site.inserted(request, self.site.store(request))
+            request.setHeader(b"content-type", b"text/html")
+            return stored
+
+        self.site.fault("insert", store_and_misname)
+        self.assertEqual(self.deliver(FIRST), [Delivered("DOC-1", found=True)])
+        self.assertEqual(self.site.asked, ["meta", "insert", "look-up"])
+        self.assertEqual(self.ids(), [FIRST.id])
+
+    def test_a_site_that_calls_everything_a_page_still_gets_its_documents(self) -> None:
+        """No write is believed, each is looked up, and a look-up is read whatever it is called."""
+        self.agent = RequestTraversalAgent(Misnaming(self.site))
+        self.target = FrappeTarget(self.connect(self.agent))
+        self.assertEqual(self.deliver(FIRST), [Delivered("DOC-1", found=True)])
+        self.assertEqual(self.deliver(AGAIN), [Delivered("DOC-1", found=True)])
+        self.assertEqual(self.site.asked, ["meta", "insert", "look-up", "look-up"])
+        self.assertEqual(self.ids(), [FIRST.id])
 
     def test_a_repeat_is_looked_up_before_it_is_sent(self) -> None:
         """What an earlier attempt stored is found without an insert."""

@@ -2,6 +2,13 @@
 
 The rules are those of the Frappe contract, sections 1 and 10. The exception's class decides where it is
 known, then the status, then the shape. Whatever is not understood is ambiguous, never a success.
+
+That something was written is believed only of ``application/json``, as Frappe calls its own answers. The very
+same document under another content type has passed through something that rewrites answers, or comes from
+elsewhere: also where it holds our delivery id it is ambiguous, and a look-up, which costs one request, tells
+whether it is stored. What answers a question is read whatever it is called: it claims no success, it must have its
+own shape, and behind a wrong "there is none" stands the unique index. So is an error: its status alone says that
+nothing was done.
 """
 
 from __future__ import annotations
@@ -16,6 +23,7 @@ from msgspec import Struct
 from lineside.edges.frappe.reply import Parsed, Reply, Unreachable, kept, parse, summary
 from lineside.model.outcome import Blocked, Refused, Retry, TargetDown
 
+JSON = "application/json"
 MAX_AFTER = 3600.0
 """Seconds; a server that asks for a longer pause is asked again after this one."""
 
@@ -146,13 +154,23 @@ BY_STATUS: dict[int, Rule] = {
 }
 
 
-def classify(answer: Reply | Unreachable, envelope: Literal["data", "message"] = "data") -> Verdict:
-    """Return what an answer means; ``envelope`` is the key under which a success holds its value."""
+def classify(
+    answer: Reply | Unreachable, envelope: Literal["data", "message"] = "data", *, question: bool = False
+) -> Verdict:
+    """Return what an answer means.
+
+    Args:
+        answer: to one request.
+        envelope: the key under which a success holds its value.
+        question: the request changed nothing, so that the content type is not looked at.
+
+    """
     if isinstance(answer, Unreachable):
         return Ambiguous(answer.reason) if answer.sent else TargetDown(answer.reason)
     parsed = parse(answer)
     if answer.status < 400:
-        if answer.status in {200, 201, 202} and parsed.envelope is not None and envelope in parsed.envelope:
+        right = answer.status in {200, 201, 202} and (question or answer.content_type == JSON)
+        if right and parsed.envelope is not None and envelope in parsed.envelope:
             return Answered(parsed.envelope[envelope])
         return Ambiguous(_unexpected(answer, parsed))
     rule = BY_TYPE.get(parsed.exc_type or "") or BY_STATUS.get(answer.status)
@@ -175,7 +193,12 @@ def classify_insert(answer: Reply | Unreachable) -> Created | Verdict:
 def classify_call(answer: Reply | Unreachable) -> Verdict:
     """Return what the answer to a called method means; one that returns nothing has no ``message``."""
     verdict = classify(answer, "message")
-    if isinstance(verdict, Ambiguous) and isinstance(answer, Reply) and answer.status == 200:
+    if (
+        isinstance(verdict, Ambiguous)
+        and isinstance(answer, Reply)
+        and answer.status == 200
+        and answer.content_type == JSON
+    ):
         envelope = parse(answer).envelope
         if envelope is not None and not envelope.keys() & {"data", "exc_type", "exception", "errors"}:
             return Answered(None)
@@ -241,4 +264,6 @@ def _unexpected(reply: Reply, parsed: Parsed) -> str:
     if 300 <= reply.status < 400:
         return f"HTTP {reply.status}: redirected to {reply.headers.get('location', 'nowhere')[:200]}"
     kind = reply.content_type or "no content type"
+    if parsed.envelope is not None and reply.content_type != JSON:
+        return f"HTTP {reply.status}: JSON, but called {kind}; let no proxy change the content type"
     return f"HTTP {reply.status}: not an answer of Frappe ({kind})"

@@ -37,7 +37,7 @@ async def read(
     repeats = REPEATS
     while True:
         answer = await client.ask(method, path, body=body, within=within)
-        verdict = classify(answer, envelope)
+        verdict = classify(answer, envelope, question=True)
         if not _lost(verdict) or not repeats or client.clock.seconds() - begun > REPEATS_WITHIN:
             return verdict
         repeats -= 1
