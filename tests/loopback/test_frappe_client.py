@@ -3,22 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-from OpenSSL import SSL
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IAddress, IListeningPort
-from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.ssl import DefaultOpenSSLContextFactory
-from twisted.internet.tcp import Server as TCPServer
+from twisted.internet.interfaces import IAddress
 from twisted.trial.unittest import TestCase
 from twisted.web.http import HTTPChannel, Request
 from twisted.web.resource import Resource
@@ -28,42 +17,6 @@ from lineside.edges.frappe.client import FrappeClient
 from lineside.edges.frappe.reply import Unreachable
 
 OK = b'{"data": {"name": "DOC-1"}}'
-
-
-def self_signed(directory: Path) -> DefaultOpenSSLContextFactory:
-    """Serve a certificate for localhost that nobody trusts."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    (directory / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    (directory / "key.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
-    return DefaultOpenSSLContextFactory(
-        str(directory / "key.pem"), str(directory / "cert.pem"), sslmethod=SSL.TLS_METHOD
-    )
-
-
-class PlainOnly(Protocol):
-    """What a web server does with a TLS hello on its plain port: one error, then it closes."""
-
-    def dataReceived(self, data: bytes) -> None:
-        assert isinstance(self.transport, TCPServer)
-        self.transport.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
-        self.transport.loseConnection()
 
 
 class Served(Resource):
@@ -114,25 +67,18 @@ class Sockets(TestCase):
 
         self.reactor: Any = reactor
 
-    def serve(self, answer: Callable[[Request], bytes | int], *, tls: bool = False) -> int:
+    def serve(self, answer: Callable[[Request], bytes | int]) -> int:
         """Listen on a free port; returns it."""
         self.served = Served(answer)
         self.site = CountingSite(self.served)
-        if tls:
-            directory = TemporaryDirectory()
-            self.addCleanup(directory.cleanup)
-            port: IListeningPort = self.reactor.listenSSL(
-                0, self.site, self_signed(Path(directory.name)), interface="127.0.0.1"
-            )
-        else:
-            port = self.reactor.listenTCP(0, self.site, interface="127.0.0.1")
+        port = self.reactor.listenTCP(0, self.site, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         host = port.getHost()
         assert isinstance(host, IPv4Address)
         return host.port
 
-    def client(self, port: int, scheme: str = "http", host: str = "127.0.0.1") -> FrappeClient:
-        client = FrappeClient(self.reactor, f"{scheme}://{host}:{port}", "key", "secret", timeout=10.0)
+    def client(self, port: int, host: str = "127.0.0.1") -> FrappeClient:
+        client = FrappeClient(self.reactor, f"http://{host}:{port}", "key", "secret", timeout=10.0)
         self.addCleanup(lambda: Deferred.fromCoroutine(client.close()))
         return client
 
@@ -155,23 +101,6 @@ class Sockets(TestCase):
         unreachable = await self.unreachable(self.client(8000, host="erp.invalid"), b"{}")
         self.assertFalse(unreachable.sent)
         self.assertIn("DNS", unreachable.reason)
-
-    async def test_a_certificate_nobody_vouches_for_is_not_spoken_to(self) -> None:
-        """The site never sees the request, nor the key in it."""
-        port = self.serve(lambda _: OK, tls=True)
-        unreachable = await self.unreachable(self.client(port, "https", "localhost"), b"{}")
-        self.assertFalse(unreachable.sent)
-        self.assertIn("certificate verify failed", unreachable.reason)
-        self.assertEqual(self.served.requests, [])
-        await self.site.all_closed
-
-    async def test_https_to_a_port_that_speaks_http_was_not_reached(self) -> None:
-        """No handshake, no request."""
-        port = self.reactor.listenTCP(0, Factory.forProtocol(PlainOnly), interface="127.0.0.1")
-        self.addCleanup(port.stopListening)
-        unreachable = await self.unreachable(self.client(port.getHost().port, "https"), b"{}")
-        self.assertFalse(unreachable.sent, unreachable.reason)
-        self.assertIn("TLS", unreachable.reason)
 
     async def test_a_post_on_a_kept_connection_that_breaks_is_sent_once(self) -> None:
         """The second request finds its connection closed under it; it is reported, never repeated."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import signal
+import ssl
 import subprocess
 import sys
 import urllib.request
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 
+from tests.rig.certificates import Authority
 from twisted.trial.unittest import SynchronousTestCase
 
 KEY = {"Authorization": "token key:secret", "Content-Type": "application/json"}
@@ -29,11 +31,11 @@ class Command(SynchronousTestCase):
         self.addCleanup(process.kill)
         return process
 
-    def address(self, process: subprocess.Popen[str]) -> str:
+    def address(self, process: subprocess.Popen[str], scheme: str = "http") -> str:
         assert process.stdout is not None
         words = process.stdout.readline().split()
         self.assertEqual(words[:2], ["listening", "on"])
-        self.assertTrue(words[2].startswith("http://127.0.0.1:"))
+        self.assertTrue(words[2].startswith(f"{scheme}://127.0.0.1:"))
         return words[2]
 
     def ask(self, url: str, document: object = None) -> tuple[int, Any]:
@@ -121,6 +123,37 @@ class Command(SynchronousTestCase):
         status, told = self.ends(self.start("--time-zone", "Mars/Olympus"))
         self.assertEqual(status, 2)
         self.assertIn("Mars/Olympus is no IANA time zone", told)
+
+    def test_https_with_a_certificate_of_ones_own(self) -> None:
+        """Who trusts the CA is served, and the CA is needed for it."""
+        ca = Authority(Path.cwd())
+        identity = ca.sign("127.0.0.1")
+        running = self.start("--port", "0", "--tls-cert", str(identity.certificate), "--tls-key", str(identity.key))
+        url = self.address(running, "https")
+        trusting = ssl.create_default_context(cafile=ca.path)
+        with urllib.request.urlopen(f"{url}/api/method/ping", timeout=30, context=trusting) as answer:
+            self.assertEqual(json.load(answer), {"message": "pong"})
+        with self.assertRaises(URLError):
+            urllib.request.urlopen(f"{url}/api/method/ping", timeout=30)
+        running.send_signal(signal.SIGTERM)
+        self.assertEqual(self.ends(running), (0, ""))
+
+    def test_a_certificate_that_cannot_be_served_is_wrong_use(self) -> None:
+        """Exit 2, with the file and the reason."""
+        ca = Authority(Path.cwd())
+        one, other = ca.sign("127.0.0.1"), ca.sign("127.0.0.1")
+        for certificate, key, reason in (
+            (one.certificate, other.key, f"the key in {other.key} is not that of the certificate"),
+            (one.key, one.key, f"{one.key} holds no certificate in PEM"),
+            (one.certificate, one.certificate, f"{one.certificate} holds no private key in PEM"),
+            (one.certificate, Path("none.key"), "cannot read none.key: No such file or directory"),
+        ):
+            status, told = self.ends(self.start("--tls-cert", str(certificate), "--tls-key", str(key)))
+            self.assertEqual(status, 2, told)
+            self.assertIn(reason, told)
+        status, told = self.ends(self.start("--tls-cert", str(one.certificate)))
+        self.assertEqual(status, 2)
+        self.assertIn("--tls-cert and --tls-key go together", told)
 
     def test_a_file_that_is_no_database_is_left_alone(self) -> None:
         """One line, exit 1, and the file as it was."""

@@ -28,6 +28,7 @@ def cross_check(tables: Tables, tests: list[dict[str, Any]]) -> list[str]:
     return [
         *_lacking(tables),
         *_conflicting_listeners(tables.sources),
+        *_idle_authorities(tables.targets),
         *_double_ids(tables.routes),
         *_dangling_routes(tables),
         *_actions(tables.routes),
@@ -93,6 +94,12 @@ def _conflicting_listeners(sources: Mapping[str, Any]) -> Iterator[str]:
     for (first, one), (second, other) in combinations(listeners, 2):
         if one.conflicts(other):
             yield f"{key_path('sources', second, 'listen')}: the source {first} listens there already"
+
+
+def _idle_authorities(targets: Mapping[str, Any]) -> Iterator[str]:
+    for name, url in _strings(targets, "url"):
+        if "ca" in targets[name] and url.lower().startswith("http:"):
+            yield f"{key_path('targets', name, 'ca')}: http shows no certificate; use https, or remove it"
 
 
 def _double_ids(routes: Mapping[str, Any]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from twisted.web.iweb import IAgent
 from lineside.assemble.parts import frappe_client
 from lineside.assemble.rehearsal import Rehearsed
 from lineside.assemble.settings import FrappeTargetSettings, Settings
+from lineside.assemble.soundings import why_not
 from lineside.edges.frappe.client import FrappeClient
 from lineside.edges.frappe.dryrun import Attempt, DryRun
 from lineside.model.errors import LinesideError
@@ -49,10 +50,8 @@ class DryRuns:
             match await run.probe():
                 case Ready() as answered:
                     ready[name] = answered
-                case TargetDown(reason=reason):
-                    problems.append(f"targets.{name}: {reason}; is the site running, and is url its address?")
-                case Blocked(reason=reason, remedy=remedy):
-                    problems.append(f"targets.{name}: {reason}; {remedy}")
+                case TargetDown() | Blocked() as failed:
+                    problems.append(f"targets.{name}: {why_not(failed)}")
         if problems:
             raise LinesideError("\n".join(problems))
         return ready

@@ -103,6 +103,7 @@ def frappe_client(
         settings.url,
         settings.api_key.reveal(),
         settings.api_secret.reveal(),
+        authorities=settings.ca,
         site=settings.site,
         timeout=settings.timeout,
         pool_size=settings.concurrency,

@@ -12,6 +12,7 @@ from msgspec import Struct
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from lineside.assemble.values import (
+    Authorities,
     DeliverPolicy,
     Duration,
     Durations,
@@ -74,6 +75,13 @@ class FrappeTargetSettings(Table):
     url: SiteUrl = Field(description="The site's address, without credentials.")
     api_key: SecretText = Field(description="The API key of the user who is to own the documents.")
     api_secret: SecretText = Field(description="That user's API secret.")
+    ca: Authorities | None = Field(
+        default=None,
+        description=(
+            "The certificate of your own CA, where it signed the site's; it alone is trusted then. It is read "
+            "at the start, and must hold one that is valid. Default: the CAs that the operating system trusts."
+        ),
+    )
     site: Annotated[str, Field(min_length=1)] | None = Field(
         default=None,
         description="The site's name, sent as `X-Frappe-Site-Name`. Default: the address's host tells the site.",

@@ -35,7 +35,7 @@ async def sound(client: FrappeClient, settings: Settings, name: str) -> Sounding
     ready = await FrappeTarget(client, table.id_field, table.time_zone).probe()
     match ready:
         case TargetDown() | Blocked():
-            sounding.problems.append(f"{path}: {_line(ready, 'is the site running, and is url its address?')}")
+            sounding.problems.append(f"{path}: {why_not(ready)}")
             return sounding
     sounding.found.append(f"{path}: answers and takes the key; its times are in {ready.time_zone}")
     if table.time_zone not in {None, ready.time_zone}:
@@ -62,6 +62,16 @@ async def sound(client: FrappeClient, settings: Settings, name: str) -> Sounding
     return sounding
 
 
+def why_not(failed: TargetDown | Blocked) -> str:
+    """Return why a target does not answer or turns us away, and what to do about it."""
+    return _line(failed, "is the site running, and is url its address?")
+
+
 def _line(failed: TargetDown | Blocked, advice: str) -> str:
-    remedy = failed.remedy if isinstance(failed, Blocked) else advice
-    return f"{failed.reason}; {remedy}"
+    match failed:
+        case TargetDown(reason=reason, lasting=True):
+            return reason
+        case TargetDown(reason=reason):
+            return f"{reason}; {advice}"
+        case Blocked(reason=reason, remedy=remedy):
+            return f"{reason}; {remedy}"

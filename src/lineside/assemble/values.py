@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
+from cryptography import x509
 from msgspec import Struct
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
+from lineside.assemble.authorities import read_authorities
 from lineside.assemble.endpoints import parse_server
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
@@ -35,7 +37,7 @@ class Surroundings(Struct, frozen=True):
     """The configuration file's; relative paths start here."""
     environ: Mapping[str, str]
     secrets: bool
-    """Whether secrets are looked up at all."""
+    """Whether secrets, and what else only a connection to a target needs, are looked up at all."""
     literal_secrets: list[str]
     """Filled with the name of each field whose secret stands in the file."""
 
@@ -146,6 +148,29 @@ def _relative_path(value: object, info: ValidationInfo) -> object:
 
 RelativePath = Annotated[Path, BeforeValidator(_relative_path), Shape("path, relative to this file")]
 """Absolute, once read."""
+
+
+def _authorities(value: object, info: ValidationInfo) -> object:
+    path = _relative_path(value, info)
+    assert isinstance(path, Path)
+    if not _surroundings(info).secrets:
+        return ()
+    try:
+        pem = path.read_bytes()
+    except OSError as wrong:
+        raise ValueError(f"cannot read {path}: {wrong.strerror}") from wrong
+    try:
+        return read_authorities(pem, datetime.now(UTC))
+    except ValueError as wrong:
+        raise ValueError(f"{path} {wrong}") from wrong
+
+
+Authorities = Annotated[
+    tuple[x509.Certificate, ...],
+    BeforeValidator(_authorities),
+    Shape("path of a PEM file, relative to this file"),
+]
+"""The CA certificates in the file; none, so that nobody is trusted, where secrets are not looked up."""
 
 
 def _surroundings(info: ValidationInfo) -> Surroundings:

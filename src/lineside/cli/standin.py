@@ -16,6 +16,7 @@ import msgspec
 
 from lineside.model.errors import LinesideError
 
+PEM = click.Path(path_type=Path, dir_okay=False)
 PROBABILITY = click.FloatRange(0, 1)
 SECONDS = click.FloatRange(min=0)
 
@@ -60,6 +61,8 @@ def fault_options(command: Command) -> Command:
     "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes any free port."
 )
 @click.option("--interface", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--tls-cert", metavar="FILE", type=PEM, help="Serve https with this certificate and its chain (PEM).")
+@click.option("--tls-key", metavar="FILE", type=PEM, help="The certificate's private key (PEM, no password).")
 @click.option(
     "--data",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -93,6 +96,8 @@ def fault_options(command: Command) -> Command:
 def command(
     port: int,
     interface: str,
+    tls_cert: Path | None,
+    tls_key: Path | None,
     data: Path,
     api_key: str,
     api_secret: str,
@@ -122,9 +127,16 @@ def command(
     from lineside.standin.faults import FaultKnobs, Faults  # noqa: PLC0415
     from lineside.standin.server import Service, StandinServer, serve_until_stopped  # noqa: PLC0415
     from lineside.standin.settings import Settings  # noqa: PLC0415
+    from lineside.standin.tls import read_identity  # noqa: PLC0415
 
     if roles and user == ADMINISTRATOR:
         raise click.UsageError("--role goes with --user: Administrator may do everything without")
+    if (tls_cert is None) != (tls_key is None):
+        raise click.UsageError("--tls-cert and --tls-key go together")
+    try:
+        tls = None if tls_cert is None or tls_key is None else read_identity(tls_cert, tls_key)
+    except LinesideError as wrong:
+        raise click.UsageError(str(wrong)) from wrong
     try:
         library = read_library(*doctypes)
     except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
@@ -134,7 +146,8 @@ def command(
         Credentials(api_key, api_secret, user),
         port,
         interface,
-        time_zone,
+        time_zone=time_zone,
+        tls=tls,
         employees=employees,
         down=down,
         roles=tuple(dict.fromkeys(roles)),

@@ -55,9 +55,11 @@ class TargetDown(Struct, frozen=True, tag=True):
     after: float | None = None
     """Seconds after which the target asked to be tried again."""
     sent: bool = True
-    """False where the delivery was kept back, since the target was known to be down."""
+    """False where the record cannot be to blame: it was kept back, or there was no target to send it to."""
     certain: bool = True
     """False where no answer says so, but one is missing: it may have been lost alone."""
+    lasting: bool = False
+    """It will not pass by itself; ``reason`` ends with what a person can do."""
 
 
 class Blocked(Struct, frozen=True, tag=True):

@@ -8,8 +8,10 @@ from typing import Any
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.endpoints import SSL4ServerEndpoint, TCP4ServerEndpoint
 from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IStreamServerEndpoint
+from twisted.internet.ssl import CertificateOptions
 from twisted.web.client import Agent, BrowserLikeRedirectAgent
 
 from lineside.model.errors import JournalLocked, LinesideError
@@ -37,6 +39,8 @@ class Service(Struct, frozen=True):
     port: int = 0
     """0 for any free one."""
     interface: str = "127.0.0.1"
+    tls: CertificateOptions | None = None
+    """Makes it serve https, and nothing else."""
     time_zone: str = "Europe/Berlin"
     """IANA name; the naive times of all documents are in it."""
     employees: int = 0
@@ -76,14 +80,19 @@ class StandinServer:
         agent = BrowserLikeRedirectAgent(Agent(reactor))
         self._postman = Postman(reactor, agent, self._documents)
         self._documents.on_webhooks = self._postman.post
-        self._doors = Doors(
-            reactor, lambda port: TCP4ServerEndpoint(reactor, port, interface=service.interface), site
-        )
+
+        def endpoint(port: int) -> IStreamServerEndpoint:
+            if service.tls is None:
+                return TCP4ServerEndpoint(reactor, port, interface=service.interface)
+            return SSL4ServerEndpoint(reactor, port, service.tls, interface=service.interface)
+
+        self._doors = Doors(reactor, endpoint, site)
 
     @property
     def url(self) -> str:
         """Where it listens, such as ``http://127.0.0.1:8000``."""
-        return f"http://{self._service.interface}:{self._doors.port}"
+        scheme = "http" if self._service.tls is None else "https"
+        return f"{scheme}://{self._service.interface}:{self._doors.port}"
 
     async def start(self) -> None:
         """Open the file, then the port.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.rig.certificates import Authority, day
 from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.assemble import sample
@@ -531,3 +532,65 @@ expect = { checkin = "skiped" }
         for local in ("http://127.0.0.1:8000", "http://[::1]", "http://localhost"):
             text = (TARGET + SOURCE + ROUTE).replace("https://erp.example.com/", local)
             self.assertEqual([], read(text).warnings)
+
+
+class Authorities(ConfigTestCase):
+    """``ca``: whose signature makes a site's certificate count."""
+
+    def setUp(self) -> None:
+        self.directory = Path("pki").absolute()
+        self.directory.mkdir()
+        self.path = self.directory / "ca.pem"
+
+    def test_a_ca_is_read_beside_the_configuration(self) -> None:
+        """Of a bundle, what may vouch for a server now is trusted, and nothing else."""
+        root = Authority(self.directory, "Plant CA")
+        line = Authority(self.directory, "Line CA", above=root)
+        old = Authority(self.directory, "Old CA", begins=-9, ends=-1)
+        server = root.sign("erp.example.com").certificate.read_bytes()
+        self.path.write_bytes(b"The plant's own\n" + old.pem + root.pem + server + line.pem)
+        settings = read(target('ca = "pki/ca.pem"'))
+        self.assertEqual((root.certificate, line.certificate), settings.targets["erp"].ca)
+
+    def test_nothing_is_read_for_what_talks_to_no_target(self) -> None:
+        """The events of a journal can be listed when the CA has expired; and then nobody is trusted."""
+        self.assertEqual((), read(target('ca = "pki/ca.pem"'), secrets=False).targets["erp"].ca)
+
+    def test_a_file_that_is_of_no_use(self) -> None:
+        """Each is a mistake in the configuration, told with the file and the reason."""
+        root = Authority(self.directory, "Plant CA")
+        key = root.sign("erp.example.com").key.read_bytes()
+        holds = {
+            b" \n": "is empty",
+            b"\x30\x82\x01\x0a": "holds no certificate in PEM, which begins with -----BEGIN CERTIFICATE-----",
+            key: "holds no certificate in PEM, which begins with -----BEGIN CERTIFICATE-----",
+            root.pem[:200] + root.pem[210:]: "holds a certificate that cannot be read",
+            root.sign("erp.example.com").certificate.read_bytes(): (
+                "holds no certificate of a CA; give that of the CA which signed the server's"
+            ),
+            Authority(self.directory, "Line CA", above=root).pem: (
+                "holds only intermediate CAs; add the root CA which signed them"
+            ),
+            Authority(self.directory, "Old CA", begins=-9, ends=-1).pem: f"holds a CA that expired on {day(-1)}",
+            Authority(self.directory, "New CA", begins=1, ends=9).pem: (
+                f"holds a CA that is not valid before {day(1)}"
+            ),
+        }
+        for contents, problem in holds.items():
+            self.path.write_bytes(contents)
+            self.assertProblems(target('ca = "pki/ca.pem"'), f"targets.erp.ca: {self.path} {problem}")
+
+    def test_a_file_that_cannot_be_read(self) -> None:
+        """One that is not there, and a directory."""
+        missing = f"targets.erp.ca: cannot read {self.path}: No such file or directory"
+        self.assertProblems(target('ca = "pki/ca.pem"'), missing)
+        self.assertProblems(target('ca = "pki"'), f"targets.erp.ca: cannot read {self.directory}: Is a directory")
+        self.assertProblems(target("ca = 7"), "targets.erp.ca: expected the path of a file")
+
+    def test_a_ca_that_would_guard_nothing(self) -> None:
+        """Whoever sets one means to be safe; over http nobody is."""
+        Authority(self.directory, "ca")
+        self.assertProblems(
+            target('ca = "pki/ca.pem"').replace("https:", "http:"),
+            "targets.erp.ca: http shows no certificate; use https, or remove it",
+        )

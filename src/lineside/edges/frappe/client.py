@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from urllib.parse import quote, urlencode, urlsplit
 
+from cryptography import x509
 from OpenSSL import SSL
-from service_identity import CertificateError, VerificationError
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, succeed
 from twisted.internet.error import (
     ConnectError,
@@ -27,6 +27,7 @@ from zope.interface import implementer
 
 from lineside.delivery.budget import Budget
 from lineside.edges.frappe.allowance import allowance
+from lineside.edges.frappe.handshakes import HandshakeFailed, SitePolicy, words
 from lineside.edges.frappe.reply import Reply, Unreachable
 from lineside.model.errors import ConfigurationError
 
@@ -36,17 +37,6 @@ IDLE_SECONDS = 10.0
 
 CONNECT_SECONDS = 10.0
 CLOSE_SECONDS = 5.0
-
-HANDSHAKE_FAILURES = (
-    "certificate verify failed",
-    "handshake failure",
-    "http request",
-    "protocol version",
-    "unrecognized name",
-    "unsupported protocol",
-    "wrong version number",
-)
-"""What OpenSSL says only before the first byte of a request may go out."""
 
 NO_CONNECTION = (
     ConnectError,
@@ -68,6 +58,7 @@ class FrappeClient:
         url: ``http`` or ``https``, host, and a path where the site has one.
         api_key: of the user who owns the documents.
         api_secret: that user's.
+        authorities: the only ones that may have signed an ``https`` site's certificate; None for the platform's.
         site: sent as ``X-Frappe-Site-Name``; None where the host name tells the site.
         timeout: seconds for a whole request, from connecting to the answer's last byte.
         pool_size: requests in flight at a time, and connections kept; further ones wait their turn.
@@ -87,6 +78,7 @@ class FrappeClient:
         api_key: str,
         api_secret: str,
         *,
+        authorities: Sequence[x509.Certificate] | None = None,
         site: str | None = None,
         timeout: float = 30.0,
         pool_size: int = 4,
@@ -107,7 +99,8 @@ class FrappeClient:
         self._pool.maxPersistentPerHost = pool_size
         self._pool.cachedConnectionTimeout = IDLE_SECONDS  # type: ignore[assignment]
         self._pool.retryAutomatically = False
-        connecting = Agent(reactor, connectTimeout=min(timeout, CONNECT_SECONDS), pool=self._pool)
+        policy = SitePolicy(authorities)
+        connecting = Agent(reactor, policy, connectTimeout=min(timeout, CONNECT_SECONDS), pool=self._pool)
         self._agent = around(agent or connecting)
 
     async def request(
@@ -194,12 +187,16 @@ class FrappeClient:
             # A cancelled request fails with whatever the agent makes of it, seldom with CancelledError: while
             # the host's name is looked up, as if there were no such name.
             causes = _causes(error)
-            sent = not isinstance(error, NO_CONNECTION) and not any(_no_handshake(cause) for cause in causes)
+            handshake = next((cause for cause in causes if isinstance(cause, HandshakeFailed)), None)
+            sent = handshake is None and not isinstance(error, NO_CONNECTION)
             if expired:
                 raise Unreachable(f"no answer within {seconds:g} s", sent=sent) from error
             if given_up or any(isinstance(cause, CancelledError | ConnectingCancelledError) for cause in causes):
                 raise CancelledError from error
-            raise Unreachable(_reason(causes[-1]), sent=sent) from error
+            if handshake is not None and handshake.remedy is not None:
+                reason = f"{handshake.reason}; {handshake.remedy}"
+                raise Unreachable(reason, sent=False, lasting=True) from error
+            raise Unreachable(_reason(handshake or causes[-1]), sent=sent) from error
         finally:
             if timer.active():
                 timer.cancel()
@@ -251,18 +248,11 @@ def _causes(error: BaseException) -> list[BaseException]:
     return found
 
 
-def _no_handshake(cause: BaseException) -> bool:
-    if isinstance(cause, SSL.Error):
-        return any(failure in str(cause) for failure in HANDSHAKE_FAILURES)
-    return isinstance(cause, CertificateError | VerificationError)
-
-
 def _reason(cause: BaseException) -> str:
+    if isinstance(cause, HandshakeFailed):
+        return cause.reason
     if isinstance(cause, SSL.Error):
-        told = [str(entry[-1]) for entry in cause.args[0]] if cause.args and isinstance(cause.args[0], list) else []
-        return f"TLS failed: {', '.join(told) or 'the connection was cut'}"
-    if isinstance(cause, CertificateError | VerificationError):
-        return "TLS failed: the certificate is for another host"
+        return f"TLS failed: {words(cause) or 'the connection was cut'}"
     if isinstance(cause, ConnectionClosed):
         return "the connection was lost before the whole answer had come"
     return str(cause) or type(cause).__name__

@@ -166,7 +166,10 @@ def classify(
 
     """
     if isinstance(answer, Unreachable):
-        return Ambiguous(answer.reason) if answer.sent else TargetDown(answer.reason)
+        if answer.sent:
+            return Ambiguous(answer.reason)
+        # What lasts is a wrong address or certificate, for which no record is to blame.
+        return TargetDown(answer.reason, sent=not answer.lasting, lasting=answer.lasting)
     parsed = parse(answer)
     if answer.status < 400:
         right = answer.status in {200, 201, 202} and (question or answer.content_type == JSON)

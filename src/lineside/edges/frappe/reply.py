@@ -36,12 +36,16 @@ class Reply(Struct, frozen=True):
 
 
 class Unreachable(Exception):
-    """No whole answer came. ``sent`` is False only when the request cannot have reached the server."""
+    """No whole answer came. ``sent`` is False only when the request cannot have reached the server.
 
-    def __init__(self, reason: str, *, sent: bool) -> None:
+    ``lasting`` is true where it will not pass by itself; the reason then ends with what to do.
+    """
+
+    def __init__(self, reason: str, *, sent: bool, lasting: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.sent = sent
+        self.lasting = lasting
 
 
 class Parsed(Struct, frozen=True):

@@ -22,6 +22,7 @@ from lineside.edges.frappe.outcomes import (
     Created,
     Verdict,
     classify,
+    classify_call,
     classify_insert,
     retry_after,
 )
@@ -76,6 +77,12 @@ def v2(status: int, type_: str, message: str | None = None, **headers: str) -> R
 def ok(body: object, status: int = 200) -> Reply:
     """Return a success."""
     return Reply(status, {}, "application/json", json.dumps(body).encode())
+
+
+def misnamed(content_type: str) -> Reply:
+    """Return the very answer to an insert that succeeded, with its delivery id, under another content type."""
+    document = {"name": "80f260pc5b", "doctype": "ToDo", "lineside_id": "0f" * 16}
+    return Reply(200, {}, content_type, json.dumps({"data": document}).encode())
 
 
 def shape(verdict: Verdict | Created) -> tuple[object, ...]:
@@ -189,6 +196,8 @@ ROWS: dict[str, tuple[Reply | Unreachable, tuple[object, ...]]] = {
     "200 of another call": (ok({"message": "pong"}), (Ambiguous,)),
     "200 with a list": (ok([{"name": "x"}]), (Ambiguous,)),
     "200 cut short": (Reply(200, {}, "application/json", b'{"data": {"name": "T'), (Ambiguous,)),
+    "created, but called a page": (misnamed("text/html"), (Ambiguous,)),
+    "created, but called nothing": (misnamed(""), (Ambiguous,)),
     "204": (Reply(204, {}, "", b""), (Ambiguous,)),
     "a data that is no document": (ok({"data": "ok"}), (Ambiguous,)),
     "a document without a name": (ok({"data": {"description": "x"}}), (Ambiguous,)),
@@ -244,6 +253,31 @@ class Words(SynchronousTestCase):
         assert verdict.reply is not None
         self.assertEqual(len(verdict.reply), MAX_KEPT_BYTES // 2)
         self.assertLessEqual(len(verdict.reason), MAX_WORDS + len("HTTP 413: "))
+
+    def test_a_document_that_is_called_a_page_is_named_so(self) -> None:
+        """A success has the right content type too; else something stands between, and the words lead there."""
+        verdict = classify(misnamed("text/html"))
+        assert isinstance(verdict, Ambiguous)
+        self.assertEqual(
+            verdict.reason, "HTTP 200: JSON, but called text/html; let no proxy change the content type"
+        )
+        self.assertIsInstance(classify(misnamed("text/html"), question=True), Answered)
+        called = Reply(200, {}, "text/html", b"{}")
+        self.assertIsInstance(classify_call(called), Ambiguous)
+        self.assertEqual(classify_call(ok({})), Answered(None))
+
+    def test_an_error_is_read_whatever_it_is_called(self) -> None:
+        """The status says that nothing was done; the body only says why."""
+        body = v1(417, "MandatoryError", "Value missing: time").body
+        self.assertEqual(
+            shape(classify_insert(Reply(417, {}, "text/html", body))), (Conflict, "MandatoryError", False)
+        )
+
+    def test_what_cannot_pass_by_itself_is_no_fault_of_the_record(self) -> None:
+        """A certificate that does not count means down; the reason holds the remedy, and nothing was sent."""
+        reason = "the certificate of erp.example is for erp.local; check the target's url"
+        verdict = classify(Unreachable(reason, sent=False, lasting=True))
+        self.assertEqual(verdict, TargetDown(reason, sent=False, lasting=True))
 
     def test_a_success_needs_the_envelope_of_its_call(self) -> None:
         """A method answers under ``message``, a resource under ``data``; neither stands for the other."""
