@@ -14,6 +14,7 @@ from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.protocols.portforward import ProxyFactory, ProxyServer
 
 from lineside.demo.reckoning import reckon
+from lineside.operations.requests import ShowEvent
 from lineside.testing.ledger import Line
 
 STRANGER = "HR-EMP-00051"
@@ -122,6 +123,22 @@ class PutBack(FaultCase):
         for path in self.directory.glob("journal.db*"):
             path.unlink()
 
+    async def head(self) -> int:
+        """Return the newest sequence."""
+        status = await self.proof.plant.status()
+        assert status is not None
+        return status.head
+
+    async def made_of(self, seqs: range) -> dict[tuple[int, str], tuple[str | None, bool]]:
+        """Return which document each route made of these events, and whether it was only found."""
+        made = {}
+        for seq in seqs:
+            story = await self.proof.plant.operations.call(ShowEvent(seq=seq))
+            for delivery in story.deliveries:
+                if delivery.state == "delivered":
+                    made[seq, delivery.route] = (delivery.name, delivery.found)
+        return made
+
     async def is_exact_over_both_journals(self) -> None:
         """Every line so far and every one to come is one document of each route, whatever the journal forgot."""
         head = max(record.seq for record in await self.proof.journal())
@@ -151,17 +168,24 @@ class PutBack(FaultCase):
         await self.begin()
         await self.deliver(1)
         await self.set_site({"maintenance_mode": True})
+        first = await self.head() + 1
         self.proof.send(seed=2, lines=LINES)
         await self.proof.answered()
+        owed = range(first, await self.head() + 1)
+        self.assertEqual((len(owed), await self.made_of(owed)), (4 * LINES, {}))
         copy = self.directory / "backup.db"
         with closing(sqlite3.connect(self.proof.journal_path)) as journal:
             journal.execute("VACUUM INTO ?", (str(copy),))
         await self.set_site({"maintenance_mode": False})
         await self.deliver(3)
+        made = await self.made_of(owed)
+        self.assertGreaterEqual(len(made), len(owed))
         await self.proof.stop_gateway()
         self.remove()
         copy.rename(self.proof.journal_path)
         self.proof.start_gateway()
         await self.deliver(4)
+        again = await self.made_of(owed)
+        self.assertEqual(again, {where: (document, True) for where, (document, _) in made.items()})
         await self.proof.stop_gateway()
         await self.is_exact_over_both_journals()
