@@ -42,8 +42,59 @@ def workers(number: int, each: float, thrash: float, random: Random) -> Callable
     return service
 
 
+def disturbed(
+    service: Callable[[int, float], float], random: Random, *, by: float = 0.15
+) -> Callable[[int, float], float]:
+    """Return a site on a machine that does other things: for up to two seconds all takes longer, or shorter."""
+    until, factor = 0.0, 1.0
+
+    def slowed(under_way: int, now: float) -> float:
+        nonlocal until, factor
+        if now >= until:
+            until, factor = now + random.uniform(0.2, 2.0), random.lognormvariate(0.0, by)
+        return service(under_way, now) * factor
+
+    return slowed
+
+
 class PacingTests(SynchronousTestCase):
     """Finding the best number."""
+
+    def test_noise_keeps_it_from_nothing(self) -> None:
+        """Where more is always better and the machine restless, it does as well as the most it may use."""
+        for most in (4, 8):
+            for seed in range(5):
+                site = workers(1_000, 0.02, 0.0, Random(seed))
+                full = run(disturbed(site, Random(seed)), 90.0, fixed=most)
+                found = run(disturbed(site, Random(seed)), 90.0, most=most)
+                self.assertGreater(found / full, 0.94, f"at most {most}, seed {seed}")
+
+    def test_noise_misleads_it_little(self) -> None:
+        """On a restless machine, too, it comes near the best number of a site that is soon crowded."""
+        for number, each, thrash in ((4, 0.02, 0.0), (4, 0.02, 0.05), (8, 0.1, 0.02)):
+            for seed in range(4):
+                site = workers(number, each, thrash, Random(seed))
+                best = max(
+                    run(disturbed(site, Random(seed)), 90.0, fixed=fixed, most=16) for fixed in (3, 4, 6, 8, 12)
+                )
+                found = run(disturbed(site, Random(seed)), 90.0, most=16)
+                self.assertGreater(found / best, 0.85, f"{number} workers, thrash {thrash}, seed {seed}")
+
+    def test_it_asks_no_more_at_a_time_than_is_of_use(self) -> None:
+        """At a site of four workers it stays near four, though it may use 32: all above would only wait."""
+        for seed in range(4):
+            pacing = Pacing(32, 0.0)
+            service = disturbed(workers(4, 0.02, 0.0, Random(seed)), Random(seed), by=0.05)
+            now, limits = 0.0, []
+            under_way: list[float] = []
+            while now < 60.0:
+                while len(under_way) < pacing.limit:
+                    heappush(under_way, now + service(len(under_way) + 1, now))
+                now = heappop(under_way)
+                pacing.answered(1, now, saturated=True)
+                if now > 15.0:
+                    limits.append(pacing.limit)
+            self.assertLess(sum(limits) / len(limits), 9, f"seed {seed}")
 
     def test_it_comes_near_the_best_fixed_number(self) -> None:
         """Against sites of several kinds it does at least nine tenths of the best number one could have set."""
@@ -102,7 +153,10 @@ class PacingTests(SynchronousTestCase):
     def test_a_failure_halves_it_and_one_always_stays(self) -> None:
         """A site in trouble is asked less, but never nothing."""
         pacing = Pacing(8, 0.0)
-        pacing.limit = 8
+        now = 0.0
+        while pacing.limit < 8:
+            now += 0.02 / pacing.limit
+            pacing.answered(1, now, saturated=True)
         for expected in (4, 2, 1, 1):
-            pacing.failed(1.0)
+            pacing.failed(now)
             self.assertEqual(expected, pacing.limit)
