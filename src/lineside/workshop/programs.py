@@ -115,10 +115,11 @@ class Program:
         assert self._process.stdout is not None
         with self._process.stdout as printed:
             for line in printed:
+                # Before whoever waits for it is told, so that what is shown keeps its order.
+                self._heard(line.rstrip("\n"))
                 with self._changed:
                     self._lines.append(line.rstrip("\n"))
                     self._changed.notify_all()
-                self._heard(line.rstrip("\n"))
         with self._changed:
             self._ended = True
             self._changed.notify_all()

@@ -17,6 +17,8 @@ import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 from lineside.workshop.course import installed_course
 from lineside.workshop.erp import Erp
@@ -110,6 +112,29 @@ class Stage:
         self._screen.lines(Path(command[0]).name, done.stdout.rstrip("\n"))
         return done.stdout
 
+    def curl(self, url: str, *, send: str | None = None, quiet: bool = False) -> tuple[int, str]:
+        """Ask an HTTP server with curl, or with Python where there is none.
+
+        Args:
+            url: what is asked for.
+            send: JSON for a POST; a GET without.
+            quiet: whether nothing of it is shown.
+
+        Returns:
+            The status and the body; status 0 where no answer came.
+
+        """
+        command = ["curl", "--silent", "--show-error", url]
+        if send is not None:
+            command[-1:] = ["--header", "Content-Type: application/json", "--data", send, url]
+        if not quiet:
+            self._screen.command(shlex.join(command))
+        fetched = _by_curl if shutil.which("curl") else _by_python
+        status, body = fetched(command, url, send)
+        if not quiet:
+            self._screen.lines("curl", f"{status} {body}".rstrip())
+        return status, body
+
     def installed(self, program: str) -> bool:
         """Tell whether a program is on this machine; says so where it is not."""
         found = shutil.which(program) is not None
@@ -175,6 +200,32 @@ class Scanner:
         """Hang up."""
         self._stream.close()
         self._socket.close()
+
+
+def _by_curl(command: list[str], _url: str, _send: str | None) -> tuple[int, str]:
+    done = subprocess.run(  # noqa: S603 (the course's own commands)
+        [*command, "--max-time", f"{PATIENCE:.0f}", "--write-out", "\n%{http_code}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    body, _line, status = done.stdout.rpartition("\n")
+    return int(status), body.strip()
+
+
+def _by_python(_command: list[str], url: str, send: str | None) -> tuple[int, str]:
+    request = Request(url, None if send is None else send.encode())  # noqa: S310 (the course's own servers)
+    request.add_header("Content-Type", "application/json")
+    try:
+        with urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310 (as above)
+            return answer.status, answer.read().decode(errors="replace").strip()
+    except HTTPError as error:
+        with error:
+            return error.code, error.read().decode(errors="replace").strip()
+    except OSError as error:
+        return 0, str(error)
 
 
 def _short(data: bytes) -> str:
