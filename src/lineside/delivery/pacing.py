@@ -64,7 +64,8 @@ class Pacing:
         self._patience = 1
         self._rest = 0
         self._strange = 0
-        self._begin(now)
+        self._began = now
+        self._documents = self._answers = self._unsettled = 0
 
     @property
     def limit(self) -> int:
