@@ -25,9 +25,13 @@ class LazyImports(SynchronousTestCase):
 
     def test_commands_without_a_configuration_read_none(self) -> None:
         """The libraries that read and check a configuration cost half a second."""
-        commands = ["completion", "demo", "init", "simulate", "standin"]
+        commands = ["completion", "demo", "init", "simulate", "standin", "workshop"]
         self.assertEqual("[]\n", self.imported(commands, ["pydantic", "jinja2", "lineside.assemble.build"]))
 
     def test_a_question_to_a_running_gateway_builds_none(self) -> None:
         """The whole gateway is imported only where none runs that could be asked."""
         self.assertEqual("[]\n", self.imported(["events", "status"], ["lineside.assemble.build", "sqlite3"]))
+
+    def test_the_list_of_chapters_needs_no_network(self) -> None:
+        """A learner calls `lineside workshop` again and again, and a shell at each completion."""
+        self.assertEqual("[]\n", self.imported(["workshop"], ["twisted.internet.defer", "rich.console", "sqlite3"]))
