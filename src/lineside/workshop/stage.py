@@ -24,6 +24,7 @@ from lineside.workshop.course import installed_course
 from lineside.workshop.erp import Erp
 from lineside.workshop.programs import PATIENCE, Missed, Program
 from lineside.workshop.screen import Screen
+from lineside.workshop.websocket import WebSocket
 
 SHOWN = 70
 """Characters of what a scanner sends that are shown."""
@@ -151,6 +152,12 @@ class Stage:
         scanner = Scanner(name, port, None if quiet else self._screen)
         self._stack.callback(scanner.close)
         return scanner
+
+    def websocket(self, port: int, *, origin: str | None = None, receive_buffer: int | None = None) -> WebSocket:
+        """Connect a `WebSocket` client, which takes the same arguments; what goes over the wire is not shown."""
+        client = WebSocket(port, origin=origin, receive_buffer=receive_buffer)
+        self._stack.callback(client.hang_up)
+        return client
 
     def check(self, claim: str, held: object) -> None:
         """Claim something that was to be seen; a claim that does not hold fails the demonstration at its end."""
