@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import tomllib
 from collections.abc import Iterator
@@ -64,13 +65,16 @@ class Refusal(FaultCase):
         self.assertEqual(self.problems(*await self.proof.end(self.read_erp), refused), [])
 
 
+NAMES_HUNG = re.compile(b'"employee":"%s"[^{}]*"lineside_id":"([0-9a-f]{32})"' % HUNG.encode())
+
+
 class Door(ProxyServer):
     """A way to the ERP on which requests that name one employee get stuck."""
 
     factory: Doorway
 
     def dataReceived(self, data: bytes) -> None:
-        if self.factory.shut and HUNG.encode() in data:
+        if self.factory.shut and self.factory.holds(data):
             self.factory.held += 1
         else:
             super().dataReceived(data)
@@ -82,17 +86,48 @@ class Doorway(ProxyFactory):
     shut = True
     held = 0
 
+    def holds(self, data: bytes) -> bool:
+        """Tell whether a request is held."""
+        return HUNG.encode() in data
+
+
+class LookUpDoorway(Doorway):
+    """Holds the look-ups as well that ask for a document of that employee, whatever else they ask for."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(host, port)
+        self.ids: set[bytes] = set()
+        self.look_ups = 0
+
+    def holds(self, data: bytes) -> bool:
+        """Tell whether a request is held; the ids are learnt from the inserts that are."""
+        self.ids.update(NAMES_HUNG.findall(data))
+        if super().holds(data):
+            return True
+        held = any(each in data for each in self.ids)
+        self.look_ups += held
+        return held
+
 
 class Hanging(FaultCase):
     """One employee whose requests never get an answer."""
 
     async def test_a_hung_key_holds_only_itself(self) -> None:
         """All others become documents meanwhile, and its own come in their order once they get through."""
+        await self.holds_only_itself(Doorway)
+
+    async def test_a_hung_look_up_holds_only_its_key(self) -> None:
+        """So they do where the site never says whether that key's document is there."""
+        doorway = await self.holds_only_itself(LookUpDoorway)
+        assert isinstance(doorway, LookUpDoorway)
+        self.assertGreater(doorway.look_ups, 0)
+
+    async def holds_only_itself(self, kind: type[Doorway]) -> Doorway:
         await self.begin()
         await self.proof.stop_gateway()
         path = self.directory / "lineside.toml"
         url = tomllib.loads(path.read_text())["targets"]["erp"]["url"]
-        doorway = Doorway("127.0.0.1", int(url.rpartition(":")[2]))
+        doorway = kind("127.0.0.1", int(url.rpartition(":")[2]))
         listening = await TCP4ServerEndpoint(self.proof.reactor, 0, interface="127.0.0.1").listen(doorway)
         self.addCleanup(lambda: maybeDeferred(listening.stopListening))
         path.write_text(path.read_text().replace(url, f"http://127.0.0.1:{listening.getHost().port}"))
@@ -109,6 +144,7 @@ class Hanging(FaultCase):
         self.assertFalse([row for row in await self.made(self.routes[0]) if row.line.startswith(HUNG)])
         doorway.shut = False
         await self.is_exact(LINES * (1 + len(others)))
+        return doorway
 
 
 class PutBack(FaultCase):

@@ -380,6 +380,45 @@ class TroubleTests(CourierCase):
         self.assertEqual(["ann", "bob", "cid", "ann", "dan"], [d.document["employee"] for d in self.target.seen])
         self.assertEqual([("ValidationError", "no")], self.letters())
 
+    def lose_an_answer(self, *, concurrency: int) -> None:
+        """Let ann and bob be sent and get no answer, when cid and dan have come."""
+        self.done(Deferred.fromCoroutine(self.courier.stop()))
+        self.begin(concurrency=concurrency, batch=4)
+        self.send(self.punch("ann"), self.punch("bob"))
+        for n in range(1, concurrency):
+            self.send(self.punch(f"other-{n}"))
+        self.send(self.punch("cid"), self.punch("dan"))
+        for index in (0, 1):
+            self.target.answer(TargetDown("no answer within 30 s", certain=False), index)
+
+    def under_way(self) -> list[tuple[Any, bool]]:
+        return [(delivery.document["employee"], delivery.redelivered) for delivery, _ in self.target.open]
+
+    def test_a_look_up_that_hangs_holds_nothing_new(self) -> None:
+        """What was sent before is looked for first, so it goes apart: what is new is delivered meanwhile."""
+        self.lose_an_answer(concurrency=2)
+        self.assertEqual([("other-1", False), ("cid", False), ("dan", False)], self.under_way())
+        self.target.answer(Delivered("CHK-1"))
+        self.assertEqual([("cid", False), ("dan", False), ("ann", True), ("bob", True)], self.under_way())
+        for index in (0, 1):
+            self.target.answer(Delivered("CHK-2"), index)
+        self.send(self.punch("eve"), self.punch("cid"))
+        self.assertEqual([("ann", True), ("bob", True), ("eve", False), ("cid", False)], self.under_way()[:4])
+
+    def test_a_route_with_one_place_has_one_request_under_way(self) -> None:
+        """What was sent before waits for its place, and has it before anything that comes later."""
+        self.lose_an_answer(concurrency=1)
+        self.assertEqual([("cid", False), ("dan", False)], self.under_way())
+        self.send(self.punch("eve"))
+        for index in (0, 1):
+            self.target.answer(Delivered("CHK-1"), index)
+        self.assertEqual([("ann", True), ("bob", True)], self.under_way())
+        for index in (0, 1):
+            self.target.answer(Delivered("CHK-2", found=True), index)
+        self.assertEqual([("eve", False)], self.under_way())
+        self.target.answer(Delivered("CHK-3"))
+        self.assertFalse(self.owed())
+
     def test_one_answer_is_stored_at_once(self) -> None:
         """The outcomes of a batch go to the disk together, not the first of them alone."""
         self.done(self.courier.stop())

@@ -200,6 +200,22 @@ class Uncertain(Batch):
             self.assertEqual({type(outcome) for outcome in outcomes}, {TargetDown})
         self.assertEqual(self.site.documents, [])
 
+    def test_a_look_up_that_hangs_holds_only_what_it_asks_for(self) -> None:
+        """Others are delivered meanwhile; after its time-out it is made anew, and those that it asks for go on."""
+        self.stored_before(self.batch[0])
+        self.site.fault("get_list", hang)
+        held = Deferred.fromCoroutine(self.target.deliver([again(delivery) for delivery in self.batch]))
+        others = [checkin(number) for number in range(20, 28)]
+        self.assertEqual({type(outcome) for outcome in self.deliver(*others)}, {Delivered})
+        self.assertEqual(self.site.asked, ["get_list", "insert_many"])
+        self.clock.advance(LOOKUP_SECONDS - 0.1)
+        self.assertNoResult(held)
+        self.clock.advance(0.1)
+        found, *made = self.successResultOf(held)
+        self.assertEqual(found, Delivered("DOC-0", found=True))
+        self.assertEqual({(type(outcome), outcome.found) for outcome in made}, {(Delivered, False)})
+        self.assertEachOnce([*self.batch, *others])
+
     def test_an_answer_that_names_too_few_is_looked_up(self) -> None:
         """Names are matched to deliveries only where they are all there."""
 

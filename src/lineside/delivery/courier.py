@@ -57,6 +57,7 @@ class Courier:
         self._wakeup = Wakeup()
         self._decided = Wakeup()
         self._outcomes: list[tuple[Pending, Outcome]] = []
+        self._waiting: list[list[tuple[Pending, Delivery]]] = []
         self._suspects = Suspects()
         self._blocked: Blocked | None = None
         self._was_blocked = False
@@ -107,6 +108,7 @@ class Courier:
             self._blocked = None
             self._was_blocked = True
         ready = await self.gate.passed()
+        self._start_waiting()
         room = self.route.concurrency - len(self._deliveries)
         pulled = await self.consumer.pull(room * self.route.batch) if room > 0 else []
         batch = []
@@ -118,12 +120,16 @@ class Courier:
                 self._decide(pending, rendered)
         if len(batch) < len(pulled):
             self._decided.set()
-        for start in range(0, len(batch), self.route.batch):
-            ended = self._deliveries.run("deliver", self._deliver(batch[start : start + self.route.batch]))
-            # Only now is there room for another one.
-            ended.addCallback(lambda _: self._wakeup.set())
+        self._waiting += _batches(batch, self.route.batch)
+        self._start_waiting()
         if not pulled:
             await self._wakeup.wait()
+
+    def _start_waiting(self) -> None:
+        while self._waiting and len(self._deliveries) < self.route.concurrency:
+            ended = self._deliveries.run("deliver", self._deliver(self._waiting.pop(0)))
+            # Only now is there room for another one.
+            ended.addCallback(lambda _: self._wakeup.set())
 
     def _render(self, pending: Pending, ready: Ready) -> Delivery | Outcome:
         try:
@@ -204,3 +210,15 @@ class Courier:
     def _take_outcomes(self) -> list[tuple[Pending, Outcome]]:
         outcomes, self._outcomes = self._outcomes, []
         return outcomes
+
+
+def _batches(ready: list[tuple[Pending, Delivery]], size: int) -> list[list[tuple[Pending, Delivery]]]:
+    """Return what goes to the target together: what is new, then, apart from it, what was sent before.
+
+    The target looks for the latter first, and a look-up without an answer holds all that go with it.
+    """
+    apart = (
+        [each for each in ready if not each[1].redelivered],
+        [each for each in ready if each[1].redelivered],
+    )
+    return [some[start : start + size] for some in apart for start in range(0, len(some), size)]
