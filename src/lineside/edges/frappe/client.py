@@ -27,6 +27,7 @@ from zope.interface import implementer
 
 from lineside.delivery.budget import Budget
 from lineside.edges.frappe.allowance import allowance
+from lineside.edges.frappe.endpoint import KeptEndpoint
 from lineside.edges.frappe.handshakes import HandshakeFailed, SitePolicy, words
 from lineside.edges.frappe.reply import Reply, Unreachable
 from lineside.model.errors import ConfigurationError
@@ -99,8 +100,8 @@ class FrappeClient:
         self._pool.maxPersistentPerHost = pool_size
         self._pool.cachedConnectionTimeout = IDLE_SECONDS  # type: ignore[assignment]
         self._pool.retryAutomatically = False
-        policy = SitePolicy(authorities)
-        connecting = Agent(reactor, policy, connectTimeout=min(timeout, CONNECT_SECONDS), pool=self._pool)
+        place = KeptEndpoint(reactor, SitePolicy(authorities), min(timeout, CONNECT_SECONDS))
+        connecting = Agent.usingEndpointFactory(reactor, place, pool=self._pool)
         self._agent = around(agent or connecting)
 
     async def request(
