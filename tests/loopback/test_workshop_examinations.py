@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
+from typing import Any
 
 from tests.rig.small_course import small_course
 from twisted.internet.defer import CancelledError, Deferred
@@ -79,11 +82,49 @@ class Examining(Case):
         assert report.problem is not None
         self.assertEqual((NEVER, "here\n"), (report.problem.problem, report.printed))
 
+    def test_a_file_that_prints_without_end(self) -> None:
+        """It fills neither memory nor disk, and is told by the error that ends it."""
+        self.patch(examine, "PATIENCE", 20.0)
+        report = self.examined("while True:\n    print('x' * 100_000)\n")
+        assert report.problem is not None
+        self.assertIn("line 2", str(report.problem.problem))
+        self.assertIn("File too large", str(report.problem.problem))
+        self.assertEqual(examine.KEPT, len(report.printed))
+
+    def test_a_process_that_is_left_behind(self) -> None:
+        """It holds what the learner's file prints to, and nobody waits for it."""
+        self.patch(examine, "PATIENCE", 20.0)
+        leave = "import subprocess\nprint(subprocess.Popen(['sleep', '60']).pid, flush=True)\n"
+        report = self.examined(leave + RIGHT)
+        for left in report.printed.split():
+            os.kill(int(left), signal.SIGKILL)
+        self.assertTrue(report.passed, report)
+
     def test_two_saves_within_a_second(self) -> None:
         """Byte code of the first does not stand in for the second, though both are of one length."""
         self.assertTrue(self.examined(RIGHT).passed)
         self.assertFalse(self.examined(RIGHT.replace("+", "-")).passed)
         self.assertEqual([], list(self.assignment.file.parent.glob("__pycache__")))
+
+
+class Spawning:
+    """The real reactor, whose one process's end can be waited for."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self.callLater = reactor.callLater
+        self.ended: Deferred[int | None] = Deferred()
+
+    def spawnProcess(self, protocol: Any, *arguments: Any, **options: Any) -> Any:
+        """Start it, and listen to its end too."""
+        ended = protocol.processEnded
+
+        def listen(reason: Any) -> None:
+            ended(reason)
+            self.ended.callback(reason.value.signal)
+
+        protocol.processEnded = listen
+        return self._reactor.spawnProcess(protocol, *arguments, **options)
 
 
 class ExaminingAside(Case):
@@ -94,7 +135,8 @@ class ExaminingAside(Case):
         from twisted.internet import reactor  # noqa: PLC0415, TID251
 
         self.assignment.file.write_text(source)
-        return Aside(reactor).examine(self.assignment)
+        self.spawning = Spawning(reactor)
+        return Aside(self.spawning).examine(self.assignment)
 
     async def test_a_report_comes_as_from_the_blocking_one(self) -> None:
         """With what was printed."""
@@ -111,14 +153,15 @@ class ExaminingAside(Case):
         self.assertEqual((NEVER, "here\n"), (report.problem.problem, report.printed))
 
     async def test_cancelling_kills_the_process(self) -> None:
-        """Trial finds what a process that goes on would leave in the reactor."""
+        """Whoever does not want the report any more leaves nothing that runs."""
         examination = self.begun(BLOCKING)
         examination.cancel()
         await self.assertFailure(examination, CancelledError)
+        self.assertEqual(signal.SIGKILL, await self.spawning.ended)
 
     async def test_only_the_end_of_endless_output_is_kept(self) -> None:
         """A loop that prints does not fill the memory."""
-        report = await self.begun(f"print('x' * {3 * aside.KEPT})\nprint('end')\n" + RIGHT)
+        report = await self.begun(f"print('x' * {3 * examine.KEPT})\nprint('end')\n" + RIGHT)
         self.assertTrue(report.passed)
-        self.assertEqual(aside.KEPT, len(report.printed))
+        self.assertEqual(examine.KEPT, len(report.printed))
         self.assertTrue(report.printed.endswith("end\n"))

@@ -11,13 +11,11 @@ from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
-from lineside.workshop.examine import PATIENCE, Report, concluded, examination, never_ended
+from lineside.workshop.examine import KEPT, PATIENCE, Report, concluded, examination, never_ended
 from lineside.workshop.learner import Assignment
 
 REPORT = 3
 """The file descriptor on which an examination reports."""
-KEPT = 64 * 1024
-"""Bytes that are kept of what a learner's file prints: the last ones."""
 
 
 class Aside:

@@ -9,18 +9,25 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
+import tempfile
 import traceback
 import unittest
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 import msgspec
 from msgspec import Struct
 
 PATIENCE = 30.0
 """Seconds that all checks of an exercise may take together."""
+KEPT = 64 * 1024
+"""Bytes that are kept of what a learner's file prints: the last ones."""
+LARGEST_FILE = 64 * 1024 * 1024
+"""Bytes of a file that the checks may write: a loop that prints for ever fills no disk."""
 
 
 class Finding(Struct, frozen=True):
@@ -55,26 +62,22 @@ def examine(check: Path, exercise: int, file: Path) -> Report:
 
     Blocks until the checks are done, half a minute at most: no reactor should be running here.
     """
-    reading, writing = os.pipe()
-    with os.fdopen(reading, "rb") as report:
+    # What it prints goes to a file: a process that it leaves behind cannot hold that open for us to wait for.
+    with tempfile.TemporaryFile() as told, tempfile.TemporaryFile() as printed:
         try:
-            done = subprocess.run(  # noqa: S603 (our own interpreter on the learner's own file)
-                examination(check, exercise, file, writing),
-                pass_fds=[writing],
+            subprocess.run(  # noqa: S603 (our own interpreter on the learner's own file)
+                examination(check, exercise, file, told.fileno()),
+                pass_fds=[told.fileno()],
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
+                stdout=printed,
                 stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
                 timeout=PATIENCE,
                 check=False,
             )
-        except subprocess.TimeoutExpired as late:
-            return never_ended(_text(late.stdout))
-        finally:
-            os.close(writing)
-        told = report.read()
-    return concluded(told, done.stdout)
+        except subprocess.TimeoutExpired:
+            return never_ended(_end(printed))
+        told.seek(0)
+        return concluded(told.read(), _end(printed))
 
 
 def examination(check: Path, exercise: int, file: Path, report: int) -> list[str]:
@@ -168,8 +171,10 @@ def _expected(test: unittest.TestCase) -> str:
     return test.shortDescription() or test.id().rpartition(".")[2]
 
 
-def _text(printed: str | bytes | None) -> str:
-    return printed.decode(errors="replace") if isinstance(printed, bytes) else printed or ""
+def _end(printed: IO[bytes]) -> str:
+    size = printed.seek(0, os.SEEK_END)
+    printed.seek(max(0, size - KEPT))
+    return printed.read().decode(errors="replace")
 
 
 def _cases(check: Path, exercise: int) -> unittest.TestSuite:
@@ -193,6 +198,7 @@ def main() -> None:
     arguments.add_argument("--report", type=int, required=True)
     given = arguments.parse_args()
     os.environ[CHECKED] = str(given.file)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FILE, LARGEST_FILE))
     result = _Findings(given.file)
     _cases(given.check, given.exercise).run(result)
     with os.fdopen(given.report, "wb") as report:

@@ -248,7 +248,9 @@ def perform(play: Play) -> None:
     given = arguments.parse_args()
     screen = Screen(pauses=not given.fast)
     with ExitStack() as stack:
-        stage = Stage(Path(sys.argv[0]).resolve().parent, screen, given.python, stack)
+        # Examples work in a folder of their own. Not resolved: that an environment's Python is a link makes it one.
+        python = str(Path(given.python).absolute())
+        stage = Stage(Path(sys.argv[0]).resolve().parent, screen, python, stack)
         try:
             play(stage)
         except Missed as missed:
