@@ -213,7 +213,7 @@ class Uncertain(Batch):
         self.clock.advance(0.1)
         found, *made = self.successResultOf(held)
         self.assertEqual(found, Delivered("DOC-0", found=True))
-        self.assertEqual({(type(outcome), outcome.found) for outcome in made}, {(Delivered, False)})
+        self.assertFalse([outcome for outcome in made if not isinstance(outcome, Delivered) or outcome.found])
         self.assertEachOnce([*self.batch, *others])
 
     def test_an_answer_that_names_too_few_is_looked_up(self) -> None:
