@@ -13,7 +13,8 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from lineside.edges.lines.source import Limits, LinesSource
+from lineside.edges.lines.intake import Intake, Limits
+from lineside.edges.lines.source import LinesSource
 from lineside.model.event import Event, Receipt
 from lineside.model.ports import Journal
 from lineside.testing.journals import JournalOnFile
@@ -91,7 +92,7 @@ class DeviceProgram(TestCase):
         real: Any = reactor
         endpoint = TCP4ServerEndpoint(real, 0, interface="127.0.0.1")
         journal: Any = self.journal
-        source = LinesSource("gate", endpoint, "tcp:0", JsonLines("scan_id"), journal, real, Limits())
+        source = LinesSource(endpoint, "tcp:0", Intake("gate", JsonLines("scan_id"), journal, real, Limits()))
         await source.start()
         host, port = source.address.split(":")
         running = Program(LINES)

@@ -13,9 +13,10 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from lineside.edges.lines import source
+from lineside.edges.lines import intake
+from lineside.edges.lines.intake import DRAIN, Intake, Limits
 from lineside.edges.lines.protocol import DeviceConnection
-from lineside.edges.lines.source import DRAIN, Limits, LinesSource
+from lineside.edges.lines.source import LinesSource
 from lineside.model.event import Seq
 from lineside.testing.journals import JournalOnFile
 from lineside.wire.jsonl import JsonLines
@@ -52,19 +53,12 @@ class LinesCase(SynchronousTestCase):
         self.file = JournalOnFile(Path(self.mktemp()), lambda: 1)
         self.addCleanup(self.file.close)
         self.clock = Clock()
-        self.source = LinesSource(
-            "gate",
-            NoEndpoint(),
-            "nowhere",
-            self.decoder,
-            self.file.journal,
-            self.clock,
-            self.limits,
-        )
+        self.intake = Intake("gate", self.decoder, self.file.journal, self.clock, self.limits)
+        self.source = LinesSource(NoEndpoint(), "nowhere", self.intake)
 
     def device(self) -> tuple[DeviceConnection, DeviceTransport]:
         transport = DeviceTransport()
-        connection = DeviceConnection(self.source)
+        connection = DeviceConnection(self.intake)
         connection.makeConnection(transport)
         return connection, transport
 
@@ -231,7 +225,7 @@ class PressureTests(LinesCase):
 
     def test_a_crowded_source_pauses_those_who_crowd_it(self) -> None:
         """Bytes that wait for the disk are bounded over all connections of a source."""
-        self.patch(source, "CROWDED", 500)
+        self.patch(intake, "CROWDED", 500)
         (first, first_transport), (second, second_transport) = self.device(), self.device()
         self.file.writer.held = True
         first.dataReceived(b'{"n":100000}\n')

@@ -8,18 +8,15 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
 
 from lineside.assemble.config import load
 from lineside.assemble.rehearsal import SENDER, Rehearsal
 from lineside.assemble.translation import decoder_of, limits_of
+from lineside.edges.lines.intake import Intake
 from lineside.edges.lines.protocol import DeviceConnection
-from lineside.edges.lines.source import LinesSource
 from lineside.journal.log import SqliteJournal
 from lineside.model.event import Event, Receipt
 from lineside.model.outcome import Refused
@@ -61,14 +58,6 @@ PIECES = [
 STREAMS = st.lists(st.sampled_from(PIECES), max_size=30).map(b"".join)
 
 
-@implementer(IStreamServerEndpoint)
-class NoEndpoint:
-    """Nothing listens in these tests."""
-
-    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
-        raise NotImplementedError
-
-
 class Overheard:
     """A journal that tells what was appended through it, and whether it was a repeat."""
 
@@ -99,10 +88,9 @@ class Rehearsing(SynchronousTestCase):
         """Return what a gateway makes of a device's bytes, each time as a source of its own."""
         journal = Overheard(self.file.journal)
         table = self.settings.sources["gate"]
-        source = LinesSource(
-            next(self.names), NoEndpoint(), "nowhere", decoder_of(table), journal, Clock(), limits_of(table)
+        connection = DeviceConnection(
+            Intake(next(self.names), decoder_of(table), journal, Clock(), limits_of(table))
         )
-        connection = DeviceConnection(source)
         connection.makeConnection(StringTransport(peerAddress=IPv4Address("TCP", SENDER, 1)))
         connection.dataReceived(data)
         connection.connectionLost()

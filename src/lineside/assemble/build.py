@@ -15,7 +15,11 @@ from lineside.assemble.translation import compile_route, consumer_spec, decoder_
 from lineside.delivery.backoff import Backoff
 from lineside.delivery.courier import Courier
 from lineside.delivery.gate import Gate
+from lineside.edges.lines.intake import Intake
 from lineside.edges.lines.source import LinesSource
+from lineside.edges.systemd.notify import UNSUPERVISED, Supervision, Supervisor, sender
+from lineside.edges.systemd.readiness import Readiness, status_line
+from lineside.edges.systemd.watchdog import Watchdog
 from lineside.journal.consumer import DurableConsumer
 from lineside.model.event import Event
 from lineside.model.ports import Part
@@ -38,10 +42,11 @@ class Gateway:
 
     Args:
         reactor: its timers must follow a monotonic clock, see `lineside.assemble.lifecycle`.
+        supervised: by whom, if by anyone.
 
     """
 
-    def __init__(self, reactor: Any, settings: Settings) -> None:
+    def __init__(self, reactor: Any, settings: Settings, supervised: Supervision = UNSUPERVISED) -> None:
         self._reactor = reactor
         self._settings = settings
         random = Random()  # noqa: S311 (jitter)
@@ -69,13 +74,9 @@ class Gateway:
             self.couriers.append(Courier(route, consumer, gates[route.target], reactor, random, backoff=backoff))
         self.sources = [
             LinesSource(
-                name,
                 serverFromString(reactor, source.listen),
                 source.listen,
-                decoder_of(source),
-                store.journal,
-                reactor,
-                limits_of(source),
+                Intake(name, decoder_of(source), store.journal, reactor, limits_of(source)),
             )
             for name, source in settings.sources.items()
         ]
@@ -91,6 +92,12 @@ class Gateway:
             [ControlSocket(reactor, settings.journal.control_path, self.operations, reactor)],
             [*self.sources],
         ]
+        if supervised.address is not None:
+            supervisor = Supervisor(sender(supervised.address), reactor)
+            if supervised.watchdog is not None:
+                # As long as there is a journal, so that stopping is watched too.
+                self.stages.insert(1, [Watchdog(supervisor, supervised.watchdog, store.database.echo, reactor)])
+            self.stages.append([Readiness(supervisor, self._status_line, reactor)])
 
     def announce(self) -> None:
         """Say in the log that all parts work, and where."""
@@ -98,10 +105,14 @@ class Gateway:
             log.info("source.listening", source=source.id, address=source.address)
         log.info("gateway.ready", journal=str(self._settings.journal.path), routes=len(self.couriers))
 
+    def _status_line(self) -> str:
+        return status_line(self._source_status(), self._route_status())
+
     def _source_status(self) -> list[SourceStatus]:
         return [
-            SourceStatus(source.id, source.address, len(source.connections), source.received, source.undecodable)
+            SourceStatus(source.id, source.address, len(intake.sessions), intake.received, intake.undecodable)
             for source in self.sources
+            for intake in [source.intake]
         ]
 
     def _route_status(self) -> list[RouteStatus]:

@@ -7,7 +7,7 @@ from lineside.delivery.attachments import AttachmentTemplate
 from lineside.delivery.results import MAX_CONTENT
 from lineside.delivery.route import Route
 from lineside.delivery.templates import compile_condition, compile_template
-from lineside.edges.lines.source import Limits
+from lineside.edges.lines.intake import Limits
 from lineside.model.ports import ConsumerSpec
 from lineside.wire.jsonl import JsonLines
 
