@@ -4,6 +4,7 @@ import shutil
 import socket
 import struct
 import subprocess
+import sys
 
 from twisted.names import dns
 
@@ -88,19 +89,24 @@ KEYS = "Permission denied (publickey)"
 
 
 def file_drop(stage, erp):
+    stage.step("One call, two meanings")
+    shown = stage.run(sys.executable, str(stage.chapter / "pitfalls.py"), shown="python pitfalls.py")
+    stage.notice("conch calls close() for a lost connection too. A server that believes it takes in half a file.")
+    stage.check("a file that was cut off was closed as well", "close() was called" in shown)
+
     stage.step("The old machine: a file drop")
     inbox = stage.folder / "inbox"
     inbox.mkdir()
     stage.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "machine", "-f", "machine")
     keys = ["--authorized-keys", "machine.pub", "--host-key", "files_host_key"]
     server = stage.example(*keys, "--inbox", "inbox", file="example_files.py")
+    intake = stage.example(
+        "--frappe", erp.url, "--inbox", "inbox", "--every", "0.2", environ=erp.environ, file="example_counts.py"
+    )
     host_key = server.expect("host key: ").partition(": ")[2]
     port = server.expect("listening on").rpartition(":")[2]
     know(stage, port, host_key)
     write_config(stage, "drop", port, "stocktaking", "machine")
-    intake = stage.example(
-        "--frappe", erp.url, "--inbox", "inbox", "--every", "0.2", environ=erp.environ, file="example_counts.py"
-    )
     intake.expect("looking into")
 
     stage.step("A connection is lost in the middle of a file")
