@@ -17,7 +17,7 @@ from lineside.workshop.examine import NEVER, Report
 from lineside.workshop.learner import Assignment
 
 RIGHT = "def add(a, b):\n    return a + b\n"
-BLOCKING = "import sys\nprint('here', flush=True)\nwhile True:\n    pass\n"
+BLOCKING = "while True:\n    pass\n"
 
 
 class Case(TestCase):
@@ -80,7 +80,7 @@ class Examining(Case):
         self.patch(examine, "PATIENCE", 3.0)
         report = self.examined(BLOCKING)
         assert report.problem is not None
-        self.assertEqual((NEVER, "here\n"), (report.problem.problem, report.printed))
+        self.assertEqual(NEVER, report.problem.problem)
 
     def test_a_file_that_prints_without_end(self) -> None:
         """It fills neither memory nor disk, and is told by the error that ends it."""
@@ -150,7 +150,7 @@ class ExaminingAside(Case):
         self.patch(aside, "PATIENCE", 3.0)
         report = await self.begun(BLOCKING)
         assert report.problem is not None
-        self.assertEqual((NEVER, "here\n"), (report.problem.problem, report.printed))
+        self.assertEqual(NEVER, report.problem.problem)
 
     async def test_cancelling_kills_the_process(self) -> None:
         """Whoever does not want the report any more leaves nothing that runs."""

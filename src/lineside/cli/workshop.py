@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import tempfile
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import click
@@ -168,16 +169,17 @@ def doctor(directory: Path | None, as_json: bool) -> None:
 )
 def erp(port: int, data: Path | None) -> None:
     """Run the course's ERP, with a warehouse in it, to try things against. Ctrl-C ends it."""
-    from contextlib import suppress  # noqa: PLC0415
-
     from lineside.workshop.erp import Erp  # noqa: PLC0415
     from lineside.workshop.programs import Missed  # noqa: PLC0415
 
-    with tempfile.TemporaryDirectory(prefix="lineside-workshop-") as scratch:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt), ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lineside-workshop-")))
         try:
-            running = Erp(installed_course().root, data.absolute() if data else Path(scratch) / "erp.db", port=port)
+            running = Erp(installed_course().root, data.absolute() if data else scratch / "erp.db", port=port)
         except Missed as missed:
             raise LinesideError(str(missed).rpartition("\n")[2].removeprefix("lineside: ")) from missed
+        stack.callback(running.stop)
         click.echo(f"The ERP listens on {running.url}. In another terminal:\n")
         for name, value in running.environ.items():
             click.echo(f"  export {name}={value}")
@@ -185,13 +187,8 @@ def erp(port: int, data: Path | None) -> None:
         bins = f"{running.url}/api/resource/Bin?fields=%5B%22item_code%22,%22actual_qty%22%5D"
         click.echo(f"  curl -H \"Authorization: token $FRAPPE_KEY:$FRAPPE_SECRET\" '{bins}'\n")
         click.echo("Ctrl-C ends it.")
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        try:
-            with suppress(KeyboardInterrupt):
-                running.wait()
-                raise LinesideError("the ERP ended by itself")
-        finally:
-            running.stop()
+        running.wait()
+        raise LinesideError("the ERP ended by itself")
 
 
 def _show_page(page: Path) -> None:

@@ -67,5 +67,5 @@ class Index(SynchronousTestCase):
         text = (WORKSHOP / "README.md").read_text(encoding="utf-8")
         linked = re.findall(r"^\| (\d) \| \[(.+?)\]\((\w+)/README\.md\) \|", text, re.MULTILINE)
         self.assertEqual(AGENDA, [folder for *_, folder in linked])
-        for chapter, (number, title, _) in zip(COURSE.chapters, linked, strict=False):
-            self.assertEqual((str(chapter.number), chapter.title), (number, title))
+        for chapter in COURSE.chapters:
+            self.assertIn((str(chapter.number), chapter.title, chapter.folder), linked)
