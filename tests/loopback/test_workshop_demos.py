@@ -13,8 +13,7 @@ from lineside.workshop.course import Chapter
 from lineside.workshop.transcripts import difference, transcripts
 
 PATIENCE = 60.0
-"""Seconds until a demonstration counts as hanging. That it takes less than 20 is held by `.ci/plain-examples`, where
-nothing else runs."""
+"""Seconds until a demonstration counts as hanging; `.ci/plain-examples` holds it to 20, where nothing else runs."""
 
 
 @pytest.mark.parametrize("chapter", COURSE.chapters, ids=name_of)
