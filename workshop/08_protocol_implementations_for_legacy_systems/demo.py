@@ -4,7 +4,6 @@ import shutil
 import socket
 import struct
 import subprocess
-import sys
 
 from twisted.names import dns
 
@@ -89,11 +88,6 @@ KEYS = "Permission denied (publickey)"
 
 
 def file_drop(stage, erp):
-    stage.step("One call, two meanings")
-    shown = stage.run(sys.executable, str(stage.chapter / "pitfalls.py"), shown="python pitfalls.py")
-    stage.notice("conch calls close() for a lost connection too. A server that believes it takes in half a file.")
-    stage.check("a file that was cut off was closed as well", "close() was called" in shown)
-
     stage.step("The old machine: a file drop")
     inbox = stage.folder / "inbox"
     inbox.mkdir()
@@ -143,28 +137,27 @@ def file_drop(stage, erp):
 def names(stage, erp):
     stage.step("Names: two gateways, and a server that knows which of them answers")
     scanners = "../03_real_time_data_processing/example.py"
-    gateways = [stage.example("--frappe", erp.url, environ=erp.environ, file=scanners) for _ in range(2)]
-    ports = [gateway.expect("listening on").rpartition(":")[2] for gateway in gateways]
+    stage.say("(The second gateway is chapter 3's example. The first one is a port that this script holds open.)")
+    held = socket.create_server(("127.0.0.1", 0))
+    gateway = stage.example("--frappe", erp.url, environ=erp.environ, file=scanners)
+    ports = [str(held.getsockname()[1]), gateway.expect("listening on").rpartition(":")[2]]
     both = [word for port in ports for word in ("--gateway", f"127.0.0.1:{port}")]
     server = stage.example(*both, "--every", "0.2", file="example_dns.py")
     port = int(server.expect("listening on").rpartition(":")[2])
     if stage.installed("dig"):
         stage.run("dig", "@127.0.0.1", "-p", str(port), "+noall", "+answer", "SRV", SCANNERS)
     first = gateway_of(ask(stage, port, SCANNERS, dns.SRV))
-    stage.check("the first choice is the first gateway", first == ports[0])
-    scanner = stage.scanner("scanner", int(first))
-    scanner.send("BOLT-M8 5")
-    stage.check("a scanner that went there can scan", scanner.answer().startswith("OK "))
+    stage.check("both are offered, and the first one is the first choice", first == ports[0])
 
     stage.step("The first gateway fails")
-    gateways[0].kill()
+    held.close()
     server.expect("does not answer")
     second = gateway_of(ask(stage, port, SCANNERS, dns.SRV))
     scanner = stage.scanner("scanner", int(second))
     scanner.send("BOLT-M8 5")
     stage.notice("No scanner was touched. The answer may be kept for 5 seconds, so after 5 seconds they all know.")
     stage.check("the same question now leads to the second gateway", second == ports[1])
-    stage.check("where the next scan is booked", scanner.answer().startswith("OK "))
+    stage.check("a scanner that asks again can scan", scanner.answer().startswith("OK "))
 
     stage.step("What there is not")
     missing = ask(stage, port, "gateway9.plant.test", dns.A)

@@ -1,19 +1,15 @@
 """An operator's SSH server in front of Frappe: a key in place of a password, four words in place of a shell.
 
-Needs conch: pip install "twisted[conch]".
-
-    FRAPPE_KEY=… FRAPPE_SECRET=… python example.py --frappe http://127.0.0.1:8000 --authorized-keys FILE
-    ssh -p PORT ops@127.0.0.1 stock BOLT-M8
+FRAPPE_KEY=… FRAPPE_SECRET=… python example.py --frappe http://127.0.0.1:8000 --authorized-keys FILE
+ssh -p PORT ops@127.0.0.1 stock BOLT-M8
 """
 
 import argparse
 import json
-import os
 import sys
-import warnings
-from io import BytesIO
 from urllib.parse import quote
 
+from frappe_api import Frappe
 from ssh_server import Channel, add_options, listen
 from twisted.conch.avatar import ConchUser
 from twisted.conch.interfaces import ISession
@@ -24,43 +20,7 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.task import react
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
-from twisted.web.client import Agent, FileBodyProducer, HTTPConnectionPool, readBody
-from twisted.web.http_headers import Headers
 from zope.interface import implementer
-
-warnings.filterwarnings("ignore", "Using readBody")  # Agent's own connections cause it; it does no harm
-
-
-class FrappeError(Exception):
-    """Frappe did not do what it was asked."""
-
-
-class Frappe:
-    """Frappe's REST API, spoken with Twisted's own HTTP client."""
-
-    def __init__(self, reactor, url):
-        self.agent = Agent(reactor, connectTimeout=5, pool=HTTPConnectionPool(reactor))
-        self.reactor, self.url = reactor, url
-        token = f"token {os.environ['FRAPPE_KEY']}:{os.environ['FRAPPE_SECRET']}"
-        self.headers = Headers({"Authorization": [token], "Content-Type": ["application/json"]})
-
-    def call(self, method, path, document=None):
-        """Return a Deferred of what Frappe answers; it fails when Frappe refuses, or after ten seconds."""
-        asked = Deferred.fromCoroutine(self._call(method, path, document))
-        return asked.addTimeout(10, self.reactor)
-
-    async def _call(self, method, path, document):
-        body = None if document is None else FileBodyProducer(BytesIO(json.dumps(document).encode()))
-        url = (self.url + path).encode("ascii")
-        answer = await self.agent.request(method, url, self.headers, body)
-        content = await readBody(answer)
-        try:
-            told = json.loads(content)  # Frappe's proxy, alone, answers in HTML
-        except ValueError:
-            told = {}
-        if answer.code != 200 or "data" not in told:
-            raise FrappeError(f"Frappe answers {answer.code} {told.get('exc_type', 'and gives no reason')}")
-        return told["data"]
 
 
 async def told(frappe, line):
@@ -83,7 +43,7 @@ async def execute(frappe, client, line):
     try:
         client.outReceived((await told(frappe, line)).encode() + b"\n")
     except Exception as error:  # one command's trouble must not end the connection
-        client.errReceived(f"{error or type(error).__name__}\n".encode())
+        client.errReceived(f"{str(error) or type(error).__name__}\n".encode())
         return 1
     return 0
 
@@ -132,8 +92,7 @@ class Operator(ConchUser):
     def openShell(self, client):
         connect(Shell(self.frappe), client)
 
-    def closed(self):
-        pass  # one channel of this operator has ended; others may be open
+    def closed(self): ...  # one channel has ended; this operator may have others
 
 
 def connect(protocol, client):

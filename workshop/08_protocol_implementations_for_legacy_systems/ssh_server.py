@@ -32,7 +32,10 @@ def host_key(path):
 class Encrypted(transport.SSHServerTransport):
     """The transport, without the algorithms that conch still offers for the sake of old clients."""
 
-    supportedKeyExchanges = (b"mlkem768x25519-sha256", b"curve25519-sha256", b"curve25519-sha256@libssh.org")
+    # Those with Curve25519: alone, or together with ML-KEM where OpenSSL has it.
+    supportedKeyExchanges = tuple(
+        name for name in transport.SSHServerTransport.supportedKeyExchanges if b"25519" in name
+    )
     supportedCiphers = (b"aes256-ctr", b"aes128-ctr")
     supportedMACs = (b"hmac-sha2-512", b"hmac-sha2-256")
 
