@@ -87,7 +87,7 @@ class Scanner(LineReceiver):
         except ValueError:
             answer = "ERR a scan is an item and a number, such as BOLT-M8 5"
         except Exception as error:  # one scan's trouble must not end the connection
-            answer = f"ERR {error or type(error).__name__}"
+            answer = f"ERR {str(error) or type(error).__name__}"
         self.sendLine(answer.encode("ascii", "replace"))
         self.waiting -= 1
         if self.waiting == 25:
