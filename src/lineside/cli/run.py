@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import faulthandler
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +16,7 @@ from lineside.assemble.build import Gateway
 from lineside.assemble.lifecycle import System, allow_many_connections
 from lineside.assemble.settings import Settings
 from lineside.cli.session import config_option, run_command, settings_of
+from lineside.edges.systemd.notify import supervision
 
 log = Logger()
 
@@ -29,11 +32,13 @@ def command(config: Path, log_format: Literal["text", "json"], log_level: str) -
     settings = settings_of(config, secrets=True)
     logging.begin(log_format, log_level)
     allow_many_connections()
+    # A watchdog ends what is stuck by SIGABRT: the log then shows where each thread was.
+    faulthandler.enable()
     run_command(_run, settings)
 
 
 async def _run(reactor: Any, settings: Settings) -> None:
-    gateway = Gateway(reactor, settings)
+    gateway = Gateway(reactor, settings, supervision(os.environ, os.getpid()))
     system = System(gateway.stages)
     stopped: Deferred[None] = Deferred()
 

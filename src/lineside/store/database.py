@@ -26,6 +26,8 @@ DAMAGE = {
     sqlite3.SQLITE_NOTADB: "is no journal, or is damaged ({}); set another journal.path, or restore a backup",
 }
 """What to say of the file, by SQLite's primary result code (https://www.sqlite.org/rescode.html)."""
+WRITER, READER = "journal-writer", "journal-reader"
+"""The threads' names."""
 GUIDE = "as the guide Operations shows"
 
 
@@ -83,8 +85,8 @@ class Database:
             self._lock.acquire()
         except OSError as failed:
             raise JournalUnusable(f"cannot open {self._path}: {failed}") from failed
-        self._writer = self._worker("journal-writer")
-        self._reader = self._worker("journal-reader")
+        self._writer = self._worker(WRITER)
+        self._reader = self._worker(READER)
         try:
             await self._run_on(self._writer, self._connect)
         except BaseException as failed:
@@ -122,6 +124,18 @@ class Database:
                 self._read_connection.execute("COMMIT")
 
         return self._run_on(self._reader, snapshot)
+
+    def echo(self) -> dict[str, Deferred[None]]:
+        """Ask both threads, by their names, to answer: each Deferred fires when what its thread has to do is done.
+
+        It says that they are not stuck, nothing of the file. A database that is not open has none to ask.
+        """
+        if not self._open:
+            return {}
+        return {
+            name: self._run_on(worker, lambda: None)
+            for name, worker in ((WRITER, self._writer), (READER, self._reader))
+        }
 
     async def close(self) -> None:
         """Finish what is queued, close the file, release the lock. A second call does nothing."""

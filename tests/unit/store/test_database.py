@@ -111,6 +111,30 @@ class DatabaseTests(SynchronousTestCase):
         failing = self.database.read(lambda c: c.execute("INSERT INTO note VALUES ('x')"))
         self.failureResultOf(failing, sqlite3.OperationalError)
 
+    def test_each_thread_answers_when_its_work_is_done(self) -> None:
+        """An echo comes from behind what is queued; a thread that is stuck is told from one that is not."""
+        self.workers[0].held = True
+        queued = self.note("a")
+        echo = self.database.echo()
+        self.assertEqual(["journal-writer", "journal-reader"], [*echo])
+        self.successResultOf(echo["journal-reader"])
+        self.assertNoResult(echo["journal-writer"])
+        self.workers[0].release()
+        self.successResultOf(queued)
+        self.successResultOf(echo["journal-writer"])
+
+    def test_a_disk_that_refuses_is_no_thread_that_is_stuck(self) -> None:
+        """A write that fails is an answer: the echo behind it comes."""
+        self.note("a")
+        failing = self.note("a")
+        self.successResultOf(self.database.echo()["journal-writer"])
+        self.failureResultOf(failing, sqlite3.IntegrityError)
+
+    def test_a_closed_database_has_no_threads_to_ask(self) -> None:
+        """Nobody waits for an answer that cannot come."""
+        self.successResultOf(Deferred.fromCoroutine(self.database.close()))
+        self.assertEqual({}, self.database.echo())
+
     def test_what_comes_after_the_end_fails_at_once(self) -> None:
         """Nobody waits for ever for a database that is closed; and closing it again does nothing."""
         self.successResultOf(self.note("kept"))
