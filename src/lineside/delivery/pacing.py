@@ -26,12 +26,16 @@ WINDOW = 0.5
 """Seconds that one measurement takes at least."""
 ROUNDS = 4
 """Answers for each delivery under way that one measurement takes at least."""
+SLACK = 0.1
+"""With more than this share of the answers fewer deliveries were under way than might be: nothing was measured."""
 STEP = 4 / 3
 """How far a neighbour is away: a quarter, and at small numbers one."""
 WORTH = 0.15
 """A larger number must add this share of what it would add if nothing waited."""
 CLEAR = 0.6
-"""With this share of it a single comparison is enough."""
+"""With this share of it a single comparison is enough to take the larger number."""
+KEEP = 0.4
+"""And with this one to keep it."""
 COMPARISONS = 3
 """How many comparisons decide otherwise."""
 CHANGED = 0.3
@@ -55,6 +59,8 @@ class Pacing:
         """Which step is the best so far."""
         self._tried = self._home
         """Which one is in use: another one only while that is tried."""
+        self._climbing = True
+        """From a number that is known to be low, until a larger one is not better: there is most to be gained."""
         self._up = True
         """Whether the neighbour to try next is the larger one."""
         self._rate = 0.0
@@ -65,7 +71,7 @@ class Pacing:
         self._rest = 0
         self._strange = 0
         self._began = now
-        self._documents = self._answers = self._unsettled = 0
+        self._documents = self._answers = self._slack = self._unsettled = 0
 
     @property
     def limit(self) -> int:
@@ -81,10 +87,6 @@ class Pacing:
             saturated: whether as many deliveries were under way as the limit allows.
 
         """
-        if not saturated:
-            self._go_home()
-            self._begin(now)
-            return
         if self._unsettled:
             # These were sent while another number was under way.
             self._unsettled -= 1
@@ -92,17 +94,21 @@ class Pacing:
             return
         self._documents += documents
         self._answers += 1
+        self._slack += not saturated
         elapsed = now - self._began
         before = self.limit
         if elapsed >= WINDOW and self._answers >= ROUNDS * before:
-            self._measured(self._documents / elapsed)
+            if self._slack > SLACK * self._answers:
+                self._go_home()
+            else:
+                self._measured(self._documents / elapsed)
             self._begin(now, 0 if self.limit == before else max(self.limit, before))
 
     def failed(self, now: float) -> None:
         """The target was down or did not answer in time: begin again with half as many."""
         self._home = self._below(self.limit // 2)
         self._go_home()
-        self._up = True
+        self._up = self._climbing = True
         self._rest = self._stayed = 0
         self._patience = 1
         self._begin(now)
@@ -128,7 +134,8 @@ class Pacing:
         # 1 where the larger number does so much more as it is larger, 0 where it does no more.
         full = abs(math.log(self.limit / self._steps[self._home]))
         self._gains.append(math.log(high / low) / full)
-        if len(self._gains) == 1 and self._gains[0] >= CLEAR:
+        enough = KEEP if self._tried < self._home else WORTH if self._climbing else CLEAR
+        if len(self._gains) == 1 and self._gains[0] >= enough:
             self._decide(more=True, rate=rate)
         elif len(self._gains) == COMPARISONS:
             self._decide(more=median(self._gains) > WORTH, rate=rate)
@@ -146,6 +153,7 @@ class Pacing:
             self._patience = 1
             self._try()
             return
+        self._climbing = False
         self._tried = self._home
         self._up = not self._up
         self._stayed += 1
@@ -180,6 +188,7 @@ class Pacing:
         self._began = now
         self._documents = 0
         self._answers = 0
+        self._slack = 0
         self._unsettled = unsettled
 
 

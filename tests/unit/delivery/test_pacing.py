@@ -150,6 +150,15 @@ class PacingTests(SynchronousTestCase):
             pacing.answered(1, n * 0.1, saturated=False)
         self.assertEqual(before, pacing.limit)
 
+    def test_a_moment_without_work_spoils_no_measurement(self) -> None:
+        """A disk that holds the next deliveries up now and then does not keep it from finding its number."""
+        pacing = Pacing(8, 0.0)
+        now = 0.0
+        for n in range(3000):
+            now += 0.02 / pacing.limit
+            pacing.answered(1, now, saturated=n % 20 > 0)
+        self.assertEqual(8, pacing.limit)
+
     def test_a_failure_halves_it_and_one_always_stays(self) -> None:
         """A site in trouble is asked less, but never nothing."""
         pacing = Pacing(8, 0.0)
