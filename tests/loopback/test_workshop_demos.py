@@ -33,6 +33,8 @@ def test_the_demonstration_shows_what_the_text_says(chapter: Chapter) -> None:
     assert "\n  ok  " in output
     assert "  NO  " not in output
     assert not list(Path().iterdir()), "it left something behind"
+    if "the steps by SSH are left out" in output:
+        pytest.skip("ssh, sftp and ssh-keygen are not on this machine: what the chapter shows by SSH was not seen")
     for transcript in transcripts((folder(chapter) / "README.md").read_text(encoding="utf-8")):
         if transcript.file == "demo.py":
             problem = difference(transcript.seen, output)

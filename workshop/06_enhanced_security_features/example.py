@@ -59,7 +59,7 @@ class Scanner(LineReceiver, TimeoutMixin):
         try:
             answer = await self.factory.store(*scan.groups(), self.device) if scan else "ERR no scan: ITEM QUANTITY"
         except Exception as error:  # one scan's trouble must not end the connection
-            answer = f"ERR {error or type(error).__name__}"
+            answer = f"ERR {str(error) or type(error).__name__}"
         self.sendLine(answer.encode("ascii", "replace"))
         self.resumeProducing()
 

@@ -26,12 +26,14 @@ COUNT = "item,quantity\nBOLT-M8,118\nNUT-M8,81\n00123,40\nBOLT-M9,7\nGLOVE-L,man
 
 def play(stage: Stage) -> None:
     """Play the chapter "Protocol Implementations for Legacy Systems"."""
-    stage.check("OpenSSH's client is on this machine", all(map(shutil.which, ["ssh", "sftp", "ssh-keygen"])))
-    if stage.failed:
-        return
     erp = stage.erp()
-    operator(stage, erp)
-    file_drop(stage, erp)
+    if all(map(shutil.which, ["ssh", "sftp", "ssh-keygen"])):
+        operator(stage, erp)
+        file_drop(stage, erp)
+    else:
+        stage.say(
+            "(OpenSSH's client is not on this machine, so the steps by SSH are left out. On Debian it is in the package openssh-client.)"
+        )
     names(stage, erp)
 
 
