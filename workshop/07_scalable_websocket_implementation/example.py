@@ -48,7 +48,7 @@ class Board(WebSocketServerFactory):
         try:
             erp, bins = "here", await self.ask(b"GET", BINS)
         except Exception as error:  # one that came through would end the LoopingCall
-            erp, bins = f"away: {error or type(error).__name__}", []
+            erp, bins = f"away: {str(error) or type(error).__name__}", []
         changes = dict(sorted({(row["item_code"], row["actual_qty"]) for row in bins} - self.stock.items()))
         if changes or erp != self.erp:
             self.stock, self.erp = self.stock | changes, erp
