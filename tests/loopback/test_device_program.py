@@ -15,7 +15,7 @@ from twisted.trial.unittest import TestCase
 
 from lineside.edges.lines.intake import Intake, Limits
 from lineside.edges.lines.source import LinesSource
-from lineside.model.event import Event, Receipt
+from lineside.model.batch import Batch, Receipts
 from lineside.model.ports import Journal
 from lineside.testing.journals import JournalOnFile
 from lineside.wire.jsonl import JsonLines
@@ -39,11 +39,11 @@ class StumblingJournal:
         self._journal = journal
         self.appends = 0
 
-    async def append(self, source: str, events: list[Event]) -> list[Receipt]:
+    async def append_batches(self, source: str, batches: list[Batch]) -> list[Receipts]:
         self.appends += 1
         if self.appends == 2:
             raise OSError("no space left on device")
-        return await self._journal.append(source, events)
+        return await self._journal.append_batches(source, batches)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._journal, name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from lineside.model.ports import ConsumerSpec, Pending
 from lineside.operations.deadletters import DeadLetterOperations
 from lineside.operations.requests import ListDeadLetters, RetryDeadLetters
 from lineside.store.database import Database
+from lineside.store.migrations import Component, migrate
 from lineside.testing.journals import JournalOnFile
 from lineside.testing.workers import HeldWorker, call_at_once
 
@@ -134,6 +136,24 @@ class AppendTests(JournalCase):
         self.assertEqual(events, [record.event for record in records])
         self.assertEqual([receipt.seq for receipt in receipts], [record.seq for record in records])
         self.assertEqual({run}, {record.run for record in records})
+
+    def test_a_journal_of_an_older_release_goes_on(self) -> None:
+        """Segments written before there were columns are read after the upgrade, and new ones stand behind them."""
+        self.file.close()
+        self.path.unlink()
+        old = Component("journal", JOURNAL.versions[:2])
+        with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
+            migrate(connection, (old,))
+            blob = msgspec.msgpack.encode([[5, b'{"n":1}', None, "a"], [5, b"", b"x", None, "d", "json: no"]])
+            connection.execute("INSERT INTO source (id, name) VALUES (1, 'gate')")
+            connection.execute("INSERT INTO segment VALUES (1, 2, 1, 'run', 5, ?)", (blob,))
+        self.file.open()
+        self.append(Event(b'{"n":2}'))
+        self.assertEqual(
+            [Event(b'{"n":1}', key="a"), Event(b"", b"x", None, "d", "json: no"), Event(b'{"n":2}')],
+            [record.event for record in self.read()],
+        )
+        self.assertEqual([1, 2, 3], [record.seq for record in self.read()])
 
     def test_no_identity_is_given_twice(self) -> None:
         """A journal that is put back from an old copy gives its sequences anew, under identities of their own."""

@@ -62,6 +62,11 @@ class LinesCase(SynchronousTestCase):
         connection.makeConnection(transport)
         return connection, transport
 
+    def say(self, connection: DeviceConnection, data: bytes) -> None:
+        """Let bytes arrive, and the reactor's turn end."""
+        connection.dataReceived(data)
+        self.clock.advance(0)
+
     def answers(self, transport: DeviceTransport) -> list[str]:
         text: str = transport.value().decode()
         transport.clear()
@@ -79,7 +84,7 @@ class AnswerTests(LinesCase):
         """`OK` and the sequence go out once the event is on the disk, not before."""
         connection, transport = self.device()
         self.file.writer.held = True
-        connection.dataReceived(b'{"n":1}\n')
+        self.say(connection, b'{"n":1}\n')
         self.assertEqual([], self.answers(transport))
         self.file.writer.release()
         self.assertEqual(["OK 1"], self.answers(transport))
@@ -88,8 +93,8 @@ class AnswerTests(LinesCase):
         """Good, bad and repeated lines of several chunks each get their own answer, in order."""
         connection, transport = self.device()
         self.file.writer.held = True
-        connection.dataReceived(b'{"id":"a"}\r\nno json\n')
-        connection.dataReceived(b'\n{"id":"a"}\r\n[1]\n')
+        self.say(connection, b'{"id":"a"}\r\nno json\n')
+        self.say(connection, b'\n{"id":"a"}\r\n[1]\n')
         self.file.writer.release()
         first, second, third, fourth = self.answers(transport)
         self.assertEqual("OK 1", first)
@@ -100,7 +105,7 @@ class AnswerTests(LinesCase):
     def test_what_is_not_utf8_is_kept_and_named(self) -> None:
         """The bytes are kept as they came; the answer says where it went wrong."""
         connection, transport = self.device()
-        connection.dataReceived(b'{"name":"M\xfcller"}\n')
+        self.say(connection, b'{"name":"M\xfcller"}\n')
         self.assertEqual(["ERR utf8 byte 11 is not UTF-8"], self.answers(transport))
         self.assertEqual([b'{"name":"M\xfcller"}'], self.bodies())
 
@@ -110,7 +115,7 @@ class AnswerTests(LinesCase):
             connection, transport = self.device()
             data = b'{"x":"' + b"y" * 150 + b'"}\n{"n":1}\n'
             for start in range(0, len(data), chunk):
-                connection.dataReceived(data[start : start + chunk])
+                self.say(connection, data[start : start + chunk])
             long, short = self.answers(transport)
             self.assertEqual("ERR too-long 158 bytes, at most 100 are taken", long)
             self.assertTrue(short.startswith("OK "))
@@ -121,8 +126,8 @@ class AnswerTests(LinesCase):
         """Memory is bounded whatever a device sends; the reason says how much is kept."""
         connection, transport = self.device()
         for _ in range(1000):
-            connection.dataReceived(b"x" * 100)
-        connection.dataReceived(b"\n")
+            self.say(connection, b"x" * 100)
+        self.say(connection, b"\n")
         self.assertEqual(
             ["ERR too-long 100000 bytes, at most 100 are taken; the first 300 are kept"], self.answers(transport)
         )
@@ -139,10 +144,10 @@ class AnswerTests(LinesCase):
                 )
             )
         )
-        connection.dataReceived(b'{"id":"a"}\n')
+        self.say(connection, b'{"id":"a"}\n')
         self.assertEqual(["ERR unavailable not stored, send it again"], self.answers(transport))
         self.successResultOf(self.file.database.write(lambda c: c.execute("DROP TRIGGER full")))
-        connection.dataReceived(b'{"id":"a"}\n')
+        self.say(connection, b'{"id":"a"}\n')
         self.assertEqual(["OK 1"], self.answers(transport))
 
     @settings(max_examples=60, deadline=None)
@@ -168,7 +173,7 @@ class AnswerTests(LinesCase):
             position = index = 0
             while position < len(data):
                 size = sizes[index % len(sizes)]
-                connection.dataReceived(data[position : position + size])
+                self.say(connection, data[position : position + size])
                 position += size
                 index += 1
             answers = [answer.split()[:1] + answer.split()[2:] for answer in self.answers(transport)]
@@ -185,7 +190,7 @@ class EndTests(LinesCase):
         """After `printf ... | nc -N` every line is answered once it is committed; only then our side is closed."""
         connection, transport = self.device()
         self.file.writer.held = True
-        connection.dataReceived(b'{"n":1}\n{"n":2}\n')
+        self.say(connection, b'{"n":1}\n{"n":2}\n')
         connection.readConnectionLost()
         self.assertFalse(transport.disconnecting)
         self.file.writer.release()
@@ -206,7 +211,7 @@ class PressureTests(LinesCase):
         """After max_in_flight lines nothing more is read, and every line is answered once the disk catches up."""
         connection, transport = self.device()
         self.file.writer.held = True
-        connection.dataReceived(b'{"n":1}\n' * 10)
+        self.say(connection, b'{"n":1}\n' * 10)
         self.assertEqual("paused", transport.producerState)
         self.file.writer.release()
         self.assertEqual("producing", transport.producerState)
@@ -217,19 +222,20 @@ class PressureTests(LinesCase):
         connection, transport = self.device()
         assert transport.producer is not None
         transport.producer.pauseProducing()
-        connection.dataReceived(b'{"n":1}\n')
+        self.say(connection, b'{"n":1}\n')
         self.assertEqual("paused", transport.producerState)
         self.assertEqual([], self.answers(transport))
         transport.producer.resumeProducing()
+        self.clock.advance(0)
         self.assertEqual(["OK 1"], self.answers(transport))
 
     def test_a_crowded_source_pauses_those_who_crowd_it(self) -> None:
         """Bytes that wait for the disk are bounded over all connections of a source."""
-        self.patch(intake, "CROWDED", 500)
+        self.patch(intake, "CROWDED", 100)
         (first, first_transport), (second, second_transport) = self.device(), self.device()
         self.file.writer.held = True
-        first.dataReceived(b'{"n":100000}\n')
-        second.dataReceived(b'{"n":200000}\n')
+        self.say(first, b'{"n":100000}\n')
+        self.say(second, b'{"n":200000}\n')
         self.assertEqual(["producing", "paused"], [first_transport.producerState, second_transport.producerState])
         self.file.writer.release()
         self.assertEqual("producing", second_transport.producerState)
@@ -242,14 +248,14 @@ class PressureTests(LinesCase):
         surplus, transport = self.device()
         self.assertEqual(["ERR busy too many connections"], self.answers(transport))
         self.assertTrue(transport.disconnecting)
-        surplus.dataReceived(b'{"n":1}\n')
+        self.say(surplus, b'{"n":1}\n')
         self.assertEqual([], self.bodies())
 
     def test_a_silent_device_is_cut_off(self) -> None:
         """Half-open connections do not stay for ever; each line, and each empty line, counts as a sign of life."""
         connection, transport = self.device()
         self.clock.advance(59)
-        connection.dataReceived(b"\n")
+        self.say(connection, b"\n")
         self.clock.advance(59)
         self.assertFalse(transport.aborted)
         self.clock.advance(1)
@@ -259,7 +265,7 @@ class PressureTests(LinesCase):
         """While a device waits for our disk its silence is ours."""
         connection, transport = self.device()
         self.file.writer.held = True
-        connection.dataReceived(b'{"n":1}\n' * 4)
+        self.say(connection, b'{"n":1}\n' * 4)
         self.clock.advance(61)
         self.assertFalse(transport.aborted)
 
@@ -271,13 +277,13 @@ class StopTests(LinesCase):
         """Stopping answers every line that was read, ends our side only then, and waits for the device."""
         connection, transport = self.device()
         self.file.writer.held = True
-        connection.dataReceived(b'{"n":1}\n')
+        self.say(connection, b'{"n":1}\n')
         stopping = Deferred.fromCoroutine(self.source.stop())
         self.assertFalse(transport.half_closed)
         self.file.writer.release()
         self.assertEqual(["OK 1"], self.answers(transport))
         self.assertTrue(transport.half_closed)
-        connection.dataReceived(b'{"n":2}\n')
+        self.say(connection, b'{"n":2}\n')
         self.assertEqual([], self.answers(transport))
         self.assertNoResult(stopping)
         connection.connectionLost()
@@ -297,7 +303,7 @@ class StopTests(LinesCase):
         """Lines of a device that is gone before the commit are committed all the same."""
         connection, _ = self.device()
         self.file.writer.held = True
-        connection.dataReceived(b'{"n":1}\n{"unterminated')
+        self.say(connection, b'{"n":1}\n{"unterminated')
         connection.connectionLost()
         self.file.writer.release()
         self.assertEqual([b'{"n":1}'], self.bodies())

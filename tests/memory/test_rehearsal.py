@@ -18,7 +18,8 @@ from lineside.assemble.translation import decoder_of, limits_of
 from lineside.edges.lines.intake import Intake
 from lineside.edges.lines.protocol import DeviceConnection
 from lineside.journal.log import SqliteJournal
-from lineside.model.event import Event, Receipt
+from lineside.model.batch import Batch, Receipts
+from lineside.model.event import Event
 from lineside.model.outcome import Refused
 from lineside.model.ports import Delivery
 from lineside.testing.journals import JournalOnFile
@@ -67,10 +68,13 @@ class Overheard:
         self.heard: list[tuple[Event, bool]] = []
         self._journal = journal
 
-    async def append(self, source: str, events: list[Event]) -> list[Receipt]:
-        receipts = await self._journal.append(source, events)
-        self.heard += [(event, receipt.repeated) for event, receipt in zip(events, receipts, strict=True)]
-        return receipts
+        self.append = journal.append
+
+    async def append_batches(self, source: str, batches: list[Batch]) -> list[Receipts]:
+        told = await self._journal.append_batches(source, batches)
+        for batch, receipts in zip(batches, told, strict=True):
+            self.heard += [(event, receipt.repeated) for event, receipt in zip(batch, receipts, strict=True)]
+        return told
 
 
 class Rehearsing(SynchronousTestCase):
@@ -88,12 +92,12 @@ class Rehearsing(SynchronousTestCase):
         """Return what a gateway makes of a device's bytes, each time as a source of its own."""
         journal = Overheard(self.file.journal)
         table = self.settings.sources["gate"]
-        connection = DeviceConnection(
-            Intake(next(self.names), decoder_of(table), journal, Clock(), limits_of(table))
-        )
+        clock = Clock()
+        connection = DeviceConnection(Intake(next(self.names), decoder_of(table), journal, clock, limits_of(table)))
         connection.makeConnection(StringTransport(peerAddress=IPv4Address("TCP", SENDER, 1)))
         connection.dataReceived(data)
         connection.connectionLost()
+        clock.advance(0)
         return journal.heard
 
     @given(STREAMS)

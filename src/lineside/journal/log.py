@@ -16,7 +16,8 @@ from twisted.python.failure import Failure
 
 from lineside.journal import deadletters
 from lineside.journal.seen import Seen
-from lineside.journal.segments import Stored, pack, split, unpack
+from lineside.journal.segments import FORMAT, Gathering, pack, unpack
+from lineside.model.batch import Batch, Receipts
 from lineside.model.event import NO_SEQ, Event, Page, Receipt, Record, Seq
 from lineside.store.database import Database
 
@@ -24,21 +25,22 @@ MAX_PAGE_BYTES = 4 * 1024 * 1024
 DEFAULT_DEDUPE_WINDOW = 7 * 86400.0
 
 
-class Batch(Struct, eq=False):
-    """One call of `SqliteJournal.append` on its way to the disk."""
+class Appending(Struct, eq=False):
+    """One call of `SqliteJournal.append_batches` on its way to the disk."""
 
     source: str
-    events: list[Stored]
-    appended: Deferred[list[Receipt]]
+    batches: list[Batch]
+    received_ns: int
+    appended: Deferred[list[Receipts]]
     also: Callable[[Connection], None] | None = None
     """More to store in the same transaction."""
 
 
 class Commit(Struct):
-    """The batches that one write carries, known to it only once it runs."""
+    """What one write carries, known to it only once it runs."""
 
-    batches: list[Batch]
-    receipts: list[list[Receipt]]
+    appendings: list[Appending]
+    receipts: list[list[Receipts]]
     ran: bool = False
     """False where the transaction failed before it came to this write."""
 
@@ -63,7 +65,7 @@ class SqliteJournal:
         self._database = database
         self._now_ns = now_ns
         self._seen = Seen(int(dedupe_window * 1e9))
-        self._waiting: deque[Batch] = deque()
+        self._waiting: deque[Appending] = deque()
         self._scheduled = False
         self._listeners: list[Callable[[list[Record]], None]] = []
         self._wakers: list[Callable[[str], None]] = []
@@ -84,9 +86,17 @@ class SqliteJournal:
         self, source: str, events: list[Event], *, also: Callable[[Connection], None] | None = None
     ) -> list[Receipt]:
         """Store events, and ``also`` in the same transaction; see `lineside.model.ports.Journal.append`."""
-        received = self._now_ns()
-        appended: Deferred[list[Receipt]] = Deferred()
-        self._waiting.append(Batch(source, [Stored.of(event, received) for event in events], appended, also))
+        batches = [Batch.of(events)] if events else []
+        return [
+            receipt for receipts in await self.append_batches(source, batches, also=also) for receipt in receipts
+        ]
+
+    async def append_batches(
+        self, source: str, batches: list[Batch], *, also: Callable[[Connection], None] | None = None
+    ) -> list[Receipts]:
+        """Store batches, and ``also`` in the same transaction; see `lineside.model.ports.Journal`."""
+        appended: Deferred[list[Receipts]] = Deferred()
+        self._waiting.append(Appending(source, batches, self._now_ns(), appended, also))
         if not self._scheduled:
             self._scheduled = True
             commit = Commit([], [])
@@ -105,11 +115,11 @@ class SqliteJournal:
             newest: list[Record] = []
             size = 0
             rows = connection.execute(
-                f"""SELECT first, source, run, events FROM segment
+                f"""SELECT first, source, run, format, events FROM segment
                     WHERE {_among(names, sources)} ORDER BY first DESC"""
             )
-            for first, source, run, blob in rows:
-                for record in reversed(_records(first, names[source], run, blob)):
+            for first, source, run, form, blob in rows:
+                for record in reversed(_records(first, names[source], run, form, blob)):
                     if len(newest) == count or size > MAX_PAGE_BYTES:
                         return newest[::-1]
                     newest.append(record)
@@ -128,7 +138,7 @@ class SqliteJournal:
             start = 0
             while start < len(wanted):
                 row = connection.execute(
-                    """SELECT first, last, source, run, events FROM segment
+                    """SELECT first, last, source, run, format, events FROM segment
                        WHERE first <= ? ORDER BY first DESC LIMIT 1""",
                     (wanted[start],),
                 ).fetchone()
@@ -137,7 +147,7 @@ class SqliteJournal:
                 here = set(wanted[start:end])
                 start = end
                 if row is not None:
-                    records = _records(row[0], names[row[2]], row[3], row[4])
+                    records = _records(row[0], names[row[2]], *row[3:])
                     found.update((record.seq, record) for record in records if record.seq in here)
             return found
 
@@ -162,75 +172,87 @@ class SqliteJournal:
         commit.ran = True
         self._take_waiting(commit)
         last = _head(connection)
-        for source, batches in _by_source(commit.batches):
+        for source, appendings in _by_source(commit.appendings):
             identifier = _source_id(connection, source)
-            fresh: list[Stored] = []
-            for batch in batches:
-                if batch.also is not None:
-                    batch.also(connection)
+            fresh = Gathering()
+            for appending in appendings:
+                if appending.also is not None:
+                    appending.also(connection)
                 receipts = []
-                for stored in batch.events:
-                    known = self._seen.find(connection, identifier, stored)
-                    if known is not None:
-                        receipts.append(Receipt(known, repeated=True))
-                        continue
-                    last = Seq(last + 1)
-                    fresh.append(stored)
-                    receipts.append(Receipt(last, repeated=False, error=stored.error))
-                    self._seen.add(connection, identifier, stored, last)
-                    if stored.error is not None:
-                        deadletters.keep_undecodable(connection, self._record(last, source, stored))
+                for batch in appending.batches:
+                    numbered = self._number(connection, identifier, appending, batch, last)
+                    last = numbered.last
+                    receipts.append(numbered)
+                    if stored := _fresh(batch, numbered):
+                        fresh.add(stored, appending.received_ns)
                 commit.receipts.append(receipts)
-            first = Seq(last - len(fresh) + 1)
-            for segment in split(fresh):
-                end, received_ns = first + len(segment) - 1, segment[-1].received_ns
+            first = last - len(fresh) + 1
+            for segment in fresh.segments():
+                end = first + len(segment.bodies) - 1
                 connection.execute(
-                    "INSERT INTO segment (first, last, source, run, received_ns, events) VALUES (?,?,?,?,?,?)",
-                    (first, end, identifier, self.run, received_ns, pack(segment)),
+                    """INSERT INTO segment (first, last, source, run, received_ns, format, events)
+                       VALUES (?,?,?,?,?,?,?)""",
+                    (first, end, identifier, self.run, segment.received_ns, FORMAT, pack(segment)),
                 )
-                first = Seq(first + len(segment))
+                first = end + 1
             self._seen.prune(connection, self._now_ns(), limit=16 + 2 * len(fresh))
+
+    def _number(
+        self, connection: Connection, identifier: int, appending: Appending, batch: Batch, last: Seq
+    ) -> Receipts:
+        first = Seq(last + 1)
+        repeats: dict[int, Seq] = {}
+        if batch.keys is not None:
+            repeats = self._seen.sift(connection, identifier, batch.keys, appending.received_ns, first)
+        receipts = Receipts(first, len(batch), repeats, batch.errors)
+        if batch.errors:
+            for receipt, event in zip(receipts, batch, strict=True):
+                if receipt.error is not None:
+                    record = self._record(receipt.seq, appending, event)
+                    deadletters.keep_undecodable(connection, record)
+        return receipts
 
     def _take_waiting(self, commit: Commit) -> None:
         self._scheduled = False
         while self._waiting:
-            commit.batches.append(self._waiting.popleft())
+            commit.appendings.append(self._waiting.popleft())
 
     def _tell(self, result: Failure | None, commit: Commit) -> None:
         if isinstance(result, Failure):
             if not commit.ran:
                 # No other write is scheduled while the flag is raised, so that nobody else empties the queue.
                 self._take_waiting(commit)
-            for batch in commit.batches:
-                batch.appended.errback(result)
+            for appending in commit.appendings:
+                appending.appended.errback(result)
             return
-        ordered = [batch for _, batches in _by_source(commit.batches) for batch in batches]
+        ordered = [appending for _, appendings in _by_source(commit.appendings) for appending in appendings]
         told = list(zip(ordered, commit.receipts, strict=True))
-        # A repeat has an older sequence than the head, so that it moves nothing.
-        self.head = max([self.head, *(receipt.seq for _, receipts in told for receipt in receipts)])
+        # Where all were repeats it moves nothing.
+        self.head = max([self.head, *(each.last for _, receipts in told for each in receipts)])
         # Senders first: whatever a listener raises, nobody waits for an answer in vain.
-        for batch, receipts in told:
-            batch.appended.callback(receipts)
-        for source in {batch.source for batch in ordered}:
+        for appending, receipts in told:
+            appending.appended.callback(receipts)
+        for source in {appending.source for appending in ordered}:
             for wake in list(self._wakers):
                 wake(source)
-        for batch, receipts in told:
-            self._publish(batch, receipts)
+        for appending, receipts in told:
+            self._publish(appending, receipts)
 
-    def _publish(self, batch: Batch, receipts: list[Receipt]) -> None:
+    def _publish(self, appending: Appending, receipts: list[Receipts]) -> None:
         if not self._listeners:
             return
         fresh = [
-            self._record(receipt.seq, batch.source, stored)
-            for receipt, stored in zip(receipts, batch.events, strict=True)
+            self._record(receipt.seq, appending, event)
+            for batch, numbered in zip(appending.batches, receipts, strict=True)
+            for receipt, event in zip(numbered, batch, strict=True)
             if not receipt.repeated
         ]
         if fresh:
             for published in list(self._listeners):
                 published(fresh)
 
-    def _record(self, seq: Seq, source: str, stored: Stored) -> Record:
-        return Record(seq, self.run, source, stored.received_ns, stored.event)
+    def _record(self, seq: Seq, appending: Appending, event: Event) -> Record:
+        return Record(seq, self.run, appending.source, appending.received_ns, event)
 
     def _page(self, connection: Connection, after: Seq, sources: frozenset[str] | None, limit: int) -> Page:
         names = _source_names(connection)
@@ -240,13 +262,13 @@ class SqliteJournal:
         records: list[Record] = []
         size = 0
         rows = connection.execute(
-            f"""SELECT first, source, run, events FROM segment
+            f"""SELECT first, source, run, format, events FROM segment
                 WHERE first >= (SELECT COALESCE(MAX(first), 0) FROM segment WHERE first <= ?)
                 AND last > ? AND {_among(names, sources)} ORDER BY first""",
             (after, after),
         )
-        for first, source, run, blob in rows:
-            for record in _records(first, names[source], run, blob):
+        for first, source, run, form, blob in rows:
+            for record in _records(first, names[source], run, form, blob):
                 if record.seq > after:
                     if len(records) == limit or size > MAX_PAGE_BYTES:
                         return Page(records, records[-1].seq, floor, head)
@@ -255,17 +277,24 @@ class SqliteJournal:
         return Page(records, max(after, head), floor, head)
 
 
-def _records(first: int, source: str, run: str, blob: bytes) -> list[Record]:
+def _records(first: int, source: str, run: str, form: int, blob: bytes) -> list[Record]:
     return [
-        Record(Seq(first + index), run, source, stored.received_ns, stored.event)
-        for index, stored in enumerate(unpack(blob))
+        Record(Seq(seq), run, source, received_ns, event)
+        for seq, (received_ns, event) in enumerate(unpack(form, blob), first)
     ]
 
 
-def _by_source(batches: list[Batch]) -> list[tuple[str, list[Batch]]]:
-    grouped: dict[str, list[Batch]] = {}
-    for batch in batches:
-        grouped.setdefault(batch.source, []).append(batch)
+def _fresh(batch: Batch, receipts: Receipts) -> Batch | None:
+    if not receipts.repeats:
+        return batch
+    places = [place for place in range(len(batch)) if place not in receipts.repeats]
+    return batch.only(places) if places else None
+
+
+def _by_source(appendings: list[Appending]) -> list[tuple[str, list[Appending]]]:
+    grouped: dict[str, list[Appending]] = {}
+    for appending in appendings:
+        grouped.setdefault(appending.source, []).append(appending)
     return list(grouped.items())
 
 

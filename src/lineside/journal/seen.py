@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from sqlite3 import Connection
 
-from lineside.journal.segments import Stored
 from lineside.model.event import Seq
 
 
@@ -14,27 +13,31 @@ class Seen:
     def __init__(self, window_ns: int) -> None:
         self._window_ns = window_ns
 
-    def find(self, connection: Connection, source: int, stored: Stored) -> Seq | None:
-        """Return the sequence first given to the event's key, if it has one, inside the window.
+    def sift(
+        self, connection: Connection, source: int, keys: list[str | None], received_ns: int, first: Seq
+    ) -> dict[int, Seq]:
+        """Return the repeats among ``keys``: by their place, the sequences first given; remember the others.
 
-        A clock that was set back makes a key look younger, never forgotten.
+        A key is known inside the window only. Those that are not known, and None, take consecutive sequences
+        from ``first`` on. A clock that was set back makes a key look younger, never forgotten.
         """
-        if stored.key is None:
-            return None
-        row = connection.execute(
-            "SELECT seq, received_ns FROM seen WHERE source = ? AND key = ?", (source, stored.key)
-        ).fetchone()
-        if row is None or stored.received_ns - row[1] > self._window_ns:
-            return None
-        return Seq(row[0])
-
-    def add(self, connection: Connection, source: int, stored: Stored, seq: Seq) -> None:
-        """Remember the event's key; one that had passed out of the window is replaced."""
-        if stored.key is not None:
-            connection.execute(
-                "INSERT OR REPLACE INTO seen (source, key, seq, received_ns) VALUES (?, ?, ?, ?)",
-                (source, stored.key, seq, stored.received_ns),
-            )
+        repeats: dict[int, Seq] = {}
+        seq = first
+        for place, key in enumerate(keys):
+            if key is not None:
+                row = connection.execute(
+                    "SELECT seq, received_ns FROM seen WHERE source = ? AND key = ?", (source, key)
+                ).fetchone()
+                if row is not None and received_ns - row[1] <= self._window_ns:
+                    repeats[place] = Seq(row[0])
+                    continue
+                # One that had passed out of the window is replaced.
+                connection.execute(
+                    "INSERT OR REPLACE INTO seen (source, key, seq, received_ns) VALUES (?, ?, ?, ?)",
+                    (source, key, seq, received_ns),
+                )
+            seq = Seq(seq + 1)
+        return repeats
 
     def prune(self, connection: Connection, now_ns: int, limit: int) -> None:
         """Forget up to ``limit`` keys older than the window, the oldest first."""

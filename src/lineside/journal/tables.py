@@ -94,5 +94,9 @@ JOURNAL = Component(
                 PRIMARY KEY (consumer, seq)
             ) WITHOUT ROWID""",
         ),
+        (
+            # How `events` is written: 1, each event by itself; 2, in columns.
+            "ALTER TABLE segment ADD COLUMN format INTEGER NOT NULL DEFAULT 1",
+        ),
     ),
 )

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 from msgspec import Struct
 
+from lineside.model.batch import Batch, Receipts
 from lineside.model.event import Event, Page, Receipt, Record, Seq
 from lineside.model.outcome import Blocked, Outcome, TargetDown
 
@@ -89,6 +90,10 @@ class Journal(Protocol):
             OSError or sqlite3.Error: nothing of this call was stored.
 
         """
+        ...
+
+    async def append_batches(self, source: str, batches: list[Batch]) -> list[Receipts]:
+        """Store batches as `append` does events: all of them or none."""
         ...
 
     async def read(self, after: Seq, *, sources: frozenset[str] | None, limit: int) -> Page:

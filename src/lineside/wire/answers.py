@@ -11,6 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from lineside.model.batch import Receipts
 from lineside.model.event import Seq
 
 UNAVAILABLE: Final = "unavailable"
@@ -32,6 +33,7 @@ _OK = re.compile(rb"OK (0|[1-9][0-9]{0,15})")
 _ERR = re.compile(rb"ERR ([a-z][a-z0-9_-]{0,39})(?: (.*))?", re.DOTALL)
 _CODE = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _SEQ_LIMIT = 2**53
+_ENDINGS = [b"%03d" % ending for ending in range(1000)]
 
 
 class Ok(Struct, frozen=True):
@@ -67,6 +69,37 @@ def reason_line(text: str) -> str:
 def encode_ok(seq: Seq) -> bytes:
     """Return the answer to a line whose event is stored under ``seq``, line end included."""
     return b"OK %d\n" % seq
+
+
+def encode_oks(first: Seq, count: int) -> bytes:
+    """Return ``count`` answers as `encode_ok` gives them, for the sequences from ``first`` on."""
+    if count == 1:
+        return b"OK %d\n" % first
+    answers = []
+    last = first + count - 1
+    for thousand in range(first // 1000, last // 1000 + 1):
+        if thousand == 0:
+            answers += [b"OK %d\n" % seq for seq in range(first, min(last, 999) + 1)]
+            continue
+        # What a thousand of them have in common goes between the endings, which are always the same.
+        common = b"OK %d" % thousand
+        endings = _ENDINGS[max(first - 1000 * thousand, 0) : last - 1000 * thousand + 1]
+        answers += [common, (b"\n" + common).join(endings), b"\n"]
+    return b"".join(answers)
+
+
+def encode_receipts(receipts: Receipts) -> bytes:
+    """Return the answers to a batch, in its order."""
+    if not receipts.repeats and not receipts.errors:
+        return encode_oks(receipts.first, receipts.count)
+    answers = []
+    for receipt in receipts:
+        if receipt.error is None:
+            answers.append(encode_ok(receipt.seq))
+        else:
+            code, _, reason = receipt.error.partition(": ")
+            answers.append(encode_err(code, reason))
+    return b"".join(answers)
 
 
 def encode_err(code: str, reason: str) -> bytes:

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from lineside.model.batch import Batch
 from lineside.model.event import Event
-from lineside.model.fields import key_text, lookup
+from lineside.model.fields import MISSING, key_text, lookup
 
 _decode = msgspec.json.Decoder().decode
 
 MAX_NESTING = 100
 """Arrays and objects in one another, at most. How many more Python bears depends on who calls: what is taken
 here must be readable wherever the event goes."""
+
+_SHORT = 2 * MAX_NESTING
+"""A line of so many bytes is not nested too deeply, and has not so many digits that an exponent of two would lead
+out of a float's range (1.8e308)."""
+_DIGITS = bytes(
+    ord("0") if chr(char) in "0123456789" else ord("e") if chr(char) in "eE" else 0 for char in range(256)
+)
+_FEW = 4
+"""Up to so many lines are decoded sooner one by one."""
 
 
 class JsonLines(Struct, frozen=True):
@@ -46,6 +58,65 @@ class JsonLines(Struct, frozen=True):
             key=self.dedupe and key_text(lookup(payload, self.dedupe)),
             device=(self.device and key_text(lookup(payload, self.device))) or sender,
         )
+
+
+def batches_of(lines: JsonLines) -> Callable[[list[bytes], str | None], Batch]:
+    """Return a function that makes of many lines what `JsonLines.decode` makes of each, and builds no values.
+
+    Where one of them is no plain object, or is too strange to be sure, they are decoded one by one.
+    """
+    wanted = [path for path in (lines.dedupe, lines.device) if path is not None]
+    if any("." in path for path in wanted):
+        return lambda frames, sender: Batch.of([lines.decode(line, sender) for line in frames])
+    names = list(dict.fromkeys(wanted))
+    fields: list[tuple[str, Any, Any]] = [(f"field_{place}", Any, MISSING) for place in range(len(names))]
+    rename = {f"field_{place}": name for place, name in enumerate(names)}
+    check = msgspec.json.Decoder(msgspec.defstruct("Wanted", fields, rename=rename, gc=False)).decode
+    key_field = None if lines.dedupe is None else f"field_{names.index(lines.dedupe)}"
+    device_field = None if lines.device is None else f"field_{names.index(lines.device)}"
+
+    def decode(frames: list[bytes], sender: str | None) -> Batch:
+        if len(frames) == 1:
+            return Batch.of_one(lines.decode(frames[0], sender))
+        if len(frames) <= _FEW or not _plain(frames):
+            return Batch.of([lines.decode(line, sender) for line in frames])
+        try:
+            if not names:
+                deque(map(check, frames), maxlen=0)
+                return Batch(frames, sender)
+            found = list(map(check, frames))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return Batch.of([lines.decode(line, sender) for line in frames])
+        batch = Batch(frames, sender)
+        if key_field is not None:
+            batch.keys = [key_text(getattr(one, key_field)) for one in found]
+        if device_field is not None:
+            for place, one in enumerate(found):
+                if device := key_text(getattr(one, device_field)):
+                    batch.devices[place] = device
+        return batch
+
+    return decode
+
+
+def _plain(frames: list[bytes]) -> bool:
+    """Whether what the decoder skips without a look needs none: UTF-8, ranges of numbers, depths of nesting."""
+    together = b"\n".join(frames)
+    if not together.isascii():
+        try:
+            together.decode()
+        except UnicodeDecodeError:
+            return False
+    digits = together.translate(_DIGITS, b"+")
+    if b"0e" in digits and b"0e000" in digits:
+        return False
+    if max(map(len, frames)) <= _SHORT:
+        return True
+    return b"0" * _SHORT not in digits and (
+        # Each object opens once at least: in few enough there is none that opens too often.
+        together.count(b"{") + together.count(b"[") < len(frames) + MAX_NESTING
+        or all(line.count(b"{") + line.count(b"[") <= MAX_NESTING for line in frames)
+    )
 
 
 def undecodable(frame: bytes, code: str, reason: str, sender: str | None) -> Event:

@@ -47,6 +47,15 @@ def content(line: bytes) -> bytes:
     return line.removesuffix(b"\r") if line.strip() else b""
 
 
+def contents(lines: list[bytes]) -> list[bytes]:
+    """Return what lines say, as `content` does for each; those that say nothing are left out."""
+    if any(map(bytes.isspace, lines)) or not all(lines):
+        lines = [line for line in lines if line and not line.isspace()]
+    if b"\r" in b"".join(lines):
+        return [line.removesuffix(b"\r") for line in lines]
+    return lines
+
+
 def too_long(kept: bytes, size: int, max_line: int, sender: str | None) -> Event:
     """Return the event of a line of ``size`` bytes, more than ``max_line``: what was kept of it, and why."""
     reason = f"{size} bytes, at most {max_line} are taken"

@@ -7,11 +7,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from lineside.model.batch import Receipts
 from lineside.model.event import Seq
 from lineside.wire import answers
 
 CODES = st.from_regex(r"[a-z][a-z0-9_-]{0,39}", fullmatch=True)
 SEQS = st.integers(min_value=0, max_value=2**53 - 1).map(Seq)
+
+
+class Batches(SynchronousTestCase):
+    """The answers to many lines at once."""
+
+    @given(st.integers(0, 10_001) | st.integers(2**52, 2**52 + 2_000), st.integers(1, 3_000))
+    def test_a_run_of_sequences(self, first: int, count: int) -> None:
+        """A range encoded at once is its sequences one by one, across every power of ten."""
+        one_by_one = b"".join(answers.encode_ok(Seq(seq)) for seq in range(first, first + count))
+        self.assertEqual(one_by_one, answers.encode_oks(Seq(first), count))
+
+    def test_repeats_and_errors_stand_in_their_places(self) -> None:
+        """A repeat is told its first sequence, an error its reason; the others are numbered on without a gap."""
+        receipts = Receipts(Seq(7), 4, {1: Seq(3)}, {2: "json: no: object"})
+        self.assertEqual(b"OK 7\nOK 3\nERR json no: object\nOK 9\n", answers.encode_receipts(receipts))
+        self.assertEqual(Seq(9), receipts.last)
 
 
 class RoundTrip(SynchronousTestCase):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from lineside.wire.jsonl import MAX_NESTING, JsonLines
+from lineside.wire.jsonl import MAX_NESTING, JsonLines, batches_of
 
 
 class JsonLinesTests(SynchronousTestCase):
@@ -79,3 +79,51 @@ class JsonLinesTests(SynchronousTestCase):
         surrogates = any(0xD800 <= ord(c) < 0xE000 for c in json.dumps(payload, ensure_ascii=False))
         if not surrogates:
             self.assertIsNone(event.error)
+
+
+NUMBERS = st.sampled_from(
+    [b"1e999", b"-1E+400", b"1e-999", b"1.5e3", b"9" * 400, b"0." + b"9" * 400, b"-0", b"01", b"1."]
+)
+VALUES = st.recursive(
+    st.sampled_from(
+        [b"1", b"null", b"true", b'"x"', b'""', b"1.10", b'"\xc3\xa9"', b'"\xff"', b'"\\u0041"', b'"\\ud800"']
+    )
+    | NUMBERS
+    | st.binary(max_size=6),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3).map(lambda items: b"[" + b",".join(items) + b"]"),
+        st.tuples(st.sampled_from([b"a", b"b", b"\\u0061", b"\xff"]), inner).map(lambda kv: b'{"%b":%b}' % kv),
+    ),
+    max_leaves=4,
+)
+OBJECTS = st.lists(st.tuples(st.sampled_from([b"a", b"b", b"c", b"\\u0061", b"\xe4"]), VALUES), max_size=4).map(
+    lambda pairs: b"{" + b",".join(b'"%b": %b' % pair for pair in pairs) + b"}"
+)
+DEEP = st.sampled_from([MAX_NESTING - 1, MAX_NESTING, 400]).map(lambda n: b'{"a":' + b"[" * n + b"]" * n + b"}")
+LINES = st.lists(st.one_of(st.just(b'{"a": "1", "b": "two"}'), OBJECTS, VALUES, DEEP), min_size=1, max_size=12)
+
+
+class BatchTests(SynchronousTestCase):
+    """Decoding many lines at once."""
+
+    @settings(max_examples=400)
+    @given(LINES, st.sampled_from([None, "a", "a.b", "b"]), st.sampled_from([None, "a", "b", "b.0"]), st.booleans())
+    def test_a_batch_is_its_lines(
+        self, lines: list[bytes], dedupe: str | None, device: str | None, good: bool
+    ) -> None:
+        """Whatever stands among them, lines decoded together are what they are one by one."""
+        decoder = JsonLines(dedupe=dedupe, device=device)
+        if good:
+            lines = [line for line in lines if decoder.decode(line).error is None] or [b"{}"]
+        lines += [b"{}"] * 5
+        one_by_one = [decoder.decode(line, "10.0.0.5") for line in lines]
+        self.assertEqual(one_by_one, list(batches_of(decoder)(lines, "10.0.0.5")))
+
+    def test_what_a_decoder_may_skip_is_still_proven(self) -> None:
+        """Among good lines, one that is not UTF-8, out of range or nested too deeply is refused as it is alone."""
+        for bad in (b'{"x":"\xff"}', b'{"\xff":1}', b'{"x":1e999}', b'{"x":%s}' % (b"9" * 5000), b'{"x":1E+400}'):
+            decoder = JsonLines(dedupe="a")
+            events = list(batches_of(decoder)([b'{"a":1}'] * 9 + [bad], None))
+            self.assertEqual(decoder.decode(bad), events[-1])
+            self.assertIsNotNone(events[-1].error)
+            self.assertEqual(["1"] * 9, [event.key for event in events[:9]])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.model.event import Event
-from lineside.wire.lines import Frame, content, split, too_long
+from lineside.wire.lines import Frame, content, contents, split, too_long
 
 STREAMS = st.lists(st.sampled_from([b"\n", b"\r\n", b"a", b"bc", b"\xff", b" "])).map(b"".join)
 
@@ -70,3 +70,12 @@ class Contents(SynchronousTestCase):
         self.assertEqual(
             too_long(b"xy", 3, 1, None).error, "too-long: 3 bytes, at most 1 are taken; the first 2 are kept"
         )
+
+
+class ManyContents(SynchronousTestCase):
+    """What many lines say."""
+
+    @given(st.lists(st.sampled_from([b"", b" ", b"\r", b"a", b"a\r", b"a\r\r", b"\ra", b" a "]), min_size=1))
+    def test_many_lines_say_what_each_says(self, lines: list[bytes]) -> None:
+        """Together they lose their CR, and the empty ones are left out, as one by one."""
+        self.assertEqual([said for line in lines if (said := content(line))], contents(lines))

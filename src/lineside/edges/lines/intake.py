@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -10,9 +11,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from lineside.model.event import Event, Receipt
+from lineside.model.batch import Batch, Receipts
 from lineside.model.ports import Journal
-from lineside.wire.jsonl import JsonLines
+from lineside.wire.answers import UNAVAILABLE, encode_err, encode_receipts
+from lineside.wire.jsonl import JsonLines, batches_of
 
 if TYPE_CHECKING:
     from lineside.edges.lines.session import Session
@@ -65,13 +67,15 @@ class Intake:
         limits: Limits,
     ) -> None:
         self.id = id
-        self.decoder = decoder
+        self.decode = batches_of(decoder)
         self.clock = clock
         self.limits = limits
         self.sessions: set[Session] = set()
         self.received = 0
         self.undecodable = 0
         self._journal = journal
+        self._turn: list[tuple[Session, Batch]] = []
+        self._turn_bytes = 0
         self._waiting_bytes = 0
         self._crowd: set[Session] = set()
         self._failing = False
@@ -82,6 +86,8 @@ class Intake:
         late = self.clock.callLater(DRAIN, self._cut_all)
         for session in list(self.sessions):
             session.finish()
+        # Of those who left in this very turn, too: the journal may be closed before the next one.
+        self._hand_on()
         if self.sessions:
             emptied = self._emptied = Deferred()
             await emptied
@@ -104,34 +110,64 @@ class Intake:
             emptied, self._emptied = self._emptied, None
             emptied.callback(None)
 
-    async def append(self, events: list[Event]) -> list[Receipt]:
-        """Append a session's events; see `lineside.model.ports.Journal.append`."""
-        size = _size(events)
+    def append(self, session: Session, batch: Batch) -> bool:
+        """Append a session's batch with all others of this turn of the reactor; its answers go to the session.
+
+        Returns whether the source holds more than it may: then the session is to wait, and is let go later.
+        """
+        if not self._turn:
+            self.clock.callLater(0, self._hand_on)
+        self._turn.append((session, batch))
+        size = batch.size
+        self._turn_bytes += size
         self._waiting_bytes += size
-        try:
-            receipts = await self._journal.append(self.id, events)
-        finally:
-            self._waiting_bytes -= size
-            if self._crowd and 2 * self._waiting_bytes <= CROWDED:
-                crowd, self._crowd = self._crowd, set()
-                for session in crowd:
-                    session.let_go("crowd")
-        self.received += len(events)
-        self.undecodable += sum(receipt.error is not None for receipt in receipts)
+        if self._waiting_bytes > CROWDED:
+            self._crowd.add(session)
+            return True
+        return False
+
+    def _hand_on(self) -> None:
+        turn, self._turn = self._turn, []
+        size, self._turn_bytes = self._turn_bytes, 0
+        if turn:
+            appended = Deferred.fromCoroutine(self._journal.append_batches(self.id, [batch for _, batch in turn]))
+            appended.addCallbacks(
+                self._stored, self._not_stored, callbackArgs=(turn, size), errbackArgs=(turn, size)
+            ).addErrback(self._give_up, turn)
+
+    def _stored(self, receipts: list[Receipts], turn: list[tuple[Session, Batch]], size: int) -> None:
+        self._room(size)
         if self._failing:
             self._failing = False
             log.info("journal.writes_again", source=self.id)
-        return receipts
+        for (session, _), told in zip(turn, receipts, strict=True):
+            self.received += told.count
+            if told.errors:
+                self.undecodable += len(told.errors)
+            session.answered(told.count, encode_receipts(told))
 
-    def crowded_by(self, session: Session, events: list[Event]) -> bool:
-        """Whether ``events`` are more than the source may still hold; the session is let go later."""
-        if self._waiting_bytes + _size(events) <= CROWDED:
-            return False
-        self._crowd.add(session)
-        return True
+    def _not_stored(self, failure: Failure, turn: list[tuple[Session, Batch]], size: int) -> None:
+        self._room(size)
+        failure.trap(sqlite3.Error, OSError)
+        self._alarm(failure)
+        answer = encode_err(UNAVAILABLE, "not stored, send it again")
+        for session, batch in turn:
+            session.answered(len(batch), answer * len(batch))
 
-    def not_stored(self, failure: Failure) -> None:
-        """The journal could not store events: raise the alarm once, not for every line."""
+    def _room(self, size: int) -> None:
+        self._waiting_bytes -= size
+        if self._crowd and 2 * self._waiting_bytes <= CROWDED:
+            crowd, self._crowd = self._crowd, set()
+            for session in crowd:
+                session.let_go("crowd")
+
+    def _give_up(self, failure: Failure, turn: list[tuple[Session, Batch]]) -> None:
+        log.failure("lines.failed", failure=failure, source=self.id)
+        for session, _ in turn:
+            session.abort()
+
+    def _alarm(self, failure: Failure) -> None:
+        # Once, not for every line.
         if not self._failing:
             self._failing = True
             log.error(
@@ -144,7 +180,3 @@ class Intake:
     def _cut_all(self) -> None:
         for session in list(self.sessions):
             session.abort()
-
-
-def _size(events: list[Event]) -> int:
-    return sum(event.size for event in events)

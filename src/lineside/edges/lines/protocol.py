@@ -5,13 +5,14 @@ from __future__ import annotations
 from twisted.internet.interfaces import IConsumer, IHalfCloseableProtocol, IPushProducer, ITCPTransport
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
-from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from lineside.edges.lines import straight
 from lineside.edges.lines.intake import Intake
+from lineside.edges.lines.receiver import LineReceiver
 from lineside.edges.lines.session import Session
-from lineside.wire.lines import content, too_long
+from lineside.wire.lines import contents, too_long
 
 log = Logger()
 
@@ -21,6 +22,7 @@ class DeviceConnection(LineReceiver):
     """Finds the lines of a device's stream for its `Session`, and is the session's `Link`."""
 
     delimiter = b"\n"
+    judges_length = True
     transport: ITCPTransport
 
     def __init__(self, intake: Intake) -> None:
@@ -29,7 +31,6 @@ class DeviceConnection(LineReceiver):
         self._session = Session(intake, self)
         self._overlong = bytearray()
         self._overlong_size = 0
-        self._unsplit = b""
         self._ended = False
         self._discarding = False
 
@@ -46,28 +47,31 @@ class DeviceConnection(LineReceiver):
         self._session.closed()
 
     def dataReceived(self, data: bytes) -> None:
-        """Split the chunk, then append what it held in one go."""
+        """Split the chunk, and append what it held in one go."""
         if self._discarding:
             return
         if data:
             self._session.heard()
         super().dataReceived(data)
-        while self._unsplit:
-            # `LineReceiver` ends its turn after an over-long line; what followed it is still to be split.
-            unsplit, self._unsplit = self._unsplit, b""
-            super().dataReceived(unsplit)
         self._session.flush()
 
-    def lineReceived(self, line: bytes) -> None:
-        """Take one line. An empty line is a device's sign of life and has no answer."""
-        said = content(line)
-        if said:
-            self._session.take([said])
+    def linesReceived(self, lines: list[bytes]) -> None:
+        """Take a chunk's lines. An empty line is a device's sign of life and has no answer."""
+        if max(map(len, lines)) <= self.MAX_LENGTH:
+            if said := contents(lines):
+                self._session.take(said)
+            return
+        for line in lines:
+            if len(line) > self.MAX_LENGTH:
+                kept = line[: self._intake.limits.max_kept]
+                self._session.keep(too_long(kept, len(line), self.MAX_LENGTH, self.peer))
+            elif said := contents([line]):
+                self._session.take(said)
 
     def lineLengthExceeded(self, line: bytes) -> None:
-        """Collect the line up to its end; ``line`` holds its beginning and whatever follows."""
+        """Collect an unended line that is too long already, up to its end."""
         self.setRawMode()
-        self._unsplit = line
+        self.rawDataReceived(line)
 
     def rawDataReceived(self, data: bytes) -> None:
         """Keep an over-long line's bytes as far as is bearable, then go on with the next line."""
@@ -97,7 +101,7 @@ class DeviceConnection(LineReceiver):
 
     def answer(self, answers: bytes) -> None:
         """Send answers."""
-        self.transport.write(answers)
+        straight.write(self.transport, answers)
 
     def refuse(self, answer: bytes) -> None:
         """Hang up with one answer. What the device has sent meanwhile is not taken: it is told so."""

@@ -7,7 +7,8 @@ finds the frames and drives a `Session`:
 - `Session.heard` for any sign of life;
 - `Session.take` with the frames of a chunk, `Session.keep` for an event that the framing made itself, such as a
   frame that is too long; each has exactly one answer, in that order;
-- `Session.flush` at the end of each chunk;
+- `Session.flush` at the end of each chunk: what all sessions of a source flush in one turn of the reactor is
+  appended together;
 - `Session.finish` when the device sends no more, `Session.closed` when it is gone.
 
 It is also the session's `Link`, its way back: to answer, to read no more, to end.
@@ -15,17 +16,15 @@ It is also the session's `Link`, its way back: to answer, to read no more, to en
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Protocol
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from lineside.edges.lines.intake import Intake
-from lineside.model.event import Event, Receipt
-from lineside.wire.answers import BUSY, UNAVAILABLE, encode_err, encode_ok
+from lineside.model.batch import Batch
+from lineside.model.event import Event
+from lineside.wire.answers import BUSY, encode_err
 
 log = Logger()
 
@@ -70,15 +69,16 @@ class Link(Protocol):
 class Session:
     """Takes a device's frames and answers each one, in order, once its event is committed.
 
-    What is taken between two calls of `flush` is appended together. While too much waits for the disk, or the
-    device does not read its answers, nothing more is read from it.
+    While too much of it waits for the disk, or the device does not read its answers, nothing more is read from it.
+    More than may be in flight is never split: a chunk's frames are taken whole, and then it is paused.
     """
 
     def __init__(self, intake: Intake, link: Link) -> None:
         self._intake = intake
         self._link = link
-        self._taken: list[Event] = []
+        self._taken: list[Batch] = []
         self._in_flight = 0
+        self._heard_at = 0.0
         self._held_by: set[str] = set()
         self._idle: IDelayedCall | None = None
         self._finishing = False
@@ -95,6 +95,7 @@ class Session:
             self._link.refuse(encode_err(BUSY, "too many connections"))
             return False
         self.heard()
+        self._watch(self._intake.limits.idle_timeout)
         return True
 
     def closed(self) -> None:
@@ -106,34 +107,35 @@ class Session:
 
     def heard(self) -> None:
         """Take a sign of life."""
-        timeout = self._intake.limits.idle_timeout
-        if self._idle is not None and self._idle.active():
-            self._idle.reset(timeout)
-        elif timeout:
-            self._idle = self._intake.clock.callLater(timeout, self._fell_silent)
+        # The timer looks at this when it ends: moving it each time would cost more than all the rest of a line.
+        self._heard_at = self._intake.clock.seconds()
 
     def take(self, frames: list[bytes]) -> None:
-        """Decode frames; each becomes an event and has an answer. More than may be in flight is a pause."""
-        decode = self._intake.decoder.decode
-        peer = self.peer
-        self._taken += [decode(frame, peer) for frame in frames]
-        self._hold_if_ahead()
+        """Decode frames, at least one; each becomes an event and has an answer."""
+        self._take(self._intake.decode(frames, self.peer))
 
     def keep(self, event: Event) -> None:
         """Take an event that the framing made itself."""
-        self._taken.append(event)
-        self._hold_if_ahead()
+        self._take(Batch.of_one(event))
 
     def flush(self) -> None:
         """Append what was taken."""
         if self._taken:
-            events, self._taken = self._taken, []
-            self._in_flight += len(events)
-            if self._intake.crowded_by(self, events):
-                self.hold("crowd")
-            Deferred.fromCoroutine(self._intake.append(events)).addCallbacks(
-                self._answer, self._answer_failure, callbackArgs=(events,), errbackArgs=(events,)
-            ).addErrback(self._give_up)
+            taken, self._taken = self._taken, []
+            for batch in taken:
+                if self._intake.append(self, batch):
+                    self.hold("crowd")
+
+    def answered(self, count: int, answers: bytes) -> None:
+        """Take the answers to the next ``count`` frames; for `Intake`."""
+        self._in_flight -= count
+        if not self._closed:
+            if self._intake.limits.ack:
+                self._link.answer(answers)
+            if self._held_by and 2 * self._in_flight <= self._intake.limits.max_in_flight:
+                self.let_go("disk")
+        if self._finishing:
+            self._end_when_answered()
 
     def finish(self) -> None:
         """Read no more; end once everything received is answered."""
@@ -160,47 +162,28 @@ class Session:
             if not self._held_by:
                 self._link.resume()
 
-    def _hold_if_ahead(self) -> None:
-        if self._in_flight + len(self._taken) >= self._intake.limits.max_in_flight:
+    def _take(self, batch: Batch) -> None:
+        self._taken.append(batch)
+        self._in_flight += len(batch.bodies)
+        if self._in_flight >= self._intake.limits.max_in_flight:
             self.hold("disk")
-
-    def _answer(self, receipts: list[Receipt], events: list[Event]) -> None:
-        answers = []
-        for receipt in receipts:
-            if receipt.error is None:
-                answers.append(encode_ok(receipt.seq))
-            else:
-                code, _, reason = receipt.error.partition(": ")
-                answers.append(encode_err(code, reason))
-        self._answered(answers)
-
-    def _answer_failure(self, failure: Failure, events: list[Event]) -> None:
-        failure.trap(sqlite3.Error, OSError)
-        self._intake.not_stored(failure)
-        self._answered([encode_err(UNAVAILABLE, "not stored, send it again")] * len(events))
-
-    def _answered(self, answers: list[bytes]) -> None:
-        self._in_flight -= len(answers)
-        if not self._closed:
-            if self._intake.limits.ack:
-                self._link.answer(b"".join(answers))
-            if 2 * self._in_flight <= self._intake.limits.max_in_flight:
-                self.let_go("disk")
-        self._end_when_answered()
-
-    def _give_up(self, failure: Failure) -> None:
-        log.failure("lines.failed", failure=failure, source=self._intake.id, peer=self.peer)
-        self.abort()
 
     def _end_when_answered(self) -> None:
         if self._finishing and not self._in_flight and not self._closed:
             # The hold stays: from here on only the link knows when to read, to throw it away.
             self._link.end()
 
-    def _fell_silent(self) -> None:
+    def _watch(self, seconds: float) -> None:
+        if seconds:
+            self._idle = self._intake.clock.callLater(seconds, self._look_for_silence)
+
+    def _look_for_silence(self) -> None:
+        timeout = self._intake.limits.idle_timeout
         if self._held_by & {"disk", "crowd"}:
             self.heard()
+        left = self._heard_at + timeout - self._intake.clock.seconds()
+        if left > 0:
+            self._watch(left)
             return
-        seconds = self._intake.limits.idle_timeout
-        log.info("lines.silent", source=self._intake.id, peer=self.peer, seconds=seconds)
+        log.info("lines.silent", source=self._intake.id, peer=self.peer, seconds=timeout)
         self.abort()
