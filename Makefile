@@ -52,9 +52,10 @@ docs: .venv/.ready-docs ## build the documentation into docs/_build
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
 
-wheel: .venv/.ready-runtime ## build the wheel into dist/
+wheel: .venv/.ready-runtime ## build the wheel into dist/, beside the versions that it was tested with
 	rm -rf dist
 	$(UV) build --wheel --out-dir dist
+	$(UV) export --quiet --locked --no-dev --no-emit-project --no-header --output-file dist/requirements.txt
 
 clean: ## remove what the other targets built
 	rm -rf dist build docs/_build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from tests.rig.forked import Nursery
 from twisted.trial.unittest import SynchronousTestCase
 
 PATIENCE = 60.0
@@ -42,8 +43,8 @@ class SupervisedGateway(SynchronousTestCase):
     """What it tells, and when."""
 
     @pytest.fixture(autouse=True)
-    def own_directory(self, tmp_path: Path) -> None:
-        self.directory = tmp_path
+    def own_directory(self, tmp_path: Path, nursery: Nursery) -> None:
+        self.directory, self.nursery = tmp_path, nursery
 
     def setUp(self) -> None:
         (self.directory / "lineside.toml").write_text(CONFIGURATION)
@@ -163,6 +164,27 @@ class SupervisedGateway(SynchronousTestCase):
         self.assertEqual(-signal.SIGABRT, self.gateway.returncode)
         self.assertIn("Fatal Python error: Aborted", rest)
         self.assertEqual(2, rest.count("workers.py"), rest)
+
+    def test_a_health_check_asks_the_gateway_alone(self) -> None:
+        """It succeeds while a gateway answers, else fails with a line, and never opens the journal itself."""
+        self.start()
+        self.log("gateway.ready")
+        self.assertEqual((0, ""), self.health())
+        self.gateway.terminate()
+        self.assertEqual(0, self.gateway.wait(PATIENCE))
+        code, complaint = self.health()
+        self.assertEqual(1, code)
+        self.assertTrue(complaint.startswith("lineside: no gateway "), complaint)
+        (self.directory / "journal.db").unlink()
+        self.assertEqual((code, complaint), self.health())
+        self.assertFalse((self.directory / "journal.db").exists())
+
+    def health(self) -> tuple[int, str]:
+        done = self.nursery.run(
+            ["status", "--running", "--json", "-c", str(self.directory / "lineside.toml")], {}, PATIENCE
+        )
+        self.assertEqual(done.code == 0, done.out.startswith("{"), done.out)
+        return done.code, done.err
 
     def test_nobody_to_tell(self) -> None:
         """Without a supervisor it works as ever, and gives no sign to anybody."""

@@ -21,6 +21,8 @@ from lineside.assemble.endpoints import parse_server
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?) ?(ms|s|m|h|d)", re.ASCII)
+CREDENTIALS = "CREDENTIALS_DIRECTORY"
+"""The variable that names the directory of a service's secrets (systemd.exec(5), section Credentials)."""
 _PART = r'[^.{}\s"]+'
 
 
@@ -97,21 +99,38 @@ def _secret(value: object, info: ValidationInfo) -> object:
         return _not_empty(value, "the secret")
     match value:
         case {"env": str(name), **others} if not others:
-            if not around.secrets:
-                return Secret("")
-            if name not in around.environ:
-                raise ValueError(f"the environment variable {name} is not set")
-            return _not_empty(around.environ[name], f"the environment variable {name}")
+            find = _secret_in_environment
         case {"file": str(name), **others} if not others:
-            if not around.secrets:
-                return Secret("")
-            path = around.directory / name
-            try:
-                return _not_empty(path.read_text(encoding="utf-8").strip(), str(path))
-            except (OSError, UnicodeDecodeError) as wrong:
-                reason = wrong.strerror if isinstance(wrong, OSError) else "it is not UTF-8"
-                raise ValueError(f"cannot read {path}: {reason}") from wrong
-    raise ValueError('expected { env = "NAME" }, { file = "path" } or text')
+            find = _secret_in_file
+        case {"credential": str(name), **others} if not others:
+            if not re.fullmatch(r"[A-Za-z0-9_.-]+", name) or name in {".", ".."}:
+                raise ValueError("a credential has a name of letters, digits, -, _ and dots")
+            find = _secret_in_credentials
+        case _:
+            raise ValueError('expected { env = "NAME" }, { file = "path" }, { credential = "NAME" } or text')
+    return find(name, around) if around.secrets else Secret("")
+
+
+def _secret_in_environment(name: str, around: Surroundings) -> Secret:
+    if name not in around.environ:
+        raise ValueError(f"the environment variable {name} is not set")
+    return _not_empty(around.environ[name], f"the environment variable {name}")
+
+
+def _secret_in_file(name: str, around: Surroundings) -> Secret:
+    path = around.directory / name
+    try:
+        return _not_empty(path.read_text(encoding="utf-8").strip(), str(path))
+    except (OSError, UnicodeDecodeError) as wrong:
+        reason = wrong.strerror if isinstance(wrong, OSError) else "it is not UTF-8"
+        raise ValueError(f"cannot read {path}: {reason}") from wrong
+
+
+def _secret_in_credentials(name: str, around: Surroundings) -> Secret:
+    directory = around.environ.get(CREDENTIALS)
+    if not directory:
+        raise ValueError(f"there are no credentials: {CREDENTIALS} is not set; systemd does it for LoadCredential=")
+    return _secret_in_file(str(Path(directory) / name), around)
 
 
 def _not_empty(secret: str, what: str) -> Secret:

@@ -10,22 +10,26 @@ import click
 from lineside.assemble.settings import Settings
 from lineside.cli.session import Session, config_option, json_option, print_json, run_command, settings_of
 from lineside.cli.tables import console, print_facts, print_list
+from lineside.operations.control import RemoteOperations
 from lineside.operations.requests import ShowStatus
 
 
 @click.command(epilog="Example: lineside status --json")
+@click.option("--running", is_flag=True, help="Fail unless a gateway runs and answers; for health checks.")
 @json_option
 @config_option
-def command(config: Path, as_json: bool) -> None:
+def command(config: Path, as_json: bool, running: bool) -> None:
     """Show what the gateway's sources and routes are doing, and what hinders them.
 
     Counts are since the gateway's start. Without a running gateway only the journal is shown.
     """
-    run_command(_run, settings_of(config, secrets=False), as_json)
+    run_command(_run, settings_of(config, secrets=False), as_json, running)
 
 
-async def _run(reactor: Any, settings: Settings, as_json: bool) -> None:
-    status = await Session(reactor, settings).call(ShowStatus())
+async def _run(reactor: Any, settings: Settings, as_json: bool, running: bool) -> None:
+    # A health check must not take the journal from a gateway that is about to start.
+    gateway = RemoteOperations(reactor, settings.journal.control_path) if running else Session(reactor, settings)
+    status = await gateway.call(ShowStatus())
     if as_json:
         print_json(status)
         return

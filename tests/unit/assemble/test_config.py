@@ -135,6 +135,16 @@ class Secrets(ConfigTestCase):
         erp = read(text).targets["erp"]
         self.assertEqual(("fr0m-file", "s3cret"), (erp.api_key.reveal(), erp.api_secret.reveal()))
 
+    def test_come_from_the_service_manager(self) -> None:
+        """A credential is the file of its name in the directory that the environment tells."""
+        Path("handed").mkdir()
+        Path("handed/erp-key").write_text("fr0m-root\n")
+        text = (TARGET + SOURCE + ROUTE).replace('{ env = "ERP_KEY" }', '{ credential = "erp-key" }')
+        Path("lineside.toml").write_text(text)
+        settings = load(Path("lineside.toml"), {**ENVIRON, "CREDENTIALS_DIRECTORY": str(Path("handed").absolute())})
+        self.assertEqual("fr0m-root", settings.targets["erp"].api_key.reveal())
+        self.assertEqual("", read(text, secrets=False).targets["erp"].api_key.reveal())
+
     def test_are_never_shown(self) -> None:
         """Neither by the settings, nor by an error beside them."""
         settings = read(TARGET + SOURCE + ROUTE)
@@ -173,8 +183,13 @@ class Secrets(ConfigTestCase):
             ('{ file = "empty" }', f"{here / 'empty'} is empty"),
             ('{ file = "words" }', f"{here / 'words'} holds characters that no key has"),
             ('""', "the secret is empty"),
-            ("7", 'expected { env = "NAME" }, { file = "path" } or text'),
-            ('{ evn = "X" }', 'expected { env = "NAME" }, { file = "path" } or text'),
+            (
+                '{ credential = "key" }',
+                "there are no credentials: CREDENTIALS_DIRECTORY is not set; systemd does it for LoadCredential=",
+            ),
+            ('{ credential = "../key" }', "a credential has a name of letters, digits, -, _ and dots"),
+            ("7", 'expected { env = "NAME" }, { file = "path" }, { credential = "NAME" } or text'),
+            ('{ evn = "X" }', 'expected { env = "NAME" }, { file = "path" }, { credential = "NAME" } or text'),
         ):
             text = (TARGET + SOURCE + ROUTE).replace('{ env = "ERP_KEY" }', given)
             self.assertProblems(text, f"targets.erp.api_key: {problem}")
