@@ -1,7 +1,6 @@
 """Demonstration: a live stock board, with screens that order, misbehave and fall asleep."""
 
 import json
-import sys
 import time
 from contextlib import suppress
 
@@ -112,6 +111,8 @@ def play(stage: Stage) -> None:
 
     stage.step("The ERP is away, and comes back")
     erp.faults(down=1.5)
+    stage.say("(While we wait, a program starts that does three things wrong. Its turn is at the end.)")
+    pitfalls = stage.example(file="pitfalls.py", quiet=True)
     gone = north.until("erp", lambda news: news["erp"] != "here")
     back = north.until("erp", lambda news: news["erp"] == "here")
     receive(erp, "BOLT-M8", 5)
@@ -142,7 +143,8 @@ def play(stage: Stage) -> None:
     stage.check("the ERP was asked once a second at most, not once for each screen", looks <= took + 2)
 
     stage.step("What autobahn does not tell you")
-    stage.run(sys.executable, str(stage.chapter / "pitfalls.py"), shown="python pitfalls.py")
+    pitfalls.expect("encoded once")
+    stage.lines("pitfalls", pitfalls.output)
     stage.notice("The first three look like a server that works. This is why the example guards every callback.")
 
 
