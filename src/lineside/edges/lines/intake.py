@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -43,6 +44,13 @@ class Limits(Struct, frozen=True):
     """Whether lines are answered."""
 
 
+class Share(Struct, eq=False):
+    """A batch of one turn of the reactor, and whose events it holds: so many of each session, in order."""
+
+    batch: Batch
+    sessions: list[tuple[Session, int]]
+
+
 class Intake:
     """One source's events on their way to the journal, from however many sessions.
 
@@ -73,8 +81,10 @@ class Intake:
         self.sessions: set[Session] = set()
         self.received = 0
         self.undecodable = 0
+        self.on_frames: Callable[[], None] | None = None
+        """Called whenever a device's frames were taken, before they are stored."""
         self._journal = journal
-        self._turn: list[tuple[Session, Batch]] = []
+        self._turn: list[Share] = []
         self._turn_bytes = 0
         self._waiting_bytes = 0
         self._crowd: set[Session] = set()
@@ -115,10 +125,16 @@ class Intake:
 
         Returns whether the source holds more than it may: then the session is to wait, and is let go later.
         """
+        if self.on_frames is not None:
+            self.on_frames()
+        size = batch.size
         if not self._turn:
             self.clock.callLater(0, self._hand_on)
-        self._turn.append((session, batch))
-        size = batch.size
+            self._turn.append(Share(batch, [(session, len(batch))]))
+        elif self._turn[-1].batch.extend(batch):
+            self._turn[-1].sessions.append((session, len(batch.bodies)))
+        else:
+            self._turn.append(Share(batch, [(session, len(batch))]))
         self._turn_bytes += size
         self._waiting_bytes += size
         if self._waiting_bytes > CROWDED:
@@ -130,29 +146,32 @@ class Intake:
         turn, self._turn = self._turn, []
         size, self._turn_bytes = self._turn_bytes, 0
         if turn:
-            appended = Deferred.fromCoroutine(self._journal.append_batches(self.id, [batch for _, batch in turn]))
+            batches = [share.batch for share in turn]
+            appended = Deferred.fromCoroutine(self._journal.append_batches(self.id, batches))
             appended.addCallbacks(
                 self._stored, self._not_stored, callbackArgs=(turn, size), errbackArgs=(turn, size)
             ).addErrback(self._give_up, turn)
 
-    def _stored(self, receipts: list[Receipts], turn: list[tuple[Session, Batch]], size: int) -> None:
+    def _stored(self, receipts: list[Receipts], turn: list[Share], size: int) -> None:
         self._room(size)
         if self._failing:
             self._failing = False
             log.info("journal.writes_again", source=self.id)
-        for (session, _), told in zip(turn, receipts, strict=True):
+        for share, told in zip(turn, receipts, strict=True):
             self.received += told.count
-            if told.errors:
-                self.undecodable += len(told.errors)
-            session.answered(told.count, encode_receipts(told))
+            self.undecodable += len(told.errors)
+            answers = encode_receipts(told, [count for _, count in share.sessions])
+            for (session, count), answer in zip(share.sessions, answers, strict=True):
+                session.answered(count, answer)
 
-    def _not_stored(self, failure: Failure, turn: list[tuple[Session, Batch]], size: int) -> None:
+    def _not_stored(self, failure: Failure, turn: list[Share], size: int) -> None:
         self._room(size)
         failure.trap(sqlite3.Error, OSError)
         self._alarm(failure)
         answer = encode_err(UNAVAILABLE, "not stored, send it again")
-        for session, batch in turn:
-            session.answered(len(batch), answer * len(batch))
+        for share in turn:
+            for session, count in share.sessions:
+                session.answered(count, answer * count)
 
     def _room(self, size: int) -> None:
         self._waiting_bytes -= size
@@ -161,10 +180,11 @@ class Intake:
             for session in crowd:
                 session.let_go("crowd")
 
-    def _give_up(self, failure: Failure, turn: list[tuple[Session, Batch]]) -> None:
+    def _give_up(self, failure: Failure, turn: list[Share]) -> None:
         log.failure("lines.failed", failure=failure, source=self.id)
-        for session, _ in turn:
-            session.abort()
+        for share in turn:
+            for session, _ in share.sessions:
+                session.abort()
 
     def _alarm(self, failure: Failure) -> None:
         # Once, not for every line.

@@ -112,7 +112,7 @@ class DeviceConnection(LineReceiver):
     def end(self) -> None:
         """Close, or end our side first; see `lineside.edges.lines.session.Link`."""
         IConsumer(self.transport).unregisterProducer()
-        if self._ended:
+        if self._ended or not self._intake.limits.ack:
             self.transport.loseConnection()
             return
         # Closing a socket with unread bytes resets it, and the device would lose its last answers:

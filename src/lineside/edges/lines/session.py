@@ -89,6 +89,11 @@ class Session:
         """Who the device is."""
         return self._link.peer
 
+    @property
+    def held(self) -> bool:
+        """Whether nothing is read from the device at present."""
+        return bool(self._held_by)
+
     def open(self) -> bool:
         """Admit the device, or tell it that there is no room."""
         if not self._intake.admit(self):
