@@ -144,7 +144,7 @@ class FaultCase(ProofCase):
         self.assertEqual(reply.status, 200, reply.body)
 
     async def answers(self) -> Counter[str]:
-        """Return how often the ERP gave each status; in ``unanswered`` how often none, in ``cut`` how often half."""
+        """Count the ERP's answers by status; in ``unanswered`` those that never came, in ``cut`` the half ones."""
         reply = await self.proof.plant.erp.request("GET", "/_standin/stats")
         told = msgspec.json.decode(reply.body)
         return Counter({**told.pop("by_status"), **told})
