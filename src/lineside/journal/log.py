@@ -18,6 +18,7 @@ from lineside.journal import deadletters
 from lineside.journal.seen import Seen
 from lineside.journal.segments import FORMAT, Gathering, pack, unpack
 from lineside.model.batch import Batch, Receipts
+from lineside.model.errors import JournalFull
 from lineside.model.event import NO_SEQ, Event, Page, Receipt, Record, Seq
 from lineside.store.database import Database
 
@@ -67,11 +68,14 @@ class SqliteJournal:
         self._seen = Seen(int(dedupe_window * 1e9))
         self._waiting: deque[Appending] = deque()
         self._scheduled = False
+        self._sources: dict[str, int] = {}
         self._listeners: list[Callable[[list[Record]], None]] = []
         self._wakers: list[Callable[[str], None]] = []
         self.epoch = ""
         self.run = secrets.token_hex(8)
         self.head = NO_SEQ
+        self.refusal: str | None = None
+        """Why no event is taken at present; see `lineside.journal.retention`."""
 
     async def open(self) -> None:
         """Read the epoch and the head."""
@@ -95,6 +99,8 @@ class SqliteJournal:
         self, source: str, batches: list[Batch], *, also: Callable[[Connection], None] | None = None
     ) -> list[Receipts]:
         """Store batches, and ``also`` in the same transaction; see `lineside.model.ports.Journal`."""
+        if self.refusal is not None:
+            raise JournalFull(self.refusal)
         appended: Deferred[list[Receipts]] = Deferred()
         self._waiting.append(Appending(source, batches, self._now_ns(), appended, also))
         if not self._scheduled:
@@ -153,6 +159,13 @@ class SqliteJournal:
 
         return await self._database.read(read)
 
+    def forget_keys(self, connection: Connection, limit: int) -> None:
+        """Forget up to ``limit`` of the senders' keys that are older than the dedupe window; on the writer's thread.
+
+        Appends do it too. This is for a journal that takes none.
+        """
+        self._seen.prune(connection, self._now_ns(), limit)
+
     def on_commit(self, published: Callable[[list[Record]], None]) -> Callable[[], None]:
         """Call ``published`` with each commit's new records; see `lineside.model.ports.Journal.on_commit`."""
         self._listeners.append(published)
@@ -173,7 +186,7 @@ class SqliteJournal:
         self._take_waiting(commit)
         last = _head(connection)
         for source, appendings in _by_source(commit.appendings):
-            identifier = _source_id(connection, source)
+            identifier = self._source_id(connection, source)
             fresh = Gathering()
             for appending in appendings:
                 if appending.also is not None:
@@ -196,6 +209,17 @@ class SqliteJournal:
                 )
                 first = end + 1
             self._seen.prune(connection, self._now_ns(), limit=16 + 2 * len(fresh))
+
+    def _source_id(self, connection: Connection, name: str) -> int:
+        known = self._sources.get(name)
+        if known is not None:
+            return known
+        row = connection.execute("SELECT id FROM source WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            # Its transaction may yet fail: it is known when it is found.
+            row = connection.execute("INSERT INTO source (name) VALUES (?) RETURNING id", (name,)).fetchone()
+            return cast(int, row[0])
+        return self._sources.setdefault(name, row[0])
 
     def _number(
         self, connection: Connection, identifier: int, appending: Appending, batch: Batch, last: Seq
@@ -307,13 +331,6 @@ def _head(connection: Connection) -> Seq:
 
 def _source_names(connection: Connection) -> dict[int, str]:
     return dict(connection.execute("SELECT id, name FROM source"))
-
-
-def _source_id(connection: Connection, name: str) -> int:
-    row = connection.execute("SELECT id FROM source WHERE name = ?", (name,)).fetchone()
-    if row is None:
-        row = connection.execute("INSERT INTO source (name) VALUES (?) RETURNING id", (name,)).fetchone()
-    return cast(int, row[0])
 
 
 def _among(names: dict[int, str], sources: frozenset[str] | None) -> str:

@@ -12,6 +12,8 @@ class Seen:
 
     def __init__(self, window_ns: int) -> None:
         self._window_ns = window_ns
+        self._due_ns = 0
+        """Before this time there is nothing to forget, as far as is known; looking is not for nothing."""
 
     def sift(
         self, connection: Connection, source: int, keys: list[str | None], received_ns: int, first: Seq
@@ -41,7 +43,12 @@ class Seen:
 
     def prune(self, connection: Connection, now_ns: int, limit: int) -> None:
         """Forget up to ``limit`` keys older than the window, the oldest first."""
+        if now_ns < self._due_ns <= now_ns + self._window_ns:
+            return
         connection.execute(
             "DELETE FROM seen WHERE id IN (SELECT id FROM seen ORDER BY id LIMIT ?) AND received_ns < ?",
             (limit, now_ns - self._window_ns),
         )
+        row = connection.execute("SELECT received_ns FROM seen ORDER BY id LIMIT 1").fetchone()
+        # A key that is added later is due later; where the transaction fails, what is due is only looked at later.
+        self._due_ns = (now_ns if row is None else min(row[0], now_ns)) + self._window_ns

@@ -18,7 +18,7 @@ OBJECTS = 64
 
 
 class Batch(Struct, eq=False):
-    """Events of one sender in their order. Whoever receives it changes nothing in it.
+    """Events in their order. Whoever is handed one changes nothing in it.
 
     What most events don't have is kept by the event's place, from 0.
     """
@@ -89,6 +89,22 @@ class Batch(Struct, eq=False):
             self.devices.get(place, self.device),
             self.errors.get(place),
         )
+
+    def extend(self, other: Batch) -> bool:
+        """Put another batch's events behind its own, where that needs no change of columns; say whether it was done."""
+        if other.device != self.device or (other.keys is None) is not (self.keys is None):
+            return False
+        start = len(self.bodies)
+        self.bodies += other.bodies
+        if self.keys is not None and other.keys is not None:
+            self.keys += other.keys
+        if other.devices:
+            self.devices.update((start + place, device) for place, device in other.devices.items())
+        if other.raws:
+            self.raws.update((start + place, raw) for place, raw in other.raws.items())
+        if other.errors:
+            self.errors.update((start + place, error) for place, error in other.errors.items())
+        return True
 
     def only(self, places: list[int]) -> Batch:
         """Return the events at these ascending places as a batch of their own; at least one."""

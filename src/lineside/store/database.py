@@ -209,7 +209,10 @@ def commit(connection: Connection, group: list[Write]) -> list[Any]:
     outcomes: list[Any] = []
     try:
         connection.execute("BEGIN IMMEDIATE")
-        for write in group:
+        if len(group) == 1:
+            # Alone it needs no savepoint: each statement may have to wait for the reactor's thread to pause.
+            outcomes.append(group[0].work(connection))
+        for write in group if len(group) > 1 else ():
             connection.execute("SAVEPOINT one")
             try:
                 outcomes.append(write.work(connection))

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from itertools import islice
 from typing import Final
 
 from msgspec import Struct
 
 from lineside.model.batch import Receipts
-from lineside.model.event import Seq
+from lineside.model.event import Receipt, Seq
 
 UNAVAILABLE: Final = "unavailable"
 """The gateway could not store the line."""
@@ -88,18 +89,24 @@ def encode_oks(first: Seq, count: int) -> bytes:
     return b"".join(answers)
 
 
-def encode_receipts(receipts: Receipts) -> bytes:
-    """Return the answers to a batch, in its order."""
-    if not receipts.repeats and not receipts.errors:
-        return encode_oks(receipts.first, receipts.count)
+def encode_receipts(receipts: Receipts, counts: list[int]) -> list[bytes]:
+    """Return the answers to a batch, in its order: joined for so many of its events each, ``counts`` in all."""
     answers = []
-    for receipt in receipts:
-        if receipt.error is None:
-            answers.append(encode_ok(receipt.seq))
-        else:
-            code, _, reason = receipt.error.partition(": ")
-            answers.append(encode_err(code, reason))
-    return b"".join(answers)
+    if not receipts.repeats and not receipts.errors:
+        first = receipts.first
+        for count in counts:
+            answers.append(encode_oks(first, count))
+            first = Seq(first + count)
+        return answers
+    each = map(_encode_receipt, receipts)
+    return [b"".join(islice(each, count)) for count in counts]
+
+
+def _encode_receipt(receipt: Receipt) -> bytes:
+    if receipt.error is None:
+        return encode_ok(receipt.seq)
+    code, _, reason = receipt.error.partition(": ")
+    return encode_err(code, reason)
 
 
 def encode_err(code: str, reason: str) -> bytes:

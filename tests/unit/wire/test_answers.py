@@ -27,8 +27,13 @@ class Batches(SynchronousTestCase):
     def test_repeats_and_errors_stand_in_their_places(self) -> None:
         """A repeat is told its first sequence, an error its reason; the others are numbered on without a gap."""
         receipts = Receipts(Seq(7), 4, {1: Seq(3)}, {2: "json: no: object"})
-        self.assertEqual(b"OK 7\nOK 3\nERR json no: object\nOK 9\n", answers.encode_receipts(receipts))
-        self.assertEqual(Seq(9), receipts.last)
+        told = answers.encode_receipts(receipts, [1, 2, 1])
+        self.assertEqual([b"OK 7\n", b"OK 3\nERR json no: object\n", b"OK 9\n"], told)
+
+    def test_each_sender_gets_its_own(self) -> None:
+        """Senders who share a batch get the answers to their own lines, in order."""
+        told = answers.encode_receipts(Receipts(Seq(7), 4), [1, 3])
+        self.assertEqual([b"OK 7\n", b"OK 8\nOK 9\nOK 10\n"], told)
 
 
 class RoundTrip(SynchronousTestCase):
