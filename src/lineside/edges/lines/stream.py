@@ -1,0 +1,55 @@
+"""What the protocols of device streams share, whatever their framing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IConsumer, IPushProducer, ITCPTransport
+from zope.interface import implementer
+
+from lineside.edges.lines.session import Session
+
+
+def name_peer(transport: ITCPTransport) -> str:
+    """Return who is at the other end: its address, where it has one."""
+    peer = transport.getPeer()
+    host = getattr(peer, "host", None)
+    return host if isinstance(host, str) else type(peer).__name__
+
+
+def end_stream(transport: ITCPTransport, discard: Callable[[], None], *, at_once: bool) -> None:
+    """End a stream whose answers are all written.
+
+    Args:
+        transport: the stream's.
+        discard: called to read on, and throw away what still comes.
+        at_once: the device has ended its side, or waits for no answer.
+
+    """
+    IConsumer(transport).unregisterProducer()
+    if at_once:
+        transport.loseConnection()
+        return
+    # Closing a socket with unread bytes resets it, and the device would lose its last answers:
+    # end our side, and throw away what still comes until the device ends its own.
+    discard()
+    transport.loseWriteConnection()
+
+
+@implementer(IPushProducer)
+class AnswerPressure:
+    """Told by the transport when the device does not read its answers, and when it does again."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def pauseProducing(self) -> None:
+        """Read nothing more from the device."""
+        self._session.hold("answers")
+
+    def resumeProducing(self) -> None:
+        """Read on."""
+        self._session.let_go("answers")
+
+    def stopProducing(self) -> None:
+        """The connection is gone; the protocol is told so itself."""
