@@ -59,7 +59,7 @@ class StraightTests(TestCase):
         self.addCleanup(left.close)
         idle = tcp.Connection(left, Protocol(), object())  # type: ignore[arg-type]
         known = {name: getattr(idle, name) for name in straight.WHAT_WE_KNOW}
-        self.assertTrue(callable(known.pop("writeSomeData")))
+        self.assertIs(left, known.pop("socket"))
         self.assertEqual({b"", 0}, set(known.values()))
 
     async def test_an_idle_connection_is_written_at_once(self) -> None:

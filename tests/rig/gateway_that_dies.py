@@ -21,6 +21,7 @@ from twisted.web.iweb import IResponse
 
 from lineside.delivery.courier import Courier
 from lineside.edges.frappe.target import FrappeTarget
+from lineside.edges.lines import straight
 from lineside.edges.lines.source import LinesSource
 from lineside.store.database import Database
 
@@ -133,18 +134,23 @@ def watch_database(death: Death) -> None:
 
 def watch_sockets(death: Death) -> None:
     """See what goes out: answers to devices, of which half goes out, and deliveries, which go out whole."""
+    answer = straight.write
     write = tcp.Connection.writeSomeData
+
+    def write_answers(transport: Any, data: bytes) -> None:
+        if data.startswith(b"OK ") and death.due("answers.half-written"):
+            transport.socket.send(data[: len(data) // 2])
+            death.die()
+        answer(transport, data)
 
     def write_some(connection: tcp.Connection, data: bytes) -> Any:
         start = bytes(data[:32])
-        if start.startswith(b"OK ") and death.due("answers.half-written"):
-            write(connection, data[: len(data) // 2])
-            death.die()
         written = write(connection, data)
         if start.startswith(tuple(b"POST " + path for path in INSERTS)):
             death.passed("delivery.sent")
         return written
 
+    straight.write = write_answers
     replace(tcp.Connection, "writeSomeData", write_some)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import sys
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
@@ -14,6 +15,10 @@ from twisted.logger import Logger
 from lineside.model.ports import Part
 
 log = Logger()
+
+SWITCH_INTERVAL = 0.0002
+"""Seconds for which a thread may keep another from Python. The journal's writer asks for it several times a commit,
+and Python's own 5 ms are twenty syncs of a good disk: a device that waits for its answer would wait for these."""
 
 
 class System:
@@ -92,6 +97,7 @@ def run_reactor(main: Callable[..., Coroutine[Deferred[Any], Any, Any]], *argume
     from twisted.internet import reactor  # noqa: PLC0415, TID251 (the one place that chooses the reactor)
 
     follow_monotonic_clock(reactor)
+    sys.setswitchinterval(SWITCH_INTERVAL)
     task.react(main, arguments)
 
 

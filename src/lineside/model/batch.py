@@ -14,7 +14,7 @@ from msgspec import Struct
 from lineside.model.event import Event, Receipt, Seq
 
 OBJECTS = 64
-"""Bytes, about, that an event of a batch takes beside its contents."""
+"""Bytes, about, that an event of a batch takes in memory beside its contents."""
 
 
 class Batch(Struct, eq=False):
@@ -90,22 +90,6 @@ class Batch(Struct, eq=False):
             self.errors.get(place),
         )
 
-    def extend(self, other: Batch) -> bool:
-        """Put another batch's events behind its own, where that needs no change of columns; say whether it was done."""
-        if other.device != self.device or (other.keys is None) is not (self.keys is None):
-            return False
-        start = len(self.bodies)
-        self.bodies += other.bodies
-        if self.keys is not None and other.keys is not None:
-            self.keys += other.keys
-        if other.devices:
-            self.devices.update((start + place, device) for place, device in other.devices.items())
-        if other.raws:
-            self.raws.update((start + place, raw) for place, raw in other.raws.items())
-        if other.errors:
-            self.errors.update((start + place, error) for place, error in other.errors.items())
-        return True
-
     def only(self, places: list[int]) -> Batch:
         """Return the events at these ascending places as a batch of their own; at least one."""
         moved = {place: new for new, place in enumerate(places)}
@@ -117,16 +101,6 @@ class Batch(Struct, eq=False):
             {moved[place]: raw for place, raw in self.raws.items() if place in moved},
             {moved[place]: error for place, error in self.errors.items() if place in moved},
         )
-
-    @property
-    def size(self) -> int:
-        """Bytes it holds in memory, near enough to bound what waits."""
-        size = OBJECTS * len(self.bodies) + sum(map(len, self.bodies))
-        if self.keys is not None:
-            size += OBJECTS * len(self.keys)
-        if self.raws:
-            size += sum(map(len, self.raws.values()))
-        return size
 
 
 class Receipts(Struct, frozen=True):

@@ -95,7 +95,7 @@ def encode_receipts(receipts: Receipts, counts: list[int]) -> list[bytes]:
     if not receipts.repeats and not receipts.errors:
         first = receipts.first
         for count in counts:
-            answers.append(encode_oks(first, count))
+            answers.append(b"OK %d\n" % first if count == 1 else encode_oks(first, count))
             first = Seq(first + count)
         return answers
     each = map(_encode_receipt, receipts)

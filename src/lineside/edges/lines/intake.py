@@ -12,10 +12,11 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from lineside.model.batch import Batch, Receipts
+from lineside.model.batch import OBJECTS, Batch, Receipts
+from lineside.model.event import Event
 from lineside.model.ports import Journal
 from lineside.wire.answers import UNAVAILABLE, encode_err, encode_receipts
-from lineside.wire.jsonl import JsonLines, batches_of
+from lineside.wire.decoding import Decoder, batches_of
 
 if TYPE_CHECKING:
     from lineside.edges.lines.session import Session
@@ -45,9 +46,10 @@ class Limits(Struct, frozen=True):
 
 
 class Share(Struct, eq=False):
-    """A batch of one turn of the reactor, and whose events it holds: so many of each session, in order."""
+    """What came in one turn of the reactor and can be one batch; and whose it is: so many of each, in order."""
 
-    batch: Batch
+    taken: list[bytes] | Event
+    """Frames to decode, or a single event that is one already."""
     sessions: list[tuple[Session, int]]
 
 
@@ -69,13 +71,13 @@ class Intake:
     def __init__(
         self,
         id: str,  # noqa: A002 (what the configuration calls it)
-        decoder: JsonLines,
+        decoder: Decoder,
         journal: Journal,
         clock: IReactorTime,
         limits: Limits,
     ) -> None:
         self.id = id
-        self.decode = batches_of(decoder)
+        self._decode = batches_of(decoder)
         self.clock = clock
         self.limits = limits
         self.sessions: set[Session] = set()
@@ -120,21 +122,27 @@ class Intake:
             emptied, self._emptied = self._emptied, None
             emptied.callback(None)
 
-    def append(self, session: Session, batch: Batch) -> bool:
-        """Append a session's batch with all others of this turn of the reactor; its answers go to the session.
+    def append(self, session: Session, taken: list[bytes] | Event) -> bool:
+        """Append frames, or an event, with all others of this turn of the reactor; the answers go to the session.
 
         Returns whether the source holds more than it may: then the session is to wait, and is let go later.
         """
         if self.on_frames is not None:
             self.on_frames()
-        size = batch.size
         if not self._turn:
             self.clock.callLater(0, self._hand_on)
-            self._turn.append(Share(batch, [(session, len(batch))]))
-        elif self._turn[-1].batch.extend(batch):
-            self._turn[-1].sessions.append((session, len(batch.bodies)))
+        if isinstance(taken, Event):
+            self._turn.append(Share(taken, [(session, 1)]))
+            size = taken.size
         else:
-            self._turn.append(Share(batch, [(session, len(batch))]))
+            count = len(taken)
+            size = OBJECTS * count + sum(map(len, taken))
+            if self._turn and isinstance(frames := self._turn[-1].taken, list):
+                # They are decoded, numbered and stored together: what each by itself would cost is spent once.
+                frames += taken
+                self._turn[-1].sessions.append((session, count))
+            else:
+                self._turn.append(Share(taken, [(session, count)]))
         self._turn_bytes += size
         self._waiting_bytes += size
         if self._waiting_bytes > CROWDED:
@@ -146,11 +154,24 @@ class Intake:
         turn, self._turn = self._turn, []
         size, self._turn_bytes = self._turn_bytes, 0
         if turn:
-            batches = [share.batch for share in turn]
-            appended = Deferred.fromCoroutine(self._journal.append_batches(self.id, batches))
-            appended.addCallbacks(
+            Deferred.fromCoroutine(self._append(turn)).addCallbacks(
                 self._stored, self._not_stored, callbackArgs=(turn, size), errbackArgs=(turn, size)
             ).addErrback(self._give_up, turn)
+
+    async def _append(self, turn: list[Share]) -> list[Receipts]:
+        return await self._journal.append_batches(self.id, [self._batch(share) for share in turn])
+
+    def _batch(self, share: Share) -> Batch:
+        if isinstance(share.taken, Event):
+            return Batch.of_one(share.taken)
+        peers = {session.peer for session, _ in share.sessions}
+        if len(peers) == 1:
+            return self._decode(share.taken, peers.pop())
+        batch = self._decode(share.taken, None)
+        senders = (session.peer for session, count in share.sessions for _ in range(count))
+        for place, sender in enumerate(senders):
+            batch.devices.setdefault(place, sender)
+        return batch
 
     def _stored(self, receipts: list[Receipts], turn: list[Share], size: int) -> None:
         self._room(size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twisted.internet.interfaces import IConsumer, IHalfCloseableProtocol, IPushProducer, ITCPTransport
+from twisted.internet.interfaces import IConsumer, IHalfCloseableProtocol, ITCPTransport
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -12,7 +12,8 @@ from lineside.edges.lines import straight
 from lineside.edges.lines.intake import Intake
 from lineside.edges.lines.receiver import LineReceiver
 from lineside.edges.lines.session import Session
-from lineside.wire.lines import contents, too_long
+from lineside.edges.lines.stream import AnswerPressure, end_stream, name_peer
+from lineside.wire.lines import content, contents, too_long
 
 log = Logger()
 
@@ -36,9 +37,9 @@ class DeviceConnection(LineReceiver):
 
     def connectionMade(self) -> None:
         """Begin the session, unless there is no room for it."""
-        self.peer = _name_peer(self.transport)
+        self.peer = name_peer(self.transport)
         if self._session.open():
-            IConsumer(self.transport).registerProducer(_AnswerPressure(self._session), streaming=True)
+            IConsumer(self.transport).registerProducer(AnswerPressure(self._session), streaming=True)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """End the session."""
@@ -50,10 +51,18 @@ class DeviceConnection(LineReceiver):
         """Split the chunk, and append what it held in one go."""
         if self._discarding:
             return
+        session = self._session
         if data:
-            self._session.heard()
+            session.heard()
+        if data.find(b"\n") == len(data) - 1 <= self.MAX_LENGTH and not (
+            self._buffer or self.paused or self._busyReceiving or self.line_mode != 1
+        ):
+            # Most devices send one line and wait for its answer.
+            if said := content(data[:-1]):
+                session.take_one(said)
+            return
         super().dataReceived(data)
-        self._session.flush()
+        session.flush()
 
     def linesReceived(self, lines: list[bytes]) -> None:
         """Take a chunk's lines. An empty line is a device's sign of life and has no answer."""
@@ -111,40 +120,14 @@ class DeviceConnection(LineReceiver):
 
     def end(self) -> None:
         """Close, or end our side first; see `lineside.edges.lines.session.Link`."""
-        IConsumer(self.transport).unregisterProducer()
-        if self._ended or not self._intake.limits.ack:
-            self.transport.loseConnection()
-            return
-        # Closing a socket with unread bytes resets it, and the device would lose its last answers:
-        # end our side, and throw away what still comes until the device ends its own.
-        self._discarding = True
-        self.clearLineBuffer()
-        self.resumeProducing()
-        self.transport.loseWriteConnection()
+        at_once = self._ended or not self._intake.limits.ack
+        end_stream(self.transport, self._discard, at_once=at_once)
 
     def abort(self) -> None:
         """Cut the connection at once."""
         self.transport.abortConnection()
 
-
-@implementer(IPushProducer)
-class _AnswerPressure:
-    """Told by the transport when the device does not read its answers, and when it does again."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def pauseProducing(self) -> None:
-        self._session.hold("answers")
-
-    def resumeProducing(self) -> None:
-        self._session.let_go("answers")
-
-    def stopProducing(self) -> None:
-        pass
-
-
-def _name_peer(transport: ITCPTransport) -> str:
-    peer = transport.getPeer()
-    host = getattr(peer, "host", None)
-    return host if isinstance(host, str) else type(peer).__name__
+    def _discard(self) -> None:
+        self._discarding = True
+        self.clearLineBuffer()
+        self.resumeProducing()

@@ -22,7 +22,6 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from lineside.edges.lines.intake import Intake
-from lineside.model.batch import Batch
 from lineside.model.event import Event
 from lineside.wire.answers import BUSY, encode_err
 
@@ -76,7 +75,7 @@ class Session:
     def __init__(self, intake: Intake, link: Link) -> None:
         self._intake = intake
         self._link = link
-        self._taken: list[Batch] = []
+        self._taken: list[list[bytes] | Event] = []
         self._in_flight = 0
         self._heard_at = 0.0
         self._held_by: set[str] = set()
@@ -116,19 +115,33 @@ class Session:
         self._heard_at = self._intake.clock.seconds()
 
     def take(self, frames: list[bytes]) -> None:
-        """Decode frames, at least one; each becomes an event and has an answer."""
-        self._take(self._intake.decode(frames, self.peer))
+        """Take frames, at least one; each becomes an event and has an answer. The list is the session's now."""
+        self._taken.append(frames)
+        self._in_flight += len(frames)
+        if self._in_flight >= self._intake.limits.max_in_flight:
+            self.hold("disk")
+
+    def take_one(self, frame: bytes) -> None:
+        """Take a chunk's only frame, as `take` and `flush` do."""
+        self._in_flight += 1
+        if self._in_flight >= self._intake.limits.max_in_flight:
+            self.hold("disk")
+        if self._intake.append(self, [frame]):
+            self.hold("crowd")
 
     def keep(self, event: Event) -> None:
         """Take an event that the framing made itself."""
-        self._take(Batch.of_one(event))
+        self._taken.append(event)
+        self._in_flight += 1
+        if self._in_flight >= self._intake.limits.max_in_flight:
+            self.hold("disk")
 
     def flush(self) -> None:
         """Append what was taken."""
         if self._taken:
             taken, self._taken = self._taken, []
-            for batch in taken:
-                if self._intake.append(self, batch):
+            for part in taken:
+                if self._intake.append(self, part):
                     self.hold("crowd")
 
     def answered(self, count: int, answers: bytes) -> None:
@@ -166,12 +179,6 @@ class Session:
             self._held_by.remove(why)
             if not self._held_by:
                 self._link.resume()
-
-    def _take(self, batch: Batch) -> None:
-        self._taken.append(batch)
-        self._in_flight += len(batch.bodies)
-        if self._in_flight >= self._intake.limits.max_in_flight:
-            self.hold("disk")
 
     def _end_when_answered(self) -> None:
         if self._finishing and not self._in_flight and not self._closed:

@@ -19,7 +19,7 @@ WHAT_WE_KNOW = (
     "connected",
     "dataBuffer",
     "disconnecting",
-    "writeSomeData",
+    "socket",
 )
 """What of `twisted.internet.tcp.Connection` is relied on."""
 
@@ -40,9 +40,10 @@ def write(transport: Any, data: bytes) -> None:
         and not transport._tempDataLen
         and not transport.dataBuffer
     ):
-        sent = transport.writeSomeData(data)
-        if not isinstance(sent, int):
-            # The reactor meets the same error when it tries, and tells the protocol at a moment of its own.
+        try:
+            sent = transport.socket.send(data)
+        except OSError:
+            # The socket is full; or broken, and the reactor meets the same error when it tries.
             sent = 0
         if sent == len(data):
             return
