@@ -21,6 +21,7 @@ from lineside.edges.systemd.notify import UNSUPERVISED, Supervision, Supervisor,
 from lineside.edges.systemd.readiness import Readiness, status_line
 from lineside.edges.systemd.watchdog import Watchdog
 from lineside.journal.consumer import DurableConsumer
+from lineside.journal.retention import Retention
 from lineside.model.event import Event
 from lineside.model.ports import Part
 from lineside.operations.consumers import ConsumerOperations
@@ -81,13 +82,28 @@ class Gateway:
             for name, source in settings.sources.items()
         ]
         offer(self.operations, store, settings, consumers, running=True)
-        StatusOperations(store.journal, store.database, self._source_status, self._route_status).register(
-            self.operations
+        taken = {route: consumer.spec.sources for route, consumer in consumers.items()}
+        self.retention = Retention(
+            store.journal,
+            store.database,
+            reactor,
+            settings.journal.keeping,
+            sources=taken,
+            floors=lambda: {route: consumer.floor for route, consumer in consumers.items()},
         )
+        StatusOperations(
+            store.journal,
+            store.database,
+            self._source_status,
+            self._route_status,
+            taken=taken,
+            problem=lambda: self.retention.problem,
+        ).register(self.operations)
         self.stages: list[list[Part]] = [
             [store],
             [*self.targets.values()],
             [*self.couriers],
+            [self.retention],
             # Only once the routes have their places can anything be told of them.
             [ControlSocket(reactor, settings.journal.control_path, self.operations, reactor)],
             [*self.sources],
@@ -146,7 +162,10 @@ class Offline:
         }
         self.operations = Operations()
         offer(self.operations, self._store, settings, self._consumers, running=False)
-        StatusOperations(self._store.journal, self._store.database, list, list).register(self.operations)
+        taken = {route: consumer.spec.sources for route, consumer in self._consumers.items()}
+        StatusOperations(self._store.journal, self._store.database, list, list, taken=taken).register(
+            self.operations
+        )
 
     async def open(self) -> None:
         """Open the journal.

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Struct
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from lineside.assemble.bounds import Retention, Size
 from lineside.assemble.values import (
     Authorities,
     DeliverPolicy,
@@ -28,6 +29,7 @@ from lineside.assemble.values import (
     TimeZone,
     in_tuple,
 )
+from lineside.journal.capacity import Keeping
 
 FILE = "File"
 """The DocType of attachments."""
@@ -61,6 +63,34 @@ class JournalSettings(Table):
         gt=0,
         description="How long a sender's key is remembered: a repeat within it gets its first sequence again.",
     )
+
+    retain: Retention = Field(
+        default=30 * 86_400.0,
+        gt=0,
+        description=(
+            "How long an event is kept that every route has delivered; what is owed, and dead letters, stay in any "
+            'case. `"forever"` removes nothing for its age.'
+        ),
+    )
+    max_size: Annotated[Size, Field(ge=16_000_000)] | None = Field(
+        default=None,
+        description=(
+            "How large the journal may become, 16MB at least. Before that, delivered events are removed however "
+            "young; when it is full of others, lines are answered `ERR unavailable`. Default: as large as the disk."
+        ),
+    )
+    min_free: Size | None = Field(
+        default=None,
+        description=(
+            "How much of the journal's disk is to stay free: with less, lines are answered `ERR unavailable`. "
+            "Default: 500MB, or a twentieth of the disk where that is less."
+        ),
+    )
+
+    @property
+    def keeping(self) -> Keeping:
+        """The journal's bounds."""
+        return Keeping(self.retain, self.max_size, self.min_free)
 
     @property
     def control_path(self) -> Path:

@@ -44,7 +44,8 @@ class Surroundings(Struct, frozen=True):
     """Filled with the name of each field whose secret stands in the file."""
 
 
-def _duration(value: object) -> float:
+def seconds_of(value: object) -> float:
+    """Return the seconds of a duration as the file has it; raises `ValueError` where it is none."""
     if isinstance(value, str):
         match = _DURATION.fullmatch(value.strip())
         if match:
@@ -65,7 +66,7 @@ def duration_text(seconds: float) -> str:
     return f"{seconds:g}s" if seconds else "0"
 
 
-Duration = Annotated[float, BeforeValidator(_duration), Shape("duration")]
+Duration = Annotated[float, BeforeValidator(seconds_of), Shape("duration")]
 """Seconds."""
 
 

@@ -10,8 +10,9 @@ import click
 from lineside.assemble.settings import Settings
 from lineside.cli.session import Session, config_option, json_option, print_json, run_command, settings_of
 from lineside.cli.tables import console, print_facts, print_list
+from lineside.model.sizes import size_text
 from lineside.operations.control import RemoteOperations
-from lineside.operations.requests import ShowStatus
+from lineside.operations.requests import JournalStatus, ShowStatus
 
 
 @click.command(epilog="Example: lineside status --json")
@@ -38,6 +39,7 @@ async def _run(reactor: Any, settings: Settings, as_json: bool, running: bool) -
             ("gateway", "works" if status.sources else "is not running"),
             ("last event", str(status.head)),
             ("dead letters", str(status.dead_letters)),
+            *_journal_facts(status.journal),
         ]
     )
     if status.sources:
@@ -62,5 +64,23 @@ async def _run(reactor: Any, settings: Settings, as_json: bool, running: bool) -
             )
             for one in status.routes
         ]
-        headings = ("DELIVERED", "REFUSED", "RETRIED", "PENDING", "SETTLED TO", "ROUTE", "TARGET", "PROBLEM")
-        print_list(headings, routes, numbers=5)
+        columns = ("DELIVERED", "REFUSED", "RETRIED", "PENDING", "SETTLED TO", "ROUTE", "TARGET", "PROBLEM")
+        print_list(columns, routes, numbers=5)
+
+
+def _journal_facts(journal: JournalStatus | None) -> list[tuple[str, str | None]]:
+    if journal is None:
+        return []
+    size = f"{size_text(journal.size)}, {size_text(journal.size - journal.used)} of it free"
+    oldest = f"{journal.oldest}, of {journal.oldest_at}" if journal.oldest else None
+    kept_by = None
+    if journal.kept_by:
+        first = journal.kept_by[0]
+        gone = "" if first.configured else f", which is gone: lineside consumers forget {first.route}"
+        kept_by = f"what is above {first.floor}, by route {first.route}{gone}"
+    return [
+        ("journal", f"{size}; {size_text(journal.disk_free)} left on its disk"),
+        ("oldest event", oldest),
+        ("kept", kept_by),
+        ("takes no lines", journal.problem),
+    ]

@@ -160,9 +160,9 @@ class SqliteJournal:
         return await self._database.read(read)
 
     def forget_keys(self, connection: Connection, limit: int) -> None:
-        """Forget up to ``limit`` of the senders' keys that are older than the dedupe window; on the writer's thread.
+        """Forget up to ``limit`` of the senders' keys that the dedupe window has passed; on the writer's thread.
 
-        Appends do it too. This is for a journal that takes none.
+        Appends do it too: this is for a journal that takes none.
         """
         self._seen.prune(connection, self._now_ns(), limit)
 

@@ -27,5 +27,9 @@ class JournalClosed(LinesideError):
     """The journal is not open, or not any more: nothing is stored and nothing is read."""
 
 
+class JournalFull(LinesideError, OSError):
+    """The journal takes no events at present, before the disk itself refuses: what was not stored is sent again."""
+
+
 class NotFound(LinesideError):
     """There is no such record, dead letter, route or source."""

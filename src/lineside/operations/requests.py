@@ -173,6 +173,32 @@ class ListEvents(Request[EventList], frozen=True, tag="events.list"):
     after: Number | None = None
     source: str | None = None
     limit: Number = 50
+class KeptBy(Struct, frozen=True):
+    """A route that owes events, and so keeps them from being removed."""
+
+    route: str
+    floor: int
+    """It keeps what lies above."""
+    configured: bool
+
+
+class JournalStatus(Struct, frozen=True):
+    """What the journal holds; sizes are in bytes."""
+
+    size: int
+    """Of its file."""
+    used: int
+    """Of the file, by what is kept."""
+    disk_free: int
+    oldest: int
+    """The oldest event's sequence; 0 while there is none."""
+    oldest_at: str | None
+    kept_by: list[KeptBy]
+    """The one that keeps most comes first."""
+    problem: str | None
+    """Why it takes no events at present."""
+
+
 
 
 class ShowEvent(Request[EventStory], frozen=True, tag="events.show"):
@@ -181,6 +207,118 @@ class ShowEvent(Request[EventStory], frozen=True, tag="events.show"):
     result: ClassVar[Any] = EventStory
     seq: Number
 
+    journal: JournalStatus | None = None
+
+
+class SourceView(Struct, frozen=True):
+    """A source in the last second and the last minute. Rates are a second, times are seconds."""
+
+    id: str
+    address: str
+    connections: int
+    rate: float
+    """In the last second that is over."""
+    rate_minute: float
+    undecodable_minute: float
+    devices: int
+    """How many are known; of more than are kept one by one, those that come again count again."""
+    silent: list[str]
+    """As in `SourceStatus`."""
+    silent_for: float | None
+    """Since something last came; None where nothing has since the start."""
+    last_seen: str | None
+    commit_p50: float | None
+    """From a line's arrival until it is on the disk, in the last minute."""
+    commit_p99: float | None
+
+
+class DeviceView(Struct, frozen=True):
+    """A device of a source."""
+
+    source: str
+    device: str
+    peer: str | None
+    """Where it connected from; None where it was not heard since the start."""
+    rate: float
+    """Lines a second, over about a minute."""
+    lines: int
+    """Since the start."""
+    silent_for: float
+    """Seconds since it was last heard."""
+    last_seen: str
+    silent: bool
+    """For longer than it should be."""
+
+
+class JournalView(Struct, frozen=True):
+    """The journal."""
+
+    head: int
+    size: int
+    """Bytes of the file."""
+    unused: int
+    """Bytes of it that hold nothing, and are used next."""
+    rate: float
+    rate_minute: float
+
+
+class RouteView(Struct, frozen=True):
+    """A route, and what waits for it."""
+
+    id: str
+    target: str
+    rate_minute: float
+    """Documents a second, over the last minute."""
+    waiting: int
+    """Events that it has not decided on yet, whether they are its business or not."""
+    more: bool
+    """There are still more, too many to count."""
+    oldest: float | None
+    """Seconds since the oldest of them arrived."""
+    dead_letters: int
+    problem: str | None
+
+
+class TargetView(Struct, frozen=True):
+    """A target as all routes to it see it."""
+
+    id: str
+    state: Literal["open", "down", "blocked", "not asked yet"]
+    in_use: int
+    """Deliveries under way."""
+    limit: int
+    """As many as it bears best at a time."""
+    p50: float | None
+    """Seconds that a delivery takes, in the last minute."""
+    p99: float | None
+    paced: str | None
+    """How its rate limit holds deliveries back."""
+    problem: str | None
+
+
+class Alarm(Struct, frozen=True):
+    """Something in the log that is a warning or worse."""
+
+    at: str
+    level: str
+    event: str
+    facts: str
+
+
+class Overview(Struct, frozen=True):
+    """The whole gateway at this moment."""
+
+    at: str
+    uptime: float
+    """Seconds since the start."""
+    journal: JournalView
+    sources: list[SourceView]
+    devices: list[DeviceView]
+    routes: list[RouteView]
+    targets: list[TargetView]
+    alarms: list[Alarm]
+    """The newest first."""
+    dead_letters: int
 
 class TailEvents(Request[EventSummary], frozen=True, tag="events.tail"):
     """A stream: the newest ``last`` events, then each as it is committed."""
