@@ -25,6 +25,7 @@ from lineside.operations.requests import (
     DiscardDeadLetters,
     Done,
     EventSummary,
+    FollowedEvent,
     ListEvents,
     ShowEvent,
     ShowStatus,
@@ -35,8 +36,8 @@ from lineside.operations.requests import (
 STATUS = Status("epoch", 3, 0, [], [])
 
 
-def event(number: int, body: str = "{}") -> EventSummary:
-    return EventSummary(number, "gate", "2026-01-01T00:00:00.000Z", None, None, body, None)
+def event(number: int, body: str = "{}") -> FollowedEvent:
+    return FollowedEvent(EventSummary(number, "gate", "2026-01-01T00:00:00.000Z", None, None, body, None), [])
 
 
 class Played:
@@ -70,7 +71,7 @@ class Played:
         self.hung.callback(None)
         await Deferred()
 
-    async def tail(self, request: TailEvents) -> AsyncIterator[EventSummary]:
+    async def tail(self, request: TailEvents) -> AsyncIterator[FollowedEvent]:
         try:
             while self.most is None or self.yielded < self.most:
                 self.yielded += 1
@@ -165,7 +166,7 @@ class Control(TestCase):
         seen = []
         following = self.remote.follow(TailEvents())
         async for item in following:
-            seen.append(item.seq)
+            seen.append(item.event.seq)
             if len(seen) == 3:
                 break
         await following.aclose()  # type: ignore[attr-defined]
@@ -189,7 +190,7 @@ class Control(TestCase):
         client.transport.resumeProducing()
         while client.data.count(b"\n") < self.played.most:
             await deferLater(self.reactor, 0)
-        numbers = [json.loads(line)["item"]["seq"] for line in client.data.splitlines()]
+        numbers = [json.loads(line)["item"]["event"]["seq"] for line in client.data.splitlines()]
         self.assertEqual(numbers, list(range(1, self.played.most + 1)))
 
     async def test_a_client_that_leaves_cancels_what_it_asked_for(self) -> None:

@@ -331,6 +331,7 @@ class WithoutAGateway(CommandsCase):
     """A gateway whose ERP was down has stopped; its journal is asked directly."""
 
     seen: ClassVar[list[str]]
+    followed: ClassVar[tuple[int, str, str]]
     code: ClassVar[int]
 
     @classmethod
@@ -339,7 +340,12 @@ class WithoutAGateway(CommandsCase):
         gateway = cls.lineside.gateway()
         gateway.send(GOOD, OTHER, EVIL)
         cls.seen = [cls.lineside(*question).out for question in QUESTIONS]
+        following = cls.lineside.start("events", "tail", "--since", "0", "--device", "127.0.0.1")
+        assert following.stdout is not None
+        first = following.stdout.readline()
         cls.code = gateway.stop()
+        rest, errors = following.communicate(timeout=PATIENCE)
+        cls.followed = (following.returncode, first + rest, errors)
 
     def test_it_stopped_in_good_order(self) -> None:
         """SIGTERM is exit 0, and nobody can connect to a socket that is left behind."""
@@ -355,6 +361,15 @@ class WithoutAGateway(CommandsCase):
         """An ERP that is down makes no dead letter, and costs no event."""
         story = json.loads(self.run_ok("events", "show", "1", "--json"))
         self.assertEqual([(one["route"], one["state"]) for one in story["deliveries"]], [("checkin", "pending")])
+
+    def test_who_followed_it_is_told_that_it_stopped(self) -> None:
+        """All that came is there, what is no event with its dead letter; then one line says why nothing follows."""
+        code, out, errors = self.followed
+        self.assertEqual((code, errors), (1, "lineside: the gateway has stopped\n"))
+        first, second, third = out.splitlines()
+        self.assertRegex(first, r"^ +1 \S+Z gate 127\.0\.0\.1 \{.*\}$")
+        self.assertRegex(second, r"^ +2 ")
+        self.assertRegex(third, r"^ +3 .* → decoding: dead \(dead letter 1\)$")
 
     def test_there_is_nothing_to_follow(self) -> None:
         """Following a gateway that does not run would wait for ever: it is an error."""

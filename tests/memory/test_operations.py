@@ -17,7 +17,7 @@ from lineside.model.event import Event
 from lineside.model.outcome import Altered, Delivered, Outcome, Refused, Retry, Skipped
 from lineside.model.ports import ConsumerSpec
 from lineside.operations.deadletters import DeadLetterOperations
-from lineside.operations.events import EventOperations
+from lineside.operations.events import LOOK_AGAIN, MOST_UNDECIDED, EventOperations
 from lineside.operations.registry import NotPermitted, Operations
 from lineside.operations.requests import (
     AnyRequest,
@@ -52,7 +52,7 @@ class OperationsCase(SynchronousTestCase):
         self.operations = Operations()
         routes = {"checkin": self.checkin, "count": self.count}
         specs = {name: consumer.spec for name, consumer in routes.items()}
-        EventOperations(self.file.journal, self.file.database, specs).register(self.operations)
+        EventOperations(self.file.journal, self.file.database, specs, self.clock).register(self.operations)
         self.decoder = JsonLines(dedupe="id")
         decoders = {"gate": self.decode}
         DeadLetterOperations(self.file.journal, self.file.database, decoders, routes).register(self.operations)
@@ -225,7 +225,7 @@ class ShowingEvents(OperationsCase):
         """Records that wait outside the window of their lane are owed, however far the route has read."""
         lane = self.consumer("lane", {"gate"}, b"", lambda record: "one", max_ack_pending=1)
         specs = {"lane": lane.spec}
-        EventOperations(self.file.journal, self.file.database, specs).register(self.operations)
+        EventOperations(self.file.journal, self.file.database, specs, self.clock).register(self.operations)
         self.append(*[b"{}"] * 5)
         [pending] = self.done(lane.pull(5))
         self.done(lane.settle([(pending, Retry("busy", after=60.0))]))
@@ -271,7 +271,7 @@ class FollowingEvents(OperationsCase):
 
         async def follow() -> None:
             async for event in self.operations.follow(TailEvents(**options), "viewer"):
-                seen.append(event.seq)  # noqa: PERF401 (each as it comes)
+                seen.append(event.event.seq)  # noqa: PERF401 (each as it comes)
 
         return seen, Deferred.fromCoroutine(follow())
 
@@ -299,6 +299,79 @@ class FollowingEvents(OperationsCase):
         self.assertEqual(seen, [3])
         following.cancel()
         self.failureResultOf(following)
+
+    def test_after_a_sequence(self) -> None:
+        """Whoever was away goes on where they were, with all that came meanwhile."""
+        self.append(*[b"{}"] * 600)
+        seen, following = self.follow(after=200)
+        self.append(b"{}")
+        self.assertEqual(seen, list(range(201, 602)))
+        following.cancel()
+        self.failureResultOf(following)
+
+    def test_of_one_device(self) -> None:
+        """Others' events are passed over, those that are there and those that come."""
+        for device in ("a", "b", "a"):
+            self.done(self.file.journal.append("gate", [Event(b"{}", device=device)]))
+        seen, following = self.follow(device="a")
+        self.done(self.file.journal.append("gate", [Event(b"{}", device="b"), Event(b"{}", device="a")]))
+        self.assertEqual(seen, [1, 3, 5])
+        following.cancel()
+        self.failureResultOf(following)
+
+    def told(self, **options: Any) -> tuple[list[tuple[int, bool, dict[str, str]]], Deferred[None]]:
+        """Follow what is told of each event: its sequence, whether again, and the routes' states."""
+        seen: list[tuple[int, bool, dict[str, str]]] = []
+
+        async def follow() -> None:
+            async for told in self.operations.follow(TailEvents(**options), "viewer"):
+                states: dict[str, str] = {story.route: story.state for story in told.deliveries}
+                seen.append((told.event.seq, told.again, states))
+
+        return seen, Deferred.fromCoroutine(follow())
+
+    def test_what_became_of_an_event_is_told_once_all_routes_have_decided(self) -> None:
+        """At its commit it is pending; it comes again when it is not, and not a third time."""
+        seen, following = self.told()
+        self.append(b'{"kind":"checkin"}')
+        self.assertEqual(seen, [(1, False, {"checkin": "pending", "count": "skipped"})])
+        self.clock.advance(LOOK_AGAIN)
+        self.assertEqual(len(seen), 1)
+        self.settle(self.checkin, Delivered("EMP-CKIN-1"))
+        self.clock.advance(LOOK_AGAIN)
+        self.assertEqual(seen[1:], [(1, True, {"checkin": "delivered", "count": "skipped"})])
+        self.clock.advance(LOOK_AGAIN)
+        self.assertEqual((len(seen), self.clock.getDelayedCalls()), (2, []))
+        following.cancel()
+        self.failureResultOf(following)
+
+    def test_what_is_decided_already_is_told_at_once(self) -> None:
+        """An event of yesterday comes once, with its document; so does one that no route takes."""
+        self.append(b'{"kind":"checkin"}', b'{"kind":"alive"}')
+        self.settle(self.checkin, Refused("no", "no"))
+        seen, following = self.told()
+        self.clock.advance(LOOK_AGAIN)
+        self.assertEqual(
+            seen,
+            [
+                (1, False, {"checkin": "dead", "count": "skipped"}),
+                (2, False, {"checkin": "skipped", "count": "skipped"}),
+            ],
+        )
+        following.cancel()
+        self.failureResultOf(following)
+
+    def test_an_outage_costs_a_follower_no_memory(self) -> None:
+        """Of more undecided events than are borne in mind, the newest are told again."""
+        seen, following = self.told(last=0)
+        self.append(*[b'{"kind":"checkin"}'] * (MOST_UNDECIDED + 10))
+        self.settle(self.checkin, *[Delivered("D")] * (MOST_UNDECIDED + 10))
+        self.clock.advance(LOOK_AGAIN)
+        again = [seq for seq, repeated, _ in seen if repeated]
+        self.assertEqual(again, list(range(11, MOST_UNDECIDED + 11)))
+        following.cancel()
+        self.failureResultOf(following)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_a_follower_who_leaves_is_forgotten(self) -> None:
         """The journal does not go on waking one who has gone."""

@@ -6,17 +6,17 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from lineside.assemble.parts import Dormant, FrappePart, JournalPart
 from lineside.assemble.settings import Settings
-from lineside.assemble.translation import compile_route, consumer_spec, decoder_of, limits_of
+from lineside.assemble.sources import WayIn
+from lineside.assemble.translation import compile_route, consumer_spec, decoder_of
 from lineside.delivery.backoff import Backoff
 from lineside.delivery.courier import Courier
 from lineside.delivery.gate import Gate
-from lineside.edges.lines.intake import Intake
-from lineside.edges.lines.source import LinesSource
+from lineside.edges.lines.dialled import DialledSource
 from lineside.edges.systemd.notify import UNSUPERVISED, Supervision, Supervisor, sender
 from lineside.edges.systemd.readiness import Readiness, status_line
 from lineside.edges.systemd.watchdog import Watchdog
@@ -73,15 +73,11 @@ class Gateway:
             consumers[route.id] = consumer
             backoff = Backoff(tuple(settings.routes[name].backoff), JITTER)
             self.couriers.append(Courier(route, consumer, gates[route.target], reactor, random, backoff=backoff))
-        self.sources = [
-            LinesSource(
-                serverFromString(reactor, source.listen),
-                source.listen,
-                Intake(name, decoder_of(source), store.journal, reactor, limits_of(source)),
-            )
-            for name, source in settings.sources.items()
+        self._ways_in = [
+            WayIn(reactor, name, source, store.journal, random) for name, source in settings.sources.items()
         ]
-        offer(self.operations, store, settings, consumers, running=True)
+        self.sources = [way.source for way in self._ways_in]
+        offer(self.operations, store, settings, consumers, reactor, running=True)
         taken = {route: consumer.spec.sources for route, consumer in consumers.items()}
         self.retention = Retention(
             store.journal,
@@ -99,6 +95,7 @@ class Gateway:
             taken=taken,
             problem=lambda: self.retention.problem,
         ).register(self.operations)
+        waiting: list[Part] = [way.patience for way in self._ways_in if way.patience is not None]
         self.stages: list[list[Part]] = [
             [store],
             [*self.targets.values()],
@@ -106,6 +103,7 @@ class Gateway:
             [self.retention],
             # Only once the routes have their places can anything be told of them.
             [ControlSocket(reactor, settings.journal.control_path, self.operations, reactor)],
+            *([waiting] if waiting else []),
             [*self.sources],
         ]
         if supervised.address is not None:
@@ -118,18 +116,17 @@ class Gateway:
     def announce(self) -> None:
         """Say in the log that all parts work, and where."""
         for source in self.sources:
-            log.info("source.listening", source=source.id, address=source.address)
+            if isinstance(source, DialledSource):
+                log.info("source.dialling", source=source.id, address=source.address)
+            else:
+                log.info("source.listening", source=source.id, address=source.address)
         log.info("gateway.ready", journal=str(self._settings.journal.path), routes=len(self.couriers))
 
     def _status_line(self) -> str:
         return status_line(self._source_status(), self._route_status())
 
     def _source_status(self) -> list[SourceStatus]:
-        return [
-            SourceStatus(source.id, source.address, len(intake.sessions), intake.received, intake.undecodable)
-            for source in self.sources
-            for intake in [source.intake]
-        ]
+        return [way.status for way in self._ways_in]
 
     def _route_status(self) -> list[RouteStatus]:
         return [
@@ -161,7 +158,7 @@ class Offline:
             for name, route in routes.items()
         }
         self.operations = Operations()
-        offer(self.operations, self._store, settings, self._consumers, running=False)
+        offer(self.operations, self._store, settings, self._consumers, reactor, running=False)
         taken = {route: consumer.spec.sources for route, consumer in self._consumers.items()}
         StatusOperations(self._store.journal, self._store.database, list, list, taken=taken).register(
             self.operations
@@ -189,6 +186,7 @@ def offer(
     store: JournalPart,
     settings: Settings,
     consumers: Mapping[str, DurableConsumer | Dormant],
+    clock: IReactorTime,
     *,
     running: bool,
 ) -> None:
@@ -197,6 +195,6 @@ def offer(
         name: decoder_of(source).decode for name, source in settings.sources.items()
     }
     specs = {route: consumer.spec for route, consumer in consumers.items()}
-    EventOperations(store.journal, store.database, specs).register(operations)
+    EventOperations(store.journal, store.database, specs, clock).register(operations)
     DeadLetterOperations(store.journal, store.database, decoders, consumers).register(operations)
     ConsumerOperations(store.journal, store.database, consumers.keys(), running=running).register(operations)

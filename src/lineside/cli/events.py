@@ -12,7 +12,16 @@ from lineside.assemble.settings import Settings
 from lineside.cli.documents import plain
 from lineside.cli.session import Session, config_option, json_option, print_json, run_command, settings_of
 from lineside.cli.tables import console, print_facts, print_list
-from lineside.operations.requests import DeliveryStory, EventStory, EventSummary, ListEvents, ShowEvent, TailEvents
+from lineside.model.errors import LinesideError
+from lineside.operations.requests import (
+    DeliveryStory,
+    EventStory,
+    EventSummary,
+    FollowedEvent,
+    ListEvents,
+    ShowEvent,
+    TailEvents,
+)
 
 
 @click.group(epilog="Example: lineside events tail --source gate")
@@ -42,14 +51,23 @@ def show(config: Path, sequence: int, as_json: bool) -> None:
     run_command(_show, settings_of(config, secrets=False), ShowEvent(seq=sequence), as_json)
 
 
-@command.command(epilog="Example: lineside events tail --source gate")
+@command.command(epilog="Example: lineside events tail --source gate --since 4711")
 @click.option("--source", help="Only this source's.")
-@click.option("--last", type=click.IntRange(0, 1000), default=10, show_default=True, help="Begin with so many.")
+@click.option("--device", help="Only this device's.")
+@click.option(
+    "-n", "--last", type=click.IntRange(0, 1000), default=10, show_default=True, help="Begin with so many."
+)
+@click.option("--since", type=click.IntRange(min=0), metavar="SEQUENCE", help="Begin after this one instead.")
 @json_option
 @config_option
-def tail(config: Path, source: str | None, last: int, as_json: bool) -> None:
-    """Follow events of the running gateway as they are committed, until Ctrl-C."""
-    run_command(_tail, settings_of(config, secrets=False), TailEvents(source=source, last=last), as_json)
+def tail(config: Path, source: str | None, device: str | None, last: int, since: int | None, as_json: bool) -> None:
+    """Follow events of the running gateway as they are committed, until Ctrl-C.
+
+    Each has its sequence, time, source and device. What became of it stands behind it, or comes as a line of its
+    own once every route has decided. Exits with 1 when the gateway stops.
+    """
+    request = TailEvents(source=source, device=device, last=last, after=since)
+    run_command(_tail, settings_of(config, secrets=False), request, as_json)
 
 
 async def _list(reactor: Any, settings: Settings, request: ListEvents, as_json: bool) -> None:
@@ -88,13 +106,43 @@ async def _show(reactor: Any, settings: Settings, request: ShowEvent, as_json: b
 
 async def _tail(reactor: Any, settings: Settings, request: TailEvents, as_json: bool) -> None:
     out = console()
-    async for event in Session(reactor, settings).follow(request):
+    interrupted: list[bool] = []
+    reactor.addSystemEventTrigger("before", "shutdown", interrupted.append, True)
+    async for told in Session(reactor, settings).follow(request):
         if as_json:
-            print_json(event)
+            print_json(told)
         else:
-            line = Text(f"{event.seq:>10} {event.received} {event.source} ", style="dim")
-            line.append(_body(event))
-            out.print(line, soft_wrap=True)
+            out.print(_line(told), soft_wrap=True)
+    # Ctrl-C ends the stream from our side.
+    if not interrupted:
+        raise LinesideError("the gateway has stopped")
+
+
+def _line(told: FollowedEvent) -> Text:
+    event = told.event
+    line = Text(f"{event.seq:>10} {event.received} {plain(event.source)} ", style="dim")
+    if event.device is not None:
+        line.append(f"{plain(event.device)} ")
+    if not told.again:
+        line.append(_body(event))
+    for delivery in told.deliveries:
+        if delivery.state in _WORTH_TELLING and (told.again or delivery.state != "pending"):
+            line.append(" → ")
+            line.append(plain(_outcome(delivery)), style=_WORTH_TELLING[delivery.state])
+    return line
+
+
+_WORTH_TELLING = {"delivered": "green", "dead": "red", "retrying": "yellow", "discarded": "yellow"}
+"""States that a line names, and their colours; what a route skips, or what is older, is not its business."""
+
+
+def _outcome(delivery: DeliveryStory) -> str:
+    name = delivery.route or "decoding"
+    if delivery.name is not None:
+        return f"{name}: {delivery.name}"
+    reason = f", {delivery.reason}" if delivery.reason and delivery.route else ""
+    letter = "" if delivery.dead_letter is None else f" (dead letter {delivery.dead_letter})"
+    return f"{name}: {delivery.state}{reason}{letter}"
 
 
 def _told(delivery: DeliveryStory) -> str:

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Mapping
-from sqlite3 import Connection
-from typing import Literal
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterable, Mapping
 
-from lineside.journal import deadletters
+from twisted.internet.interfaces import IReactorTime
+
 from lineside.journal.log import SqliteJournal
 from lineside.model.errors import NotFound
 from lineside.model.event import Record, Seq
 from lineside.model.ports import ConsumerSpec
 from lineside.operations.registry import Operations
 from lineside.operations.requests import (
-    DeliveryStory,
     EventList,
     EventStory,
-    EventSummary,
+    FollowedEvent,
     ListEvents,
     ShowEvent,
     TailEvents,
 )
-from lineside.operations.texts import moment, readable, summarize
+from lineside.operations.stories import deliveries
+from lineside.operations.texts import readable, summarize
 from lineside.store.database import Database
 from lineside.wakeup import Wakeup
 
 MOST = 1000
 """Events in one answer."""
+LOOK_AGAIN = 0.5
+"""Seconds after which a follower looks what became of the events that were undecided."""
+MOST_UNDECIDED = 256
+"""Events whose decision a follower waits for; of more, the oldest are not told again."""
 
 
 class EventOperations:
@@ -37,13 +40,17 @@ class EventOperations:
         journal: open.
         database: the journal's.
         specs: by route, how it reads the journal.
+        clock: tells followers when to look again.
 
     """
 
-    def __init__(self, journal: SqliteJournal, database: Database, specs: Mapping[str, ConsumerSpec]) -> None:
+    def __init__(
+        self, journal: SqliteJournal, database: Database, specs: Mapping[str, ConsumerSpec], clock: IReactorTime
+    ) -> None:
         self._journal = journal
         self._database = database
         self._specs = specs
+        self._clock = clock
 
     def register(self, operations: Operations) -> None:
         """Offer the operations."""
@@ -79,86 +86,84 @@ class EventOperations:
             summarize(record),
             record.identity,
             None if raw is None else readable(raw),
-            await self._database.read(lambda connection: _deliveries(connection, record, self._specs)),
+            await self._database.read(lambda connection: deliveries(connection, record, self._specs)),
         )
 
-    async def tail(self, request: TailEvents) -> AsyncIterator[EventSummary]:
-        """Yield the newest events, then each one as it is committed.
+    async def tail(self, request: TailEvents) -> AsyncIterator[FollowedEvent]:
+        """Yield the newest events or those after a sequence, then each as it is committed, and once it is decided.
 
         It reads from the journal at its own pace: a slow follower costs no memory.
         """
         sources = _only(request.source)
-        committed = Wakeup()
+        changed = Wakeup()
 
         def wake(appended: str) -> None:
             if sources is None or appended in sources:
-                committed.set()
+                changed.set()
 
         unsubscribe = self._journal.on_append(wake)
+        undecided: OrderedDict[Seq, Record] = OrderedDict()
         try:
-            after = self._journal.head
-            last: list[Record] = []
-            if request.last > 0:
-                last = await self._journal.last(min(request.last, MOST), sources=sources)
-            for record in last:
-                after = max(after, record.seq)
-                yield summarize(record)
+            after, records = await self._begin(request, sources)
             while True:
+                for followed in await self._follow(_of_device(records, request.device), undecided):
+                    yield followed
                 page = await self._journal.read(after, sources=sources, limit=256)
-                for record in page.records:
-                    yield summarize(record)
-                after = page.next_after
-                if not page.records:
-                    await committed.wait()
+                after, records = page.next_after, page.records
+                if not records:
+                    for followed in await self._look_again(undecided):
+                        yield followed
+                    late = self._clock.callLater(LOOK_AGAIN, changed.set) if undecided else None
+                    try:
+                        await changed.wait()
+                    finally:
+                        if late is not None and late.active():
+                            late.cancel()
         finally:
             unsubscribe()
+
+    async def _begin(self, request: TailEvents, sources: frozenset[str] | None) -> tuple[Seq, list[Record]]:
+        if request.after is not None:
+            return Seq(request.after), []
+        after = self._journal.head
+        if not request.last:
+            return after, []
+        records = await self._journal.last(min(request.last, MOST), sources=sources)
+        return max([after, *(record.seq for record in records)]), records
+
+    async def _follow(self, records: list[Record], undecided: OrderedDict[Seq, Record]) -> list[FollowedEvent]:
+        followed = await self._told(records)
+        for record, told in zip(records, followed, strict=True):
+            if not _decided(told):
+                undecided[record.seq] = record
+        while len(undecided) > MOST_UNDECIDED:
+            undecided.popitem(last=False)
+        return followed
+
+    async def _look_again(self, undecided: OrderedDict[Seq, Record]) -> list[FollowedEvent]:
+        decided = [told for told in await self._told(list(undecided.values()), again=True) if _decided(told)]
+        for told in decided:
+            del undecided[Seq(told.event.seq)]
+        return decided
+
+    async def _told(self, records: list[Record], *, again: bool = False) -> list[FollowedEvent]:
+        if not records:
+            return []
+        stories = await self._database.read(
+            lambda connection: [deliveries(connection, record, self._specs) for record in records]
+        )
+        return [
+            FollowedEvent(summarize(record), story, again) for record, story in zip(records, stories, strict=True)
+        ]
 
 
 def _only(source: str | None) -> frozenset[str] | None:
     return None if source is None else frozenset({source})
 
 
-def _deliveries(connection: Connection, record: Record, specs: Mapping[str, ConsumerSpec]) -> list[DeliveryStory]:
-    stories = {
-        route: DeliveryStory(
-            route, "delivered", name, bool(found), attempts, moment(at_ns), altered=json.loads(altered or "[]")
-        )
-        for route, name, found, attempts, at_ns, altered in connection.execute(
-            """SELECT consumer, name, found, attempts, at_ns, fields
-               FROM delivered LEFT JOIN altered USING (consumer, seq) WHERE seq = ?""",
-            (record.seq,),
-        )
-    }
-    for letter in deadletters.of_event(connection, record.seq):
-        stories[letter.consumer] = DeliveryStory(
-            letter.consumer,
-            "retrying" if letter.retrying else "dead",
-            attempts=letter.attempts,
-            at=moment(letter.at_ns),
-            reason=f"{letter.code}: {letter.reason}",
-            dead_letter=letter.id,
-        )
-    discarded = connection.execute(
-        "SELECT consumer, code, reason, at_ns FROM discarded WHERE seq = ?", (record.seq,)
-    )
-    for route, code, reason, at_ns in discarded:
-        story = DeliveryStory(route, "discarded", at=moment(at_ns), reason=f"{code}: {reason}")
-        stories.setdefault(route, story)
-    for route, spec in specs.items():
-        if route not in stories and record.source in spec.sources and record.event.error is None:
-            stories[route] = DeliveryStory(route, _state(connection, record, spec))
-    return [stories[route] for route in sorted(stories)]
+def _of_device(records: Iterable[Record], device: str | None) -> list[Record]:
+    return [record for record in records if device is None or record.event.device == device]
 
 
-def _state(connection: Connection, record: Record, spec: ConsumerSpec) -> Literal["skipped", "pending", "closed"]:
-    if not spec.accepts(record):
-        return "skipped"
-    # The stored cursor may lag behind; it never runs ahead of what is owed.
-    row = connection.execute(
-        """SELECT cursor < :seq
-             OR EXISTS (SELECT 1 FROM gap WHERE consumer = id AND seq = :seq)
-             OR EXISTS (SELECT 1 FROM backlog WHERE consumer = id AND key = :key AND after < :seq)
-           FROM consumer WHERE id = :id""",
-        {"id": spec.id, "seq": record.seq, "key": spec.order_key(record)},
-    ).fetchone()
-    return "pending" if row is None or row[0] else "closed"
+def _decided(told: FollowedEvent) -> bool:
+    return all(delivery.state not in {"pending", "retrying"} for delivery in told.deliveries)

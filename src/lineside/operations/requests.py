@@ -72,6 +72,15 @@ class EventStory(Struct, frozen=True):
     deliveries: list[DeliveryStory]
 
 
+class FollowedEvent(Struct, frozen=True):
+    """One event of a stream, with what has become of it so far."""
+
+    event: EventSummary
+    deliveries: list[DeliveryStory]
+    again: bool = False
+    """It was told before; now every route has decided."""
+
+
 class DeadLetterSummary(Struct, frozen=True):
     """One event that waits for a person."""
 
@@ -113,6 +122,14 @@ class SourceStatus(Struct, frozen=True):
     connections: int
     received: int
     undecodable: int
+    problem: str | None = None
+    """What hinders it: the device it dials is not there, datagrams were dropped, the disk refuses."""
+    rate: float = 0.0
+    """Lines a second over the last minute."""
+    last_seen: str | None = None
+    """When something last came; None where nothing has since the start."""
+    silent: list[str] = []
+    """What was not heard for longer than it should: the source itself, as ``""``, or devices."""
 
 
 class RouteStatus(Struct, frozen=True):
@@ -156,23 +173,6 @@ class ConsumerList(Struct, frozen=True):
     consumers: list[ConsumerSummary]
 
 
-class Status(Struct, frozen=True):
-    """The gateway at a glance."""
-
-    epoch: str
-    head: int
-    dead_letters: int
-    sources: list[SourceStatus]
-    routes: list[RouteStatus]
-
-
-class ListEvents(Request[EventList], frozen=True, tag="events.list"):
-    """Events above ``after``; without it the newest ones."""
-
-    result: ClassVar[Any] = EventList
-    after: Number | None = None
-    source: str | None = None
-    limit: Number = 50
 class KeptBy(Struct, frozen=True):
     """A route that owes events, and so keeps them from being removed."""
 
@@ -199,14 +199,14 @@ class JournalStatus(Struct, frozen=True):
     """Why it takes no events at present."""
 
 
+class Status(Struct, frozen=True):
+    """The gateway at a glance."""
 
-
-class ShowEvent(Request[EventStory], frozen=True, tag="events.show"):
-    """One event's whole story."""
-
-    result: ClassVar[Any] = EventStory
-    seq: Number
-
+    epoch: str
+    head: int
+    dead_letters: int
+    sources: list[SourceStatus]
+    routes: list[RouteStatus]
     journal: JournalStatus | None = None
 
 
@@ -320,12 +320,34 @@ class Overview(Struct, frozen=True):
     """The newest first."""
     dead_letters: int
 
-class TailEvents(Request[EventSummary], frozen=True, tag="events.tail"):
-    """A stream: the newest ``last`` events, then each as it is committed."""
 
-    result: ClassVar[Any] = EventSummary
+class ListEvents(Request[EventList], frozen=True, tag="events.list"):
+    """Events above ``after``; without it the newest ones."""
+
+    result: ClassVar[Any] = EventList
+    after: Number | None = None
     source: str | None = None
+    limit: Number = 50
+
+
+class ShowEvent(Request[EventStory], frozen=True, tag="events.show"):
+    """One event's whole story."""
+
+    result: ClassVar[Any] = EventStory
+    seq: Number
+
+
+class TailEvents(Request[FollowedEvent], frozen=True, tag="events.tail"):
+    """A stream: the newest ``last`` events or those above ``after``, then each as it is committed.
+
+    An event that not all routes have decided on comes a second time when they have.
+    """
+
+    result: ClassVar[Any] = FollowedEvent
+    source: str | None = None
+    device: str | None = None
     last: Number = 10
+    after: Number | None = None
 
 
 class ListDeadLetters(Request[DeadLetterList], frozen=True, tag="deadletters.list"):
@@ -391,6 +413,16 @@ class ShowStatus(Request[Status], frozen=True, tag="status"):
     result: ClassVar[Any] = Status
 
 
+class ShowOverview(Request[Overview], frozen=True, tag="overview"):
+    """Sources, devices, journal, routes, targets and alarms of a running gateway at this moment."""
+
+    result: ClassVar[Any] = Overview
+    devices: Number = 20
+    """At most so many."""
+    order: Literal["busiest", "silent"] = "busiest"
+    """Which devices."""
+
+
 AnyRequest = (
     ListEvents
     | ShowEvent
@@ -403,4 +435,5 @@ AnyRequest = (
     | ForgetConsumer
     | RewindConsumer
     | ShowStatus
+    | ShowOverview
 )
