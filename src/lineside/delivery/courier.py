@@ -18,6 +18,7 @@ from lineside.delivery.route import Route
 from lineside.delivery.suspects import Suspects
 from lineside.model.outcome import Blocked, Delivered, Outcome, Refused, Retry, TargetDown
 from lineside.model.ports import Consumer, Delivery, Pending, Ready
+from lineside.model.rates import Rate
 from lineside.wakeup import Wakeup
 
 log = Logger()
@@ -62,6 +63,8 @@ class Courier:
         self._blocked: Blocked | None = None
         self._was_blocked = False
         self.delivered = 0
+        self.rate = Rate(clock.seconds())
+        """Of what is delivered."""
         self.refused = 0
         self.retried = 0
         self.alterations = Alterations()
@@ -180,6 +183,7 @@ class Courier:
                 log.warn("delivery.refused", code=code, **facts)
             case Delivered():
                 self.delivered += 1
+                self.rate.add(self._clock.seconds(), 1)
                 if outcome.altered:
                     self._alarm(outcome, facts)
                 if self._was_blocked:

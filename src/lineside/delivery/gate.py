@@ -15,6 +15,7 @@ from lineside.delivery.pacing import Pacing
 from lineside.delivery.slots import Slots
 from lineside.model.outcome import Blocked, Delivered, Outcome, Refused, Retry, TargetDown
 from lineside.model.ports import Delivery, Ready, Target
+from lineside.model.rates import Delays
 
 log = Logger()
 
@@ -61,6 +62,23 @@ class Gate:
         self._rest = 0.0
         self._probing = DeferredLock()
         self._problem: TargetDown | Blocked | None = None
+        self.latency = Delays()
+        """How long the target took to answer deliveries."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is open."""
+        return self._ready is not None
+
+    @property
+    def under_way(self) -> int:
+        """How many deliveries, or batches of them, are with the target."""
+        return self._slots.taken
+
+    @property
+    def limit(self) -> int:
+        """How many may be with it at a time."""
+        return self._slots.limit
 
     @property
     def problem(self) -> TargetDown | Blocked | None:
@@ -99,7 +117,9 @@ class Gate:
         try:
             if self._problem is not None:
                 return [TargetDown(self._problem.reason, sent=False)] * len(batch)
+            began = self._clock.seconds()
             outcomes = await self._target.deliver(batch)
+            self.latency.add(self._clock.seconds(), self._clock.seconds() - began, len(batch))
             # Before the place is given to the next one, which would meet the same trouble.
             self._learn(outcomes)
             return outcomes

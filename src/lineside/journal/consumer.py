@@ -13,6 +13,7 @@ from twisted.internet.defer import DeferredLock
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from lineside.journal import deadletters
+from lineside.journal.backlog import Backlog, unread
 from lineside.journal.deadletters import DeadLetter
 from lineside.journal.log import SqliteJournal
 from lineside.journal.progress import Changes, Progress
@@ -187,6 +188,19 @@ class DurableConsumer:
         await self._store()
         self._wake()
         return True
+
+    async def backlog(self) -> Backlog:
+        """Return how much is owed or not read yet."""
+        after = self._progress.cursor
+        ahead = await self._database.read(partial(unread, sources=self.spec.sources, after=after))
+        arrived = [] if ahead.oldest_ns is None else [ahead.oldest_ns]
+        if self._records:
+            arrived.append(self._records[min(self._records)].received_ns)
+        return Backlog(
+            ahead.waiting + self._progress.tracked,
+            ahead.more or self._progress.backlogged,
+            min(arrived, default=None),
+        )
 
     async def _read_on(self) -> bool:
         before = self._progress.cursor

@@ -73,6 +73,11 @@ class Progress:
         return len(self._gaps)
 
     @property
+    def backlogged(self) -> bool:
+        """Whether keys have further records in the journal, below the cursor."""
+        return bool(self._backlogs)
+
+    @property
     def outstanding(self) -> int:
         """How many records are out or in backoff."""
         return self._outstanding

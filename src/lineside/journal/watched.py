@@ -1,0 +1,66 @@
+"""The journal as one source sees it while it is watched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IReactorTime
+
+from lineside.model.batch import Batch, Receipts
+from lineside.model.event import Event, Page, Receipt, Record, Seq
+from lineside.model.ports import Journal
+from lineside.model.traffic import Traffic
+
+
+class WatchedJournal:
+    """The `Journal` for one source: what it appends is counted in its `Traffic`, a call at a time.
+
+    Args:
+        journal: where everything goes.
+        traffic: the source's.
+        clock: must follow a monotonic clock.
+        now_ns: the wall clock, for people.
+
+    """
+
+    def __init__(self, journal: Journal, traffic: Traffic, clock: IReactorTime, now_ns: Callable[[], int]) -> None:
+        self._journal = journal
+        self._traffic = traffic
+        self._clock = clock
+        self._now_ns = now_ns
+
+    async def append(self, source: str, events: list[Event]) -> list[Receipt]:
+        """Append as the journal does."""
+        batches = [Batch.of(events)] if events else []
+        return [receipt for receipts in await self.append_batches(source, batches) for receipt in receipts]
+
+    async def append_batches(self, source: str, batches: list[Batch]) -> list[Receipts]:
+        """Append as the journal does."""
+        began = self._clock.seconds()
+        self._traffic.heard, self._traffic.heard_ns = began, self._now_ns()
+        told = await self._journal.append_batches(source, batches)
+        now = self._clock.seconds()
+        undecodable = sum(len(receipts.errors) for receipts in told)
+        self._traffic.stored(sum(receipts.count for receipts in told), undecodable, now - began, now)
+        return told
+
+    async def read(self, after: Seq, *, sources: frozenset[str] | None, limit: int) -> Page:
+        """Read as from the journal."""
+        return await self._journal.read(after, sources=sources, limit=limit)
+
+    def on_commit(self, published: Callable[[list[Record]], None]) -> Callable[[], None]:
+        """Listen as to the journal."""
+        return self._journal.on_commit(published)
+
+    def noting(
+        self, decode: Callable[[list[bytes], str | None], Batch]
+    ) -> Callable[[list[bytes], str | None], Batch]:
+        """Return ``decode`` that takes note of who sent what it is given."""
+        came, seconds, now_ns = self._traffic.came, self._clock.seconds, self._now_ns
+
+        def decode_and_note(frames: list[bytes], sender: str | None) -> Batch:
+            batch = decode(frames, sender)
+            came(batch, sender, seconds(), now_ns())
+            return batch
+
+        return decode_and_note
