@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator
-from itertools import accumulate
 from typing import TypeVar
 
 import msgspec
@@ -108,24 +106,29 @@ class Gathering:
     def segments(self) -> Iterator[Columns]:
         """Cut what was added into segments; a single event above the byte limit has one of its own."""
         whole = self._all
-        count = len(whole.bodies)
-        if not count:
-            return
-        sizes = list(map(len, whole.bodies))
-        for place, raw in whole.raws.items():
-            sizes[place] += len(raw)
-        if whole.keys is not None:
-            sizes = [size + len(key or "") for size, key in zip(sizes, whole.keys, strict=True)]
-        ends = [end + OVERHEAD * place for place, end in enumerate(accumulate(sizes), 1)]
-        if count <= MAX_EVENTS and ends[-1] <= MAX_BYTES:
-            yield whole
-            return
-        start = before = 0
-        while start < count:
-            end = min(bisect_right(ends, before + MAX_BYTES), start + MAX_EVENTS)
-            end = max(end, start + 1)
-            yield _cut(whole, start, end)
-            start, before = end, ends[end - 1]
+        for start in range(0, len(whole.bodies), MAX_EVENTS):
+            part = whole if len(whole.bodies) <= MAX_EVENTS else _cut(whole, start, start + MAX_EVENTS)
+            if _size(part) <= MAX_BYTES:
+                yield part
+            else:
+                yield from _cut_by_size(part)
+
+
+def _size(part: Columns) -> int:
+    size = OVERHEAD * len(part.bodies) + sum(map(len, part.bodies)) + sum(map(len, part.raws.values()))
+    return size if part.keys is None else size + sum(map(len, filter(None, part.keys)))
+
+
+def _cut_by_size(part: Columns) -> Iterator[Columns]:
+    keys = part.keys or [None] * len(part.bodies)
+    start = size = 0
+    for place, (body, key) in enumerate(zip(part.bodies, keys, strict=True)):
+        cost = OVERHEAD + len(body) + len(part.raws.get(place, b"")) + len(key or "")
+        if place > start and size + cost > MAX_BYTES:
+            yield _cut(part, start, place)
+            start, size = place, 0
+        size += cost
+    yield _cut(part, start, len(part.bodies))
 
 
 def _cut(whole: Columns, start: int, end: int) -> Columns:
