@@ -25,9 +25,14 @@ def complaints(wrong: ValidationError, model: type[BaseModel], path: str) -> lis
     """Return one line for each error, with its key path below ``path``. Secrets are never quoted."""
     lines = []
     for error in wrong.errors(include_url=False):
+        if error["type"] == "default_factory_not_called":
+            # It depends on a value that is wrong, which is told.
+            continue
         where = path
-        for part in error["loc"]:
+        for part in _written(model, error["loc"]):
             where = child_path(where, part)
+        if error["type"].startswith("union_tag"):
+            where = child_path(where, "type")
         lines.append(f"{where}: {_say(error, model)}")
     return lines
 
@@ -45,11 +50,33 @@ def _unknown_key(error: ErrorDetails, model: type[BaseModel]) -> str:
 
 def _table(model: type[BaseModel], place: tuple[int | str, ...]) -> type[BaseModel]:
     """Return the table at a place inside a table, as far as it is one."""
+    return _walk(model, place)[0]
+
+
+def _written(model: type[BaseModel], place: tuple[int | str, ...]) -> list[int | str]:
+    """Return a place as the file has it: where a table may be of several kinds pydantic adds its kind."""
+    return _walk(model, place)[1]
+
+
+def _walk(model: type[BaseModel], place: tuple[int | str, ...]) -> tuple[type[BaseModel], list[int | str]]:
+    kinds: dict[int | str, type[BaseModel]] = {}
+    written = []
     for part in place:
+        if part in kinds:
+            model, kinds = kinds[part], {}
+            continue
+        written.append(part)
         field = model.model_fields.get(part) if isinstance(part, str) else None
         inside = [] if field is None else [field.annotation, *get_args(field.annotation)]
-        model = next((each for each in inside if isinstance(each, type) and issubclass(each, BaseModel)), model)
-    return model
+        tables = [each for each in inside if isinstance(each, type) and issubclass(each, BaseModel)]
+        kinds = {_kind_of(table): table for table in tables} if len(tables) > 1 else {}
+        model = tables[0] if tables else model
+    return model, written
+
+
+def _kind_of(table: type[BaseModel]) -> str:
+    name: str = get_args(table.model_fields["type"].annotation)[0]
+    return name
 
 
 def _missing(error: ErrorDetails, model: type[BaseModel]) -> str:
@@ -58,9 +85,21 @@ def _missing(error: ErrorDetails, model: type[BaseModel]) -> str:
     return f"is missing; known: {', '.join(get_args(model.model_fields['type'].annotation))}"
 
 
-def _not_listed(error: ErrorDetails, _: type[BaseModel]) -> str:
+def _not_listed(error: ErrorDetails, model: type[BaseModel]) -> str:
     known = re.findall("'([^']*)'", error["ctx"]["expected"])
-    return not_listed(str(error["loc"][-1]), error["input"], known)
+    key = str(error["loc"][-1])
+    # In a table by names of the user's own, the key is none of ours.
+    ours = key in _table(model, error["loc"][:-1]).model_fields
+    return not_listed(key if ours else "value", error["input"], known)
+
+
+def _unknown_kind(error: ErrorDetails, _: type[BaseModel]) -> str:
+    return not_listed("type", error["ctx"]["tag"], re.findall("'([^']*)'", error["ctx"]["expected_tags"]))
+
+
+def _no_kind(error: ErrorDetails, model: type[BaseModel]) -> str:
+    field = model.model_fields[str(error["loc"][-1])]
+    return f"is missing; known: {', '.join(map(_kind_of, get_args(field.annotation)))}"
 
 
 def not_listed(key: str, value: object, known: list[str]) -> str:
@@ -74,6 +113,8 @@ _SAYINGS: dict[str, Callable[[ErrorDetails, type[BaseModel]], str]] = {
     "extra_forbidden": _unknown_key,
     "literal_error": _not_listed,
     "missing": _missing,
+    "union_tag_invalid": _unknown_kind,
+    "union_tag_not_found": _no_kind,
     "value_error": lambda error, _: str(error["ctx"]["error"]),
     "greater_than": lambda error, _: f"must be more than {error['ctx']['gt']:g}",
     "greater_than_equal": lambda error, _: f"must be at least {error['ctx']['ge']}",

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from lineside.assemble.endpoints import Listen, parse_server
+from lineside.assemble.clientendpoints import parse_client
+from lineside.assemble.endpoints import Listen, parse_listener
 from lineside.assemble.settings import FrappeTargetSettings, Settings
 from lineside.model.wording import did_you_mean, key_path
 
@@ -27,7 +28,9 @@ def cross_check(tables: Tables, tests: list[dict[str, Any]]) -> list[str]:
     """Return what is wrong between the tables, one line each, with key paths."""
     return [
         *_lacking(tables),
+        *_ways_in(tables.sources),
         *_conflicting_listeners(tables.sources),
+        *_shared_devices(tables.sources),
         *_idle_authorities(tables.targets),
         *_double_ids(tables.routes),
         *_dangling_routes(tables),
@@ -84,11 +87,57 @@ def _lacking(tables: Tables) -> Iterator[str]:
             yield f"{key}: there are none; add a table [{key}.NAME]"
 
 
+_ONLY_WITH = {
+    "poll": ("connect", "only a device that is dialled can be asked; set connect, or remove it"),
+    "max_connections": ("listen", "one device is dialled; remove it"),
+}
+"""By key: what a source must have beside it, and what to do where it has not."""
+_NO_CONNECTION = {
+    "ack": "datagrams are never answered; remove it",
+    "max_connections": "datagrams have no connection; remove it",
+    "idle_timeout": "datagrams have no connection; remove it",
+}
+"""By key of a source that takes datagrams: what to do about it."""
+
+
+def _ways_in(sources: Mapping[str, Any]) -> Iterator[str]:
+    for name, source in sources.items():
+        if not isinstance(source, dict):
+            continue
+        if "listen" not in source and "connect" not in source:
+            yield f"{key_path('sources', name, 'listen')}: is missing; or set connect, where the gateway is to dial"
+            continue
+        if "listen" in source and "connect" in source:
+            yield f"{key_path('sources', name, 'connect')}: a source either listens or dials; make two of it"
+            continue
+        for key, (needed, otherwise) in _ONLY_WITH.items():
+            if key in source and needed not in source:
+                yield f"{key_path('sources', name, key)}: {otherwise}"
+        if str(source.get("listen", "")).startswith("udp:"):
+            for key, otherwise in _NO_CONNECTION.items():
+                if source.get(key, False) is not False:
+                    yield f"{key_path('sources', name, key)}: {otherwise}"
+
+
+def _shared_devices(sources: Mapping[str, Any]) -> Iterator[str]:
+    dialled: dict[str, str] = {}
+    for name, connect in _strings(sources, "connect"):
+        try:
+            dial = parse_client(connect)
+        except ValueError:
+            continue
+        if dial.kind == "serial":
+            device = dial.arguments["device"]
+            if device in dialled:
+                yield f"{key_path('sources', name, 'connect')}: the source {dialled[device]} has this port already"
+            dialled.setdefault(device, name)
+
+
 def _conflicting_listeners(sources: Mapping[str, Any]) -> Iterator[str]:
     listeners: list[tuple[str, Listen]] = []
     for name, listen in _strings(sources, "listen"):
         try:
-            listeners.append((name, parse_server(listen)))
+            listeners.append((name, parse_listener(listen)))
         except ValueError:
             continue
     for (first, one), (second, other) in combinations(listeners, 2):
@@ -139,7 +188,6 @@ _USES = {
         "a call makes no document to attach to; remove them",
     ),
 }
-
 """By key: the actions that take it, and what to do about it elsewhere."""
 _NEEDED = {
     "doctype": "is missing",

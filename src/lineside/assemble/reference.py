@@ -23,6 +23,7 @@ from lineside.assemble.settings import (
     AttachmentSettings,
     ExampleSettings,
     JournalSettings,
+    PollSettings,
     RouteSettings,
     Table,
 )
@@ -32,6 +33,7 @@ TABLES: dict[str, type[Table]] = {
     "journal": JournalSettings,
     **{f"targets {kind}": table for kind, table in TARGETS.items()},
     **{f"sources {kind}": table for kind, table in SOURCES.items()},
+    "poll": PollSettings,
     "routes": RouteSettings,
     "attachments": AttachmentSettings,
     "tests": ExampleSettings,
@@ -39,7 +41,7 @@ TABLES: dict[str, type[Table]] = {
 """What a page has to describe, by the names of its marks."""
 
 _MARKED = re.compile(r"(<!-- keys: (?P<name>[a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-_PLAIN = {str: "text", int: "whole number", bool: "`true` or `false`"}
+_PLAIN = {str: "text", int: "whole number", bool: "`true` or `false`", PollSettings: "table"}
 
 
 def rewrite(page: str) -> str:
@@ -101,7 +103,8 @@ def _metadata(annotation: Any) -> Iterator[object]:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    if field.default is None:
+    # What depends on other keys is told by the description.
+    if field.default is None or field.default_factory is not None:
         return ""
     durations = any(isinstance(mark, Shape) and "duration" in mark.text for mark in field.metadata)
     return f"`{_toml(field.default, durations)}`"

@@ -12,18 +12,22 @@ from msgspec import Struct
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from lineside.assemble.bounds import Retention, Size
+from lineside.assemble.clientendpoints import Dial, parse_client
+from lineside.assemble.endpoints import parse_listener
 from lineside.assemble.values import (
     Authorities,
+    ByteText,
+    ClientEndpoint,
     DeliverPolicy,
     Duration,
     Durations,
     Expectations,
     FieldPath,
+    Listener,
     Names,
     Payload,
     RelativePath,
     SecretText,
-    ServerEndpoint,
     Shape,
     SiteUrl,
     TimeZone,
@@ -135,15 +139,73 @@ class FrappeTargetSettings(Table):
     )
 
 
+class PollSettings(Table):
+    """``poll`` of a source that dials: what its device is asked, and how often."""
+
+    send: ByteText = Field(
+        description=(
+            'What is sent, its line end included: `"S\\r\\n"`. A character up to U+00FF stands for the byte of its '
+            'number, so that `"\\u0002"` is STX.'
+        )
+    )
+    every: Duration = Field(
+        gt=0,
+        description=(
+            "How often. A poll is never sent while the answer to the one before is outstanding, or while nothing "
+            "is read from the device because the disk is behind: polls that come due meanwhile are left out."
+        ),
+    )
+    timeout: Duration = Field(
+        default=5.0,
+        gt=0,
+        description="After how long without an answer the device is asked again. Any line is an answer.",
+    )
+
+
+def _dials(known: dict[str, Any]) -> bool:
+    return known.get("connect") is not None
+
+
+def _answers(known: dict[str, Any]) -> bool:
+    # A value that is wrong is missing here.
+    return not _dials(known) and not str(known.get("listen") or "").startswith("udp:")
+
+
+def _patience(known: dict[str, Any]) -> float:
+    return 0.0 if _dials(known) and known.get("poll") is None else 300.0
+
+
 class LinesSourceSettings(Table):
-    """``[sources.NAME]`` with ``type = "lines"``: devices that connect and send lines."""
+    """``[sources.NAME]`` with ``type = "lines"``: devices that connect, or are dialled, and send lines."""
 
     type: Literal["lines"] = Field(description="The kind of source.")
-    listen: ServerEndpoint = Field(description="Where devices connect.")
+    listen: Listener | None = Field(
+        default=None,
+        description=(
+            "Where devices connect, or with `udp:` where datagrams arrive. A source has this or `connect`. "
+            "Default: none, for a source that dials."
+        ),
+    )
+    connect: ClientEndpoint | None = Field(
+        default=None,
+        description="Where the gateway connects: a device's address or serial port. It dials again for ever. "
+        "Default: none, for a source that listens.",
+    )
+    poll: PollSettings | None = Field(
+        default=None,
+        description=(
+            "What a dialled device is asked, and how often: a table, such as "
+            '`{ send = "S\\r\\n", every = "1s" }`. See below. Default: it speaks by itself.'
+        ),
+    )
     format: Literal["json"] = Field(default="json", description="What a line holds: `json` is one JSON object.")
     ack: bool = Field(
-        default=True,
-        description="Whether each line is answered, `OK <sequence>` or `ERR <code> <reason>`, once it is on disk.",
+        default_factory=_answers,
+        description=(
+            "Whether each line is answered, `OK <sequence>` or `ERR <code> <reason>`, once it is on disk. Default: "
+            "`true` where devices connect; `false` with `connect`, since such devices rarely read answers, and "
+            "always with `udp:`."
+        ),
     )
     dedupe: FieldPath | None = Field(
         default=None,
@@ -165,7 +227,11 @@ class LinesSourceSettings(Table):
         default=1_024, ge=1, le=65_536, description="Connections at a time; further ones are told `ERR busy`."
     )
     idle_timeout: Duration = Field(
-        default=300.0, description='Silence after which a connection is closed; `"0"` for never.'
+        default_factory=_patience,
+        description=(
+            'Silence after which a connection is closed, and dialled again with `connect`; `"0"` for never. '
+            'Default: `"5m"`; `"0"` for a device that is dialled and not polled.'
+        ),
     )
     max_in_flight: int = Field(
         default=4_096,
@@ -173,6 +239,16 @@ class LinesSourceSettings(Table):
         le=1_048_576,
         description="Lines of one connection that may wait for the disk before nothing more is read from it.",
     )
+
+    @property
+    def dial(self) -> Dial | None:
+        """Where it dials; None where devices come by themselves."""
+        return None if self.connect is None else parse_client(self.connect)
+
+    @property
+    def datagrams(self) -> bool:
+        """Whether it takes datagrams."""
+        return self.listen is not None and parse_listener(self.listen).datagrams
 
 
 class AttachmentSettings(Table):

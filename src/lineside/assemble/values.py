@@ -17,7 +17,8 @@ from msgspec import Struct
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from lineside.assemble.authorities import read_authorities
-from lineside.assemble.endpoints import parse_server
+from lineside.assemble.clientendpoints import parse_client
+from lineside.assemble.endpoints import parse_listener
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?) ?(ms|s|m|h|d)", re.ASCII)
@@ -238,13 +239,37 @@ def _similar_zone(value: str) -> str:
 TimeZone = Annotated[str, AfterValidator(_time_zone), Shape('time zone such as "Asia/Kolkata"')]
 
 
-def _endpoint(value: str) -> str:
-    parse_server(value)
+def _listener(value: str) -> str:
+    parse_listener(value)
     return value
 
 
-ServerEndpoint = Annotated[str, AfterValidator(_endpoint), Shape("endpoint")]
-"""A Twisted server endpoint string."""
+Listener = Annotated[str, AfterValidator(_listener), Shape("endpoint")]
+"""A Twisted server endpoint string, or ``udp:PORT``."""
+
+
+def _client(value: str) -> str:
+    parse_client(value)
+    return value
+
+
+ClientEndpoint = Annotated[str, AfterValidator(_client), Shape("client endpoint")]
+"""A Twisted client endpoint string, or ``serial:DEVICE:baudrate=NUMBER``."""
+
+
+def _byte_text(value: object) -> object:
+    if not isinstance(value, str) or not value:
+        raise ValueError("expected text that is not empty")
+    try:
+        return value.encode("latin-1")
+    except UnicodeEncodeError as wrong:
+        raise ValueError(
+            f"{value[wrong.start]!r} is no byte: a character stands for the byte of its number"
+        ) from wrong
+
+
+ByteText = Annotated[bytes, BeforeValidator(_byte_text), Shape("text")]
+"""Bytes, each written as the character of its number, U+0000 to U+00FF."""
 
 
 def _field_path(value: str) -> str:

@@ -45,10 +45,18 @@ async def _run(reactor: Any, settings: Settings, as_json: bool, running: bool) -
     if status.sources:
         console().print()
         rows = [
-            (str(one.received), str(one.undecodable), str(one.connections), one.id, one.address)
+            (
+                str(one.received),
+                str(one.undecodable),
+                str(one.connections),
+                one.id,
+                one.address,
+                one.problem or "",
+            )
             for one in status.sources
         ]
-        print_list(("RECEIVED", "UNDECODABLE", "CONNECTIONS", "SOURCE", "LISTENS ON"), rows, numbers=3)
+        headings = ("RECEIVED", "UNDECODABLE", "CONNECTIONS", "SOURCE", "ADDRESS", "PROBLEM")
+        print_list(headings, rows, numbers=3)
     if status.routes:
         console().print()
         routes = [

@@ -47,9 +47,9 @@ class Check(SynchronousTestCase):
         assert isinstance(result.exception, ConfigurationError)
         self.assertEqual(
             [
-                "lineside.toml: sources.gate.listen: is missing",
                 'lineside.toml: sources.gate.lisen: unknown key; did you mean "listen"?',
                 'lineside.toml: routes.checkin.document.time: unknown filter "sitetime"; did you mean "site_time"?',
+                "lineside.toml: sources.gate.listen: is missing; or set connect, where the gateway is to dial",
             ],
             result.exception.problems,
         )

@@ -46,7 +46,9 @@ class ConfigurationReference(SynchronousTestCase):
         self.assertIn('| `backoff` | array of durations | `["1s", "2s", "5s", "15s", "1m"]` |', routes)
         self.assertIn('| `deliver_policy` | `"all"`, `"new"` or a sequence | `"all"` |', routes)
         self.assertIn("| `concurrency` | whole number, 1 to 64 |  |", routes)
-        self.assertIn("| `ack` | `true` or `false` | `true` |", key_table(TABLES["sources lines"]))
+        self.assertIn("| `submit` | `true` or `false` | `false` |", routes)
+        self.assertIn("| `ack` | `true` or `false` |  |", key_table(TABLES["sources lines"]))
+        self.assertIn('| `timeout` | duration, more than 0 | `"5s"` |', key_table(TABLES["poll"]))
 
     def test_every_example_loads(self) -> None:
         """The examples of the page, put together, are a configuration without a warning."""

@@ -28,6 +28,8 @@ class LinesSource:
         self.name = f"source {intake.id}"
         self.intake = intake
         self.where = where
+        self.problem: str | None = None
+        """What hinders it: nothing, once it listens."""
         self._endpoint = endpoint
         self._port: IListeningPort | None = None
 
