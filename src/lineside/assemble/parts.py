@@ -16,6 +16,7 @@ from lineside.journal.deadletters import DeadLetter
 from lineside.journal.log import SqliteJournal
 from lineside.journal.tables import JOURNAL
 from lineside.model.ports import ConsumerSpec
+from lineside.operations.silence import DEVICES
 from lineside.store.database import Database
 
 
@@ -25,7 +26,7 @@ class JournalPart:
     name = "journal"
 
     def __init__(self, reactor: Any, settings: JournalSettings) -> None:
-        self.database = Database(settings.path, (JOURNAL,), reactor.callFromThread)
+        self.database = Database(settings.path, (JOURNAL, DEVICES), reactor.callFromThread)
         self.journal = SqliteJournal(self.database, dedupe_window=settings.dedupe_window)
         self._reactor = reactor
 
@@ -97,7 +98,7 @@ def frappe_client(
     around: Callable[[IAgent], IAgent] = lambda agent: agent,
     budget: Budget | None = None,
 ) -> FrappeClient:
-    """Return the client of one target, which sends through what ``around`` makes of its agent, within ``budget``."""
+    """Return one target's client, which sends through what ``around`` makes of its agent, within ``budget``."""
     return FrappeClient(
         reactor,
         settings.url,
