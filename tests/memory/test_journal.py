@@ -322,6 +322,16 @@ class DedupeTests(JournalCase):
         self.assertEqual((first.seq, True), (again.seq, again.repeated))
         self.assertEqual(1, len(self.read()))
 
+    def test_many_keys_are_known_as_one_is(self) -> None:
+        """However strange the keys of a batch, new ones get sequences in order and known ones their first again."""
+        keys = ["a\0b", "a\0c", "a", "", "\u00e9", "\U0001f600", '"\\', "\x01", " 1", "1", "1e5", "[1]"]
+        first = self.append(*[event(key=key) for key in keys])
+        self.assertEqual([False] * len(keys), [receipt.repeated for receipt in first])
+        again = self.append(event(key="new"), *[event(key=key) for key in keys], event(key="new"), event(key=None))
+        told = [(receipt.seq, receipt.repeated) for receipt in again]
+        self.assertEqual([(receipt.seq, True) for receipt in first], told[1:-2])
+        self.assertEqual([(13, False), (13, True), (14, False)], [told[0], *told[-2:]])
+
     def test_keys_belong_to_their_source(self) -> None:
         """Two sources may use the same keys for different events."""
         self.append(event(key="1"), source="gate")

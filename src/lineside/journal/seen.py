@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from sqlite3 import Connection
 
+import msgspec
+
 from lineside.model.event import Seq
+
+_encoder = msgspec.json.Encoder()
+
+
+def _encode(keys: list[str]) -> str:
+    return _encoder.encode(keys).decode()
 
 
 class Seen:
@@ -23,23 +31,44 @@ class Seen:
         A key is known inside the window only. Those that are not known, and None, take consecutive sequences
         from ``first`` on. A clock that was set back makes a key look younger, never forgotten.
         """
+        known = self._known(connection, source, keys, received_ns)
         repeats: dict[int, Seq] = {}
+        fresh: list[tuple[int, str, Seq, int]] = []
         seq = first
         for place, key in enumerate(keys):
             if key is not None:
-                row = connection.execute(
-                    "SELECT seq, received_ns FROM seen WHERE source = ? AND key = ?", (source, key)
-                ).fetchone()
-                if row is not None and received_ns - row[1] <= self._window_ns:
-                    repeats[place] = Seq(row[0])
+                earlier = known.get(key)
+                if earlier is not None:
+                    repeats[place] = earlier
                     continue
-                # One that had passed out of the window is replaced.
-                connection.execute(
-                    "INSERT OR REPLACE INTO seen (source, key, seq, received_ns) VALUES (?, ?, ?, ?)",
-                    (source, key, seq, received_ns),
-                )
+                known[key] = seq
+                fresh.append((source, key, seq, received_ns))
             seq = Seq(seq + 1)
+        # One that had passed out of the window is replaced.
+        connection.executemany(
+            "INSERT OR REPLACE INTO seen (source, key, seq, received_ns) VALUES (?, ?, ?, ?)", fresh
+        )
         return repeats
+
+    def _known(
+        self, connection: Connection, source: int, keys: list[str | None], received_ns: int
+    ) -> dict[str, Seq]:
+        asked = sorted({key for key in keys if key is not None})
+        rows: list[tuple[str, int, int]] = []
+        # SQLite's JSON ends a text at a NUL.
+        alone = asked if len(asked) == 1 else [key for key in asked if "\0" in key]
+        for key in alone:
+            rows += connection.execute(
+                "SELECT key, seq, received_ns FROM seen WHERE source = ? AND key = ?", (source, key)
+            )
+        if len(asked) > 1:
+            # One statement for all: each of its own would have to ask for Python's lock, and wait for the reactor.
+            rows += connection.execute(
+                """SELECT seen.key, seq, received_ns FROM json_each(?) AS asked
+                   CROSS JOIN seen ON source = ? AND seen.key = asked.value""",
+                (_encode([key for key in asked if "\0" not in key]), source),
+            )
+        return {key: Seq(seq) for key, seq, at_ns in rows if received_ns - at_ns <= self._window_ns}
 
     def prune(self, connection: Connection, now_ns: int, limit: int) -> None:
         """Forget up to ``limit`` keys older than the window, the oldest first."""
