@@ -13,6 +13,8 @@ from pydantic import ValidationError
 
 from lineside.assemble.complaints import complaints, kind, not_listed
 from lineside.assemble.crosschecks import Tables, cross_check, warn
+from lineside.assemble.formats import FORMATS, JsonFormat
+from lineside.assemble.plant import PlantSettings, check_watched
 from lineside.assemble.settings import (
     SOURCES,
     TARGETS,
@@ -20,8 +22,8 @@ from lineside.assemble.settings import (
     JournalSettings,
     RouteSettings,
     Settings,
-    Table,
 )
+from lineside.assemble.table import Table
 from lineside.assemble.values import Surroundings
 from lineside.delivery.templates import TemplateProblem, compile_condition, compile_template
 from lineside.model.errors import ConfigurationError
@@ -30,7 +32,7 @@ from lineside.operations.control import LONGEST_PATH
 
 T = TypeVar("T", bound=Table)
 
-_TABLES = ("journal", "targets", "sources", "routes", "tests")
+_TABLES = ("journal", "plant", "targets", "formats", "sources", "routes", "tests")
 _NAME = re.compile("[a-z0-9][a-z0-9_-]*")
 _SYNTAX = re.compile(r"(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|(?P<end>end of document))\)")
 
@@ -97,11 +99,19 @@ class _Reading:
         self._path = path.absolute()
         self._environ = environ
         self._secrets = secrets
+        self._formats: dict[str, Table] = {}
 
     def read(self, raw: dict[str, Any]) -> Settings | None:
         for key in raw.keys() - set(_TABLES):
             self.problems.append(f"{key_path(key)}: unknown key{did_you_mean(key, _TABLES)}")
+        formats = {
+            name: self._typed(FORMATS, table, key_path("formats", name))
+            for name, table in self._named(raw, "formats").items()
+        }
+        # What is wrong with a format is told once, not again for each source.
+        self._formats = {name: table or JsonFormat(type="json") for name, table in formats.items()}
         journal = self._table(JournalSettings, raw.get("journal", {}), "journal")
+        plant = self._table(PlantSettings, raw.get("plant", {}), "plant")
         tables = Tables(self._named(raw, "targets"), self._named(raw, "sources"), self._named(raw, "routes"))
         targets = {
             name: self._typed(TARGETS, table, key_path("targets", name)) for name, table in tables.targets.items()
@@ -118,16 +128,19 @@ class _Reading:
             self._table(ExampleSettings, table, key_path("tests", index)) for index, table in enumerate(examples)
         ]
         self.problems += cross_check(tables, [table for table in examples if isinstance(table, dict)])
+        if isinstance(raw.get("plant", {}), dict):
+            self.problems += check_watched(raw.get("plant", {}), tables.sources)
         if journal is not None and len(os.fsencode(journal.control_path)) > LONGEST_PATH:
             self.problems.append(
                 f"journal.control: a Unix socket's path has at most {LONGEST_PATH} bytes, unlike "
                 f"{journal.control_path}; set a shorter one"
             )
-        if self.problems or journal is None:
+        if self.problems or journal is None or plant is None:
             return None
         settings = Settings(
             path=self._path,
             journal=journal,
+            plant=plant,
             targets={name: table for name, table in targets.items() if table is not None},
             sources={name: table for name, table in sources.items() if table is not None},
             routes={name: table for name, table in routes.items() if table is not None},
@@ -143,6 +156,8 @@ class _Reading:
             self.problems.append(f"{key}: expected tables [{key}.NAME], got {kind(tables)}")
             return {}
         for name in tables:
+            if key == "formats" and name in FORMATS:
+                self.problems.append(f"{key_path(key, name)}: {name} is a format of its own; choose another name")
             if not _NAME.fullmatch(name):
                 self.problems.append(
                     f"{key_path(key, name)}: a name has lower-case letters, digits, - and _, and begins with a "
@@ -155,7 +170,10 @@ class _Reading:
         if isinstance(raw, dict) and "type" in raw and (not isinstance(name, str) or name not in kinds):
             self.problems.append(f"{path}.type: {not_listed('type', name, list(kinds))}")
             return None
-        # What lacks its type is read as the first kind, so that its other errors show as well.
+        if isinstance(raw, dict) and "type" not in raw and len(kinds) > 1:
+            self.problems.append(f"{path}.type: is missing; known: {', '.join(kinds)}")
+            return None
+        # What lacks its type is read as the only kind, so that its other errors show as well.
         return self._table(kinds[name] if isinstance(name, str) else next(iter(kinds.values())), raw, path)
 
     def _route(self, raw: object, path: str) -> RouteSettings | None:
@@ -186,7 +204,7 @@ class _Reading:
         if not isinstance(raw, dict):
             self.problems.append(f"{path}: expected a table, got {kind(raw)}")
             return None
-        around = Surroundings(self._path.parent, self._environ, self._secrets, [])
+        around = Surroundings(self._path.parent, self._environ, self._secrets, [], self._formats)
         try:
             table = model.model_validate(raw, context=around)
         except ValidationError as wrong:

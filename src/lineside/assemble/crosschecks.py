@@ -94,6 +94,7 @@ _ONLY_WITH = {
 """By key: what a source must have beside it, and what to do where it has not."""
 _NO_CONNECTION = {
     "ack": "datagrams are never answered; remove it",
+    "framing": "a datagram holds lines that end with LF; remove it",
     "max_connections": "datagrams have no connection; remove it",
     "idle_timeout": "datagrams have no connection; remove it",
 }

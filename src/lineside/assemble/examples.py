@@ -50,8 +50,10 @@ def same(one: object, other: object) -> bool:
 
 
 def _rehearse(settings: Settings, example: ExampleSettings) -> Rehearsed | str:
-    data = example.input.encode() if isinstance(example.input, str) else msgspec.json.encode(example.input)
-    lines = list(Rehearsal(settings, example.source, lambda: RECEIVED_NS).lines([data]))
+    try:
+        lines = Rehearsal(settings, example.source, lambda: RECEIVED_NS).example(example.input)
+    except ValueError as wrong:
+        return str(wrong)
     if len(lines) != 1:
         return f"the input holds {len(lines) or 'no'} lines; a test has one"
     if lines[0].event.error is not None:

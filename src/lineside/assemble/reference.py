@@ -17,6 +17,9 @@ import msgspec
 from annotated_types import Ge, Gt, Le
 from pydantic.fields import FieldInfo
 
+from lineside.assemble.formats import FORMATS, FixedColumn
+from lineside.assemble.framings import LengthFraming, StxEtxFraming
+from lineside.assemble.plant import PlantSettings
 from lineside.assemble.settings import (
     SOURCES,
     TARGETS,
@@ -25,15 +28,20 @@ from lineside.assemble.settings import (
     JournalSettings,
     PollSettings,
     RouteSettings,
-    Table,
 )
+from lineside.assemble.table import Table
 from lineside.assemble.values import Shape, duration_text
 
 TABLES: dict[str, type[Table]] = {
     "journal": JournalSettings,
+    "plant": PlantSettings,
     **{f"targets {kind}": table for kind, table in TARGETS.items()},
     **{f"sources {kind}": table for kind, table in SOURCES.items()},
     "poll": PollSettings,
+    "framing stx": StxEtxFraming,
+    "framing length": LengthFraming,
+    **{f"format {name}": table for name, table in FORMATS.items() if name != "json"},
+    "format fixed columns": FixedColumn,
     "routes": RouteSettings,
     "attachments": AttachmentSettings,
     "tests": ExampleSettings,

@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from msgspec import Struct
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from lineside.assemble.bounds import Retention, Size
 from lineside.assemble.clientendpoints import Dial, parse_client
 from lineside.assemble.endpoints import parse_listener
+from lineside.assemble.formats import Format, JsonFormat, unknown_field
+from lineside.assemble.framings import Framing
+from lineside.assemble.plant import PlantSettings, WorkingHours
+from lineside.assemble.table import Table
 from lineside.assemble.values import (
     Authorities,
     ByteText,
@@ -33,20 +37,13 @@ from lineside.assemble.values import (
     TimeZone,
     in_tuple,
 )
+from lineside.model.hours import Hours
 from lineside.journal.capacity import Keeping
 
 FILE = "File"
 """The DocType of attachments."""
 BATCH = 20
 """Four fifths of what batches can gain on a measured site, in requests that stay short (contract, section 10)."""
-
-
-class Table(BaseModel):
-    """One table of the file: types are taken strictly, unknown keys are errors, nothing changes later."""
-
-    model_config = ConfigDict(
-        strict=True, extra="forbid", frozen=True, arbitrary_types_allowed=True, validate_default=True
-    )
 
 
 class JournalSettings(Table):
@@ -67,7 +64,6 @@ class JournalSettings(Table):
         gt=0,
         description="How long a sender's key is remembered: a repeat within it gets its first sequence again.",
     )
-
     retain: Retention = Field(
         default=30 * 86_400.0,
         gt=0,
@@ -168,11 +164,17 @@ def _dials(known: dict[str, Any]) -> bool:
 
 def _answers(known: dict[str, Any]) -> bool:
     # A value that is wrong is missing here.
-    return not _dials(known) and not str(known.get("listen") or "").startswith("udp:")
+    listens = not _dials(known) and not str(known.get("listen") or "").startswith("udp:")
+    return listens and isinstance(known.get("format"), JsonFormat)
 
 
 def _patience(known: dict[str, Any]) -> float:
     return 0.0 if _dials(known) and known.get("poll") is None else 300.0
+
+
+_LF: Any = "lf"
+_JSON: Any = "json"
+"""As the file has them: what is made of them is the default."""
 
 
 class LinesSourceSettings(Table):
@@ -198,13 +200,26 @@ class LinesSourceSettings(Table):
             '`{ send = "S\\r\\n", every = "1s" }`. See below. Default: it speaks by itself.'
         ),
     )
-    format: Literal["json"] = Field(default="json", description="What a line holds: `json` is one JSON object.")
+    framing: Framing = Field(
+        default=_LF,
+        description=(
+            "What parts one line, or frame, from the next: `lf`, `crlf`, `cr`, `stx-etx`, `length`, or a table. "
+            "See below."
+        ),
+    )
+    format: Format = Field(
+        default=_JSON,
+        description=(
+            "What a frame holds: `json` (one JSON object), `keyvalue`, `raw`, the name of a `[formats.NAME]`, or a "
+            "table like that. See below."
+        ),
+    )
     ack: bool = Field(
         default_factory=_answers,
         description=(
             "Whether each line is answered, `OK <sequence>` or `ERR <code> <reason>`, once it is on disk. Default: "
-            "`true` where devices connect; `false` with `connect`, since such devices rarely read answers, and "
-            "always with `udp:`."
+            "`true` where devices connect and speak JSON; `false` with `connect` or another format, since such "
+            "devices rarely read answers, and always with `udp:`."
         ),
     )
     dedupe: FieldPath | None = Field(
@@ -239,6 +254,32 @@ class LinesSourceSettings(Table):
         le=1_048_576,
         description="Lines of one connection that may wait for the disk before nothing more is read from it.",
     )
+    silence: Annotated[Duration, Field(gt=0)] | None = Field(
+        default=None,
+        description=(
+            "After how long without a line there is an alarm, `source.silent`. Default: never; not every source "
+            "has something to say."
+        ),
+    )
+    silence_of: Literal["source", "device"] = Field(
+        default="source",
+        description="Whether the source is watched as a whole, or each of its devices as well, by its name.",
+    )
+    hours: WorkingHours | None = Field(
+        default=None,
+        description=(
+            "When silence counts, in the time zone of `[plant]`. A shift whose end is not after its beginning ends "
+            "on the next day; one without days is every day's. Default: always."
+        ),
+    )
+
+    @field_validator("dedupe", "device")
+    @classmethod
+    def _known_field(cls, path: str | None, info: ValidationInfo) -> str | None:
+        settings = info.data.get("format")
+        if path is not None and settings is not None and (problem := unknown_field(path, settings)):
+            raise ValueError(problem)
+        return path
 
     @property
     def dial(self) -> Dial | None:
@@ -416,6 +457,7 @@ class Settings(Struct, frozen=True):
     path: Path
     """The file, absolute."""
     journal: JournalSettings
+    plant: PlantSettings
     targets: dict[str, FrappeTargetSettings]
     sources: dict[str, LinesSourceSettings]
     routes: dict[str, RouteSettings]
@@ -430,6 +472,13 @@ class Settings(Struct, frozen=True):
     def sources_of(self, route: RouteSettings) -> tuple[str, ...]:
         """Return the names of a route's sources."""
         return route.sources or tuple(self.sources)
+
+    def hours_of(self, source: LinesSourceSettings) -> Hours | None:
+        """Return when a source is to be heard; None for always."""
+        if source.hours is None:
+            return None
+        assert self.plant.time_zone is not None
+        return Hours(source.hours, self.plant.time_zone)
 
     def prepared_doctypes(self, target: str) -> list[str]:
         """Return the DocTypes of a target that need its id field, each once."""

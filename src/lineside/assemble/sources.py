@@ -12,9 +12,10 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from lineside.assemble.clientendpoints import Dial
 from lineside.assemble.endpoints import parse_listener
 from lineside.assemble.settings import LinesSourceSettings
-from lineside.assemble.translation import decoder_of, limits_of
+from lineside.assemble.translation import decoder_of, framing_of, limits_of
 from lineside.edges.lines.datagrams import DatagramSource
 from lineside.edges.lines.dialled import DialledSource
+from lineside.edges.lines.framed import connections
 from lineside.edges.lines.intake import Intake
 from lineside.edges.lines.patience import PatientJournal
 from lineside.edges.lines.polling import Poll
@@ -87,13 +88,15 @@ def source_part(reactor: Any, settings: LinesSourceSettings, intake: Intake, ran
             random,
             timeout=settings.dial.timeout,
             poll=None if poll is None else Poll(poll.send, poll.every, poll.timeout),
+            connection=connections(framing_of(settings)),
         )
     assert settings.listen is not None
     if settings.datagrams:
         named = dict(parse_listener(settings.listen).arguments)
         intake.limits = msgspec.structs.replace(intake.limits, idle_timeout=0.0)
         return DatagramSource(reactor, int(named["port"]), named.get("interface", ""), settings.listen, intake)
-    return LinesSource(serverFromString(reactor, settings.listen), settings.listen, intake)
+    endpoint = serverFromString(reactor, settings.listen)
+    return LinesSource(endpoint, settings.listen, intake, connections(framing_of(settings)))
 
 
 def client_endpoint(reactor: Any, description: str, dial: Dial) -> IStreamClientEndpoint:

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from msgspec.structs import replace
+
+from lineside.assemble.formats import CsvFormat, FixedColumn, FixedFormat, KeyValueFormat, RawFormat, RegexFormat
+from lineside.assemble.framings import CrFraming, CrlfFraming, LengthFraming, LfFraming, StxEtxFraming
 from lineside.assemble.settings import AttachmentSettings, LinesSourceSettings, RouteSettings, Settings
 from lineside.delivery.attachments import AttachmentTemplate
 from lineside.delivery.results import MAX_CONTENT
@@ -9,7 +16,17 @@ from lineside.delivery.route import Route
 from lineside.delivery.templates import compile_condition, compile_template
 from lineside.edges.lines.intake import Limits
 from lineside.model.ports import ConsumerSpec
+from lineside.wire.csv import Csv
+from lineside.wire.decoding import Decoder, Reading
+from lineside.wire.fixed import Column, FixedWidth
+from lineside.wire.framing import Delimited, Framing
 from lineside.wire.jsonl import JsonLines
+from lineside.wire.keyvalue import KeyValue
+from lineside.wire.lengths import LengthPrefixed
+from lineside.wire.pattern import Pattern, compile_pattern
+from lineside.wire.patterncost import longest_match
+from lineside.wire.raw import Raw
+from lineside.wire.stxetx import StxEtx
 
 
 def compile_route(settings: Settings, name: str) -> Route:
@@ -63,9 +80,60 @@ def consumer_spec(settings: RouteSettings, route: Route) -> ConsumerSpec:
     )
 
 
-def decoder_of(source: LinesSourceSettings) -> JsonLines:
+def decoder_of(source: LinesSourceSettings) -> Decoder:
     """Return what turns a source's frames into events."""
-    return JsonLines(source.dedupe, source.device)
+    table = source.format
+    reading = Reading(source.dedupe, source.device)
+    match table:
+        case RawFormat():
+            return Raw(table.field, table.form, replace(reading, encoding=table.encoding))
+        case CsvFormat() | KeyValueFormat() | RegexFormat() | FixedFormat():
+            reading = replace(reading, encoding=table.encoding, types=table.types, decimal=table.decimal)
+    match table:
+        case CsvFormat():
+            return Csv(table.columns, table.delimiter, table.quotechar, table.strip, reading)
+        case KeyValueFormat():
+            return KeyValue(table.delimiter, table.assign, table.quotechar, reading)
+        case RegexFormat():
+            return Pattern(compile_pattern(table.pattern), longest_match(table.pattern), reading)
+        case FixedFormat():
+            return FixedWidth(columns_of(table.columns), table.length, table.strip, table.pad, reading)
+        case _:
+            return JsonLines(source.dedupe, source.device)
+
+
+def columns_of(settings: Iterable[FixedColumn]) -> tuple[Column, ...]:
+    """Return columns with their places; one that does not say where it begins follows the one before it."""
+    columns: list[Column] = []
+    for column in settings:
+        follows = columns[-1].end if columns else 0
+        start = follows if column.start is None else column.start - 1
+        columns.append(Column(column.name, start, column.width))
+    return tuple(columns)
+
+
+def framing_of(source: LinesSourceSettings) -> Callable[[], Framing] | None:
+    """Return what makes the framing of one of a source's streams; None for lines that end with LF."""
+    table, most, kept = source.framing, source.max_line, limits_of(source).max_kept
+    match table:
+        case LfFraming():
+            return None
+        case CrlfFraming():
+            return partial(Delimited, b"\r\n", most, kept)
+        case CrFraming():
+            return partial(Delimited, b"\r", most, kept)
+        case LengthFraming():
+            return partial(LengthPrefixed, table.size, table.order, most, inclusive=table.inclusive)
+        case StxEtxFraming():
+            return partial(
+                StxEtx,
+                most,
+                kept,
+                checksum=table.checksum == "lrc",
+                covers=table.covers,
+                dle=table.dle,
+                ack_nak=table.answers == "ack-nak",
+            )
 
 
 def limits_of(source: LinesSourceSettings) -> Limits:

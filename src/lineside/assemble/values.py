@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
+import msgspec
 from cryptography import x509
 from msgspec import Struct
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
@@ -43,6 +44,8 @@ class Surroundings(Struct, frozen=True):
     """Whether secrets, and what else only a connection to a target needs, are looked up at all."""
     literal_secrets: list[str]
     """Filled with the name of each field whose secret stands in the file."""
+    formats: Mapping[str, object] = msgspec.field(default_factory=dict)
+    """The tables ``[formats.NAME]``, as far as they could be read."""
 
 
 def seconds_of(value: object) -> float:

@@ -167,7 +167,7 @@ def _show(line: Rehearsed, requests: Mapping[str, Attempt]) -> None:
     words += [f"{name} {plain(value)}" for name, value in (("key", event.key), ("device", event.device)) if value]
     click.echo("  ".join(words))
     if not line.ended:
-        click.echo("  its line end is missing: a gateway waits for it before it takes the line")
+        click.echo("  its end is missing: a gateway waits for it before it takes the line")
     for name, rendered in line.routes.items():
         _show_route(name, rendered, requests.get(name))
 

@@ -79,7 +79,8 @@ class Reading(ConfigTestCase):
             (erp.url, erp.site, erp.id_field, erp.concurrency, erp.timeout, erp.time_zone),
         )
         gate = settings.sources["gate"]
-        self.assertEqual(("json", True, None, None), (gate.format, gate.ack, gate.dedupe, gate.device))
+        self.assertEqual(("lf", "json"), (gate.framing.type, gate.format.type))
+        self.assertEqual((True, None, None), (gate.ack, gate.dedupe, gate.device))
         self.assertEqual(
             (65_536, 1_024, 300.0, 4_096),
             (gate.max_line, gate.max_connections, gate.idle_timeout, gate.max_in_flight),
@@ -284,7 +285,10 @@ rows = [{ "item code" = "{{ x" }]
 
     def test_kinds(self) -> None:
         """What another release may know is refused with what this one knows."""
-        self.assertProblems(source('format = "csv"'), 'sources.gate.format: unknown format "csv"; known: json')
+        self.assertProblems(
+            source('format = "xml"'),
+            'sources.gate.format: unknown format "xml"; known: json, csv, keyvalue, regex, fixed, raw',
+        )
         self.assertProblems(
             route('action = "upset"'),
             'routes.checkin.action: unknown action "upset"; did you mean "upsert"?; '

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.internet.interfaces import IListeningPort, IProtocol, IStreamServerEndpoint
 from twisted.internet.protocol import Factory
 
 from lineside.edges.lines.intake import Intake
@@ -20,16 +22,24 @@ class LinesSource:
         endpoint: where it listens.
         where: the same as the configuration has it, for messages.
         intake: what the connections share.
+        connection: makes the protocol that finds a device's frames, see `lineside.edges.lines.framed.connections`.
 
     """
 
-    def __init__(self, endpoint: IStreamServerEndpoint, where: str, intake: Intake) -> None:
+    def __init__(
+        self,
+        endpoint: IStreamServerEndpoint,
+        where: str,
+        intake: Intake,
+        connection: Callable[[Intake], IProtocol] = DeviceConnection,
+    ) -> None:
         self.id = intake.id
         self.name = f"source {intake.id}"
         self.intake = intake
         self.where = where
         self.problem: str | None = None
         """What hinders it: nothing, once it listens."""
+        self._connection = connection
         self._endpoint = endpoint
         self._port: IListeningPort | None = None
 
@@ -48,7 +58,7 @@ class LinesSource:
             LinesideError: the address is in use or not ours.
 
         """
-        factory = Factory.forProtocol(lambda: DeviceConnection(self.intake))
+        factory = Factory.forProtocol(lambda: self._connection(self.intake))
         factory.noisy = False
         try:
             self._port = await self._endpoint.listen(factory)
