@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
 from twisted.internet.task import Clock
@@ -306,4 +307,44 @@ class StopTests(LinesCase):
         self.say(connection, b'{"n":1}\n{"unterminated')
         connection.connectionLost()
         self.file.writer.release()
+        self.assertEqual([b'{"n":1}'], self.bodies())
+
+
+class TurnTests(LinesCase):
+    """Many devices speak at once."""
+
+    decoder = JsonLines()
+    limits = Limits()
+
+    def test_a_turn_is_one_append_and_each_has_its_own_answers(self) -> None:
+        """What several devices send in one turn of the reactor is stored together, as each one's, and answered so."""
+        devices = []
+        for host in ("10.0.0.1", "10.0.0.1", "10.0.0.2"):
+            transport = DeviceTransport(peerAddress=IPv4Address("TCP", host, 1))
+            connection = DeviceConnection(self.intake)
+            connection.makeConnection(transport)
+            devices.append((connection, transport))
+        for connection, _ in devices:
+            connection.dataReceived(b'{"n":1}\n')
+        devices[0][0].dataReceived(b'nonsense\n{"n":2}\n')
+        self.assertEqual([[]] * 3, [self.answers(transport) for _, transport in devices])
+        self.clock.advance(0)
+        first, second, third = (self.answers(transport) for _, transport in devices)
+        self.assertEqual(["OK 1", "OK 5"], [first[0], first[2]])
+        self.assertTrue(first[1].startswith("ERR json "))
+        self.assertEqual([["OK 2"], ["OK 3"]], [second, third])
+        page = self.successResultOf(Deferred.fromCoroutine(self.file.journal.read(Seq(0), limit=9)))
+        self.assertEqual(
+            ["10.0.0.1", "10.0.0.1", "10.0.0.2", "10.0.0.1", "10.0.0.1"],
+            [record.event.device for record in page.records],
+        )
+        segments = self.file.database.read(lambda c: c.execute("SELECT COUNT(*) FROM segment").fetchone())
+        self.assertEqual((1,), self.successResultOf(segments))
+
+    def test_who_left_in_the_turn_of_the_stop_is_stored(self) -> None:
+        """Stopping waits for no turn: what came just before is on its way to the journal when it returns."""
+        connection, _ = self.device()
+        connection.dataReceived(b'{"n":1}\n')
+        connection.connectionLost()
+        self.successResultOf(Deferred.fromCoroutine(self.source.stop()))
         self.assertEqual([b'{"n":1}'], self.bodies())

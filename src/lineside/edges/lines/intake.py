@@ -50,6 +50,7 @@ class Share(Struct, eq=False):
 
     taken: list[bytes] | Event
     """Frames to decode, or a single event that is one already."""
+    peer: str
     sessions: list[tuple[Session, int]]
 
 
@@ -77,7 +78,8 @@ class Intake:
         limits: Limits,
     ) -> None:
         self.id = id
-        self._decode = batches_of(decoder)
+        self.decode = batches_of(decoder)
+        """Makes a batch of frames and of who sent them, once a turn for each run of one sender's."""
         self.clock = clock
         self.limits = limits
         self.sessions: set[Session] = set()
@@ -132,17 +134,18 @@ class Intake:
         if not self._turn:
             self.clock.callLater(0, self._hand_on)
         if isinstance(taken, Event):
-            self._turn.append(Share(taken, [(session, 1)]))
+            self._turn.append(Share(taken, session.peer, [(session, 1)]))
             size = taken.size
         else:
             count = len(taken)
             size = OBJECTS * count + sum(map(len, taken))
-            if self._turn and isinstance(frames := self._turn[-1].taken, list):
+            last = self._turn[-1] if self._turn else None
+            if last is not None and isinstance(frames := last.taken, list) and last.peer == session.peer:
                 # They are decoded, numbered and stored together: what each by itself would cost is spent once.
                 frames += taken
-                self._turn[-1].sessions.append((session, count))
+                last.sessions.append((session, count))
             else:
-                self._turn.append(Share(taken, [(session, count)]))
+                self._turn.append(Share(taken, session.peer, [(session, count)]))
         self._turn_bytes += size
         self._waiting_bytes += size
         if self._waiting_bytes > CROWDED:
@@ -164,14 +167,7 @@ class Intake:
     def _batch(self, share: Share) -> Batch:
         if isinstance(share.taken, Event):
             return Batch.of_one(share.taken)
-        peers = {session.peer for session, _ in share.sessions}
-        if len(peers) == 1:
-            return self._decode(share.taken, peers.pop())
-        batch = self._decode(share.taken, None)
-        senders = (session.peer for session, count in share.sessions for _ in range(count))
-        for place, sender in enumerate(senders):
-            batch.devices.setdefault(place, sender)
-        return batch
+        return self.decode(share.taken, share.peer)
 
     def _stored(self, receipts: list[Receipts], turn: list[Share], size: int) -> None:
         self._room(size)
