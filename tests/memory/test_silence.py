@@ -19,6 +19,7 @@ from lineside.operations.silence import EXPECTED, MOST_DEVICES, STORE, Expectati
 from lineside.testing.journals import JournalOnFile
 from lineside.wire.jsonl import JsonLines, batches_of
 
+DECODE = batches_of(JsonLines(device="scanner"))
 MINUTE = 60.0
 HOUR = 60 * MINUTE
 ZONE = "Europe/Berlin"
@@ -56,7 +57,6 @@ class SilenceCase(SynchronousTestCase):
         """Start as a new process does."""
         self.traffic = Traffic(self.clock.seconds(), MOST_DEVICES)
         self.journal = WatchedJournal(self.file.journal, self.traffic, self.clock, self.now_ns)
-        self.decode = self.journal.noting(batches_of(JsonLines(device="scanner")))
         hours = None if self.hours is None else Hours(parse_hours(self.hours), ZONE)
         expectation = Expectation("gate", self.traffic, 10 * MINUTE, hours, self.devices)
         self.watch = SilenceWatch([expectation], self.file.journal, self.file.database, self.clock, self.now_ns)
@@ -80,7 +80,12 @@ class SilenceCase(SynchronousTestCase):
     def hear(self, *scanners: str) -> None:
         """Let a line of each of these scanners arrive; of none, one that names none."""
         frames = [b'{"scanner":"%s"}' % scanner.encode() for scanner in scanners] or [b"{}"]
-        self.done(self.journal.append_batches("gate", [self.decode(frames, "10.0.0.7")]))
+        self.store(DECODE(frames, "10.0.0.7"))
+
+    def store(self, batch: Batch) -> Deferred[Any]:
+        """Do with a batch what a source does."""
+        self.journal.came(batch, [("10.0.0.7", len(batch))])
+        return Deferred.fromCoroutine(self.journal.append_batches("gate", [batch]))
 
 
 class SilentSources(SilenceCase):
@@ -103,10 +108,10 @@ class SilentSources(SilenceCase):
     def test_what_is_no_event_and_what_cannot_be_stored_is_heard_as_well(self) -> None:
         """A scanner that sends nonsense, or meets a full disk, has other alarms."""
         self.pass_time(9 * MINUTE)
-        self.done(self.journal.append_batches("gate", [self.decode([b"\xff"], "10.0.0.7")]))
+        self.store(DECODE([b"\xff"], "10.0.0.7"))
         self.assertEqual(self.pass_time(9 * MINUTE), [])
         self.file.writer.held = True
-        Deferred.fromCoroutine(self.journal.append_batches("gate", [Batch([b"{}"])]))
+        self.store(Batch([b"{}"]))
         self.assertEqual(self.pass_time(9 * MINUTE), [])
 
     def test_a_source_that_never_said_anything(self) -> None:

@@ -13,6 +13,7 @@ from lineside.assemble.parts import Dormant, FrappePart, JournalPart
 from lineside.assemble.settings import Settings
 from lineside.assemble.sources import WayIn
 from lineside.assemble.translation import compile_route, consumer_spec, decoder_of
+from lineside.assemble.watching import Watching
 from lineside.delivery.backoff import Backoff
 from lineside.delivery.courier import Courier
 from lineside.delivery.gate import Gate
@@ -73,9 +74,13 @@ class Gateway:
             consumers[route.id] = consumer
             backoff = Backoff(tuple(settings.routes[name].backoff), JITTER)
             self.couriers.append(Courier(route, consumer, gates[route.target], reactor, random, backoff=backoff))
+        self._watching = Watching(reactor, settings, store)
         self._ways_in = [
-            WayIn(reactor, name, source, store.journal, random) for name, source in settings.sources.items()
+            WayIn(reactor, name, source, self._watching.journals[name], random)
+            for name, source in settings.sources.items()
         ]
+        for way in self._ways_in:
+            way.source.intake.on_batch = self._watching.journals[way.source.id].came
         self.sources = [way.source for way in self._ways_in]
         offer(self.operations, store, settings, consumers, reactor, running=True)
         taken = {route: consumer.spec.sources for route, consumer in consumers.items()}
@@ -95,9 +100,11 @@ class Gateway:
             taken=taken,
             problem=lambda: self.retention.problem,
         ).register(self.operations)
+        self._watching.offer(self.operations, self._source_status, self.couriers, consumers, gates)
         waiting: list[Part] = [way.patience for way in self._ways_in if way.patience is not None]
         self.stages: list[list[Part]] = [
             [store],
+            self._watching.parts,
             [*self.targets.values()],
             [*self.couriers],
             [self.retention],
@@ -126,7 +133,7 @@ class Gateway:
         return status_line(self._source_status(), self._route_status())
 
     def _source_status(self) -> list[SourceStatus]:
-        return [way.status for way in self._ways_in]
+        return [self._watching.told(way.status) for way in self._ways_in]
 
     def _route_status(self) -> list[RouteStatus]:
         return [

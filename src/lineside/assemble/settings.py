@@ -37,8 +37,8 @@ from lineside.assemble.values import (
     TimeZone,
     in_tuple,
 )
-from lineside.model.hours import Hours
 from lineside.journal.capacity import Keeping
+from lineside.model.hours import Hours
 
 FILE = "File"
 """The DocType of attachments."""

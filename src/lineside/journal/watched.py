@@ -52,15 +52,6 @@ class WatchedJournal:
         """Listen as to the journal."""
         return self._journal.on_commit(published)
 
-    def noting(
-        self, decode: Callable[[list[bytes], str | None], Batch]
-    ) -> Callable[[list[bytes], str | None], Batch]:
-        """Return ``decode`` that takes note of who sent what it is given."""
-        came, seconds, now_ns = self._traffic.came, self._clock.seconds, self._now_ns
-
-        def decode_and_note(frames: list[bytes], sender: str | None) -> Batch:
-            batch = decode(frames, sender)
-            came(batch, sender, seconds(), now_ns())
-            return batch
-
-        return decode_and_note
+    def came(self, batch: Batch, senders: list[tuple[str, int]]) -> None:
+        """Take note of who sent a batch; see `Traffic.came`."""
+        self._traffic.came(batch, senders, self._clock.seconds(), self._now_ns())

@@ -61,17 +61,26 @@ class Traffic:
         self.others_lines = 0
         self._most = most_devices
 
-    def came(self, batch: Batch, peer: str | None, now: float, now_ns: int) -> None:
-        """Take note of who sent a batch."""
+    def came(self, batch: Batch, senders: list[tuple[str, int]], now: float, now_ns: int) -> None:
+        """Take note of who sent a batch: so many of its events, in order, came from each address.
+
+        Where several addresses sent it, only the device of each one's first event is known to be there: to look at
+        every event would cost more than all the rest.
+        """
         self.heard, self.heard_ns = now, now_ns
-        if not batch.devices:
-            if batch.device is not None:
-                self._device(batch.device, len(batch), peer, now, now_ns)
-            return
+        peers = {peer for peer, _ in senders}
+        peer = peers.pop() if len(peers) == 1 else None
         if batch.device is not None and len(batch.devices) < len(batch):
             self._device(batch.device, len(batch) - len(batch.devices), peer, now, now_ns)
         for name, lines in Counter(batch.devices.values()).items():
             self._device(name, lines, peer, now, now_ns)
+        if peer is None:
+            place = 0
+            for address, count in senders:
+                named = batch.devices.get(place, batch.device)
+                if named is not None and (device := self.devices.get(named[:LONGEST_NAME])) is not None:
+                    device.peer = address
+                place += count
 
     def stored(self, lines: int, undecodable: int, took: float, now: float) -> None:
         """Take note of lines that are on the disk, ``took`` seconds after they were handed over."""
@@ -100,7 +109,8 @@ class Traffic:
             device = self._keep(name, now)
         else:
             self.devices.move_to_end(name)
-        device.peer = peer
+        if peer is not None:
+            device.peer = peer
         device.lines += lines
         device.rate.add(now, lines)
         device.heard, device.heard_ns, device.worked = now, now_ns, self.worked

@@ -17,7 +17,9 @@ class TrafficOfASource(SynchronousTestCase):
     def send(self, now: float, *devices: str | None, peer: str = "10.0.0.7") -> None:
         """Let one connection send a line of each of these devices; None for a line that names none."""
         named = {place: device for place, device in enumerate(devices) if device is not None}
-        self.traffic.came(Batch([b"{}"] * len(devices), peer, devices=named), peer, now, NOON + int(now * 1e9))
+        self.traffic.came(
+            Batch([b"{}"] * len(devices), peer, devices=named), [(peer, len(devices))], now, NOON + int(now * 1e9)
+        )
 
     def lines(self) -> dict[str, int]:
         return {device.name: device.lines for device in self.traffic.devices.values()}
@@ -27,6 +29,15 @@ class TrafficOfASource(SynchronousTestCase):
         self.send(1.0, "scale-1", "scale-2", "scale-1", None)
         self.assertEqual(self.lines(), {"10.0.0.7": 1, "scale-1": 2, "scale-2": 1})
         self.assertEqual({device.peer for device in self.traffic.newest()}, {"10.0.0.7"})
+
+    def test_what_came_together_keeps_its_addresses(self) -> None:
+        """One batch of two connections: each device is where it sent from, and keeps that while it is not known."""
+        named = {0: "scale-1", 1: "scale-1", 2: "scale-2", 3: "scale-1"}
+        batch = Batch([b"{}"] * 4, devices=named)
+        self.traffic.came(batch, [("10.0.0.7", 2), ("10.0.0.8", 2)], 0.0, NOON)
+        peers = {device.name: device.peer for device in self.traffic.newest()}
+        self.assertEqual(peers, {"scale-1": "10.0.0.7", "scale-2": "10.0.0.8"})
+        self.assertEqual(self.lines(), {"scale-1": 3, "scale-2": 1})
 
     def test_the_one_that_was_heard_last_comes_first(self) -> None:
         """Whoever looks for the most silent looks from the other end."""

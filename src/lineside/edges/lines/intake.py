@@ -87,6 +87,8 @@ class Intake:
         self.undecodable = 0
         self.on_frames: Callable[[], None] | None = None
         """Called whenever a device's frames were taken, before they are stored."""
+        self.on_batch: Callable[[Batch, list[tuple[str, int]]], None] | None = None
+        """Called with each batch before it is stored: it, and how many of its events, in order, each peer sent."""
         self._journal = journal
         self._turn: list[Share] = []
         self._turn_bytes = 0
@@ -162,7 +164,11 @@ class Intake:
             ).addErrback(self._give_up, turn)
 
     async def _append(self, turn: list[Share]) -> list[Receipts]:
-        return await self._journal.append_batches(self.id, [self._batch(share) for share in turn])
+        batches = [self._batch(share) for share in turn]
+        if self.on_batch is not None:
+            for share, batch in zip(turn, batches, strict=True):
+                self.on_batch(batch, [(session.peer, count) for session, count in share.sessions])
+        return await self._journal.append_batches(self.id, batches)
 
     def _batch(self, share: Share) -> Batch:
         if isinstance(share.taken, Event):
