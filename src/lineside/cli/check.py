@@ -10,9 +10,10 @@ from typing import Any
 import click
 from msgspec import Struct
 
+from lineside.assemble.devicesoundings import sound_device
 from lineside.assemble.parts import frappe_client
 from lineside.assemble.settings import FrappeTargetSettings, Settings
-from lineside.assemble.soundings import sound
+from lineside.assemble.soundings import Sounding, sound
 from lineside.cli.session import config_option, json_option, print_json, run_command, settings_of
 from lineside.edges.frappe.client import FrappeClient
 from lineside.model.errors import ConfigurationError
@@ -27,14 +28,15 @@ class Findings(Struct, frozen=True):
 
 
 @click.command(epilog="Example: lineside check -c lineside.toml --connect")
-@click.option("--connect", is_flag=True, help="Also ask each target: its key, its DocTypes and their id field.")
+@click.option("--connect", is_flag=True, help="Also ask each target, and dial each device that is dialled.")
 @json_option
 @config_option
 def command(config: Path, connect: bool, as_json: bool) -> None:
     """Check the whole configuration, its secrets and its templates, and print every error at once.
 
     Exits with 2 if there is one. Warnings are printed to standard error and change nothing. With --connect it
-    exits with 1 if a target would take no deliveries; nothing is changed there.
+    exits with 1 if a target would take no deliveries; nothing is changed there. A device that cannot be dialled is
+    a warning.
     """
     try:
         settings = settings_of(config)
@@ -60,17 +62,11 @@ async def check_targets(
     as_json: bool,
     connect: Callable[[Any, FrappeTargetSettings], FrappeClient] = frappe_client,
 ) -> None:
-    """Ask each target, print what it says, and exit with 1 if one would take no deliveries."""
-    problems: list[str] = []
-    warnings = list(settings.warnings)
-    for name, table in settings.targets.items():
-        client = connect(reactor, table)
-        try:
-            sounding = await sound(client, settings, name)
-        finally:
-            await client.close()
-        problems += sounding.problems
-        warnings += sounding.warnings
+    """Ask each target, dial each device, print what they say, and exit with 1 if a target takes no deliveries."""
+    soundings: list[Sounding] = []
+
+    def take(sounding: Sounding) -> None:
+        soundings.append(sounding)
         if not as_json:
             for found in sounding.found:
                 click.echo(f"{config}: ok: {found}")
@@ -78,8 +74,19 @@ async def check_targets(
                 click.echo(f"{config}: warning: {warning}", err=True)
             for problem in sounding.problems:
                 click.echo(f"{config}: {problem}", err=True)
+
+    for name, table in settings.targets.items():
+        client = connect(reactor, table)
+        try:
+            take(await sound(client, settings, name))
+        finally:
+            await client.close()
+    for name, source in settings.sources.items():
+        take(await sound_device(reactor, name, source))
+    problems = [problem for sounding in soundings for problem in sounding.problems]
+    warnings = [warning for sounding in soundings for warning in sounding.warnings]
     if as_json:
-        print_json(Findings(ok=not problems, problems=problems, warnings=warnings))
+        print_json(Findings(ok=not problems, problems=problems, warnings=[*settings.warnings, *warnings]))
     if problems:
         raise SystemExit(1)
 
