@@ -25,6 +25,7 @@ COMMANDS = {
     "deadletters": "List, show, retry and discard dead letters.",
     "consumers": "List, forget and rewind the places of routes in the journal.",
     "erp": "Prepare an ERP for exactly-once delivery.",
+    "journal": "Check, back up and restore the journal's file.",
     "simulate": "Play a device against a running gateway.",
     "standin": "Run the Frappe-compatible stand-in.",
     "workshop": "Learn Twisted for ERP applications, chapter by chapter.",
