@@ -43,6 +43,7 @@ class Starting(TestCase):
                 ["journal"],
                 ["target erp"],
                 ["route checkin", "route count"],
+                ["retention"],
                 ["control socket"],
                 ["source gate"],
             ],

@@ -21,7 +21,7 @@ LEAST_SHARE = 1 / 20
 LEAST_FREE = 500_000_000
 """Without ``min_free``, so many bytes of a large disk."""
 SLACK = 1 / 8
-"""The share of the journal's file that may be free: new events take it, and nothing has to be moved."""
+"""As a share of what is used, how much of the file may be free: new events take it, and nothing has to be moved."""
 LEAST_SLACK = 16 * 1024 * 1024
 
 
@@ -63,9 +63,9 @@ def measure(connection: Connection) -> Usage:
     )
 
 
-def slack(size: int) -> int:
-    """Return how many bytes of a file of this size may stay free."""
-    return max(LEAST_SLACK, int(size * SLACK))
+def slack(used: int) -> int:
+    """Return how many free bytes a file may have beside so many that are used."""
+    return max(LEAST_SLACK, int(used * SLACK))
 
 
 class Shortage(Struct, frozen=True):

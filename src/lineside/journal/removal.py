@@ -18,7 +18,7 @@ OUTCOMES = ("delivered", "altered", "discarded")
 """What is known of a record's fate beside its dead letter, and goes with it."""
 ROWS = 256
 """Outcomes that are removed at a time."""
-PAGES = 32
+PAGES = 16
 """Pages that are given back at a time."""
 FUTURE_NS = 86_400_000_000_000
 """A stamp so far ahead was made by a clock that was wrong."""

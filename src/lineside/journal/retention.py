@@ -15,7 +15,7 @@ from twisted.logger import Logger
 
 from lineside.background import Background
 from lineside.journal import capacity
-from lineside.journal.capacity import HighWater, Keeping, Shortage, Usage, slack
+from lineside.journal.capacity import HighWater, Keeping, Shortage, slack
 from lineside.journal.log import SqliteJournal
 from lineside.journal.removal import Due, Pin, Prospect, give_back, remove_some, survey
 from lineside.model.event import Seq
@@ -29,10 +29,12 @@ LOOK_EVERY = 1.0
 """Seconds between two looks at the room there is."""
 SWEEP_EVERY = 60.0
 """Seconds between two sweeps while there is room."""
-STEP = 0.004
+STEP = 0.0015
 """Seconds that one step may hold up the writer, about."""
-REST = 0.016
+REST = 0.02
 """Seconds between two steps, for those who append."""
+CHECKPOINT_AFTER = 6
+"""Steps that may pile up in the database's log, so that no append's commit has to clear it."""
 KEYS = 500
 """Senders' keys that are forgotten at a time."""
 REMIND_EVERY = 86_400.0
@@ -87,7 +89,9 @@ class Retention:
         self._looking = LoopingCall(self._look)
         self._looking.clock = clock
         self._work = Background(self.name)
-        self._sweeping = False
+        self.sweeping = False
+        """Whether it removes at present."""
+        self._steps = 0
         self._swept_at: float | None = None
         self._doubt_until = 0.0
         self._wall_ahead: float | None = None
@@ -147,9 +151,9 @@ class Retention:
         self._refuse_or_not(shortage, prospect)
         pressed = self._shortage is not None or self._high_water.crowded(usage.used)
         due = self._swept_at is None or self._clock.seconds() - self._swept_at >= SWEEP_EVERY
-        if (pressed or due) and not self._sweeping:
-            self._sweeping = True
-            self._work.run("sweep", self._outlive(self._sweep(usage)))
+        if (pressed or due) and not self.sweeping:
+            self.sweeping = True
+            self._work.run("sweep", self._outlive(self._sweep()))
 
     def _refuse_or_not(self, shortage: Shortage | None, prospect: Prospect | None) -> None:
         before, self._shortage = self._shortage, shortage
@@ -173,7 +177,7 @@ class Retention:
             )
         return "raise journal.max_size: senders' keys and dead letters take the room"
 
-    async def _sweep(self, usage: Usage) -> None:
+    async def _sweep(self) -> None:
         try:
             prospect = await self._survey()
             self._remind(prospect)
@@ -184,13 +188,20 @@ class Retention:
                 self.removed += removed.events
                 if not removed.more:
                     break
-                await deferLater(self._clock, REST)
+                await self._rest()
             await self._database.write(partial(self._journal.forget_keys, limit=KEYS))
-            keep = 0 if self._shortage is not None and self._shortage.of_disk else slack(usage.size)
+            usage = await self._database.read(capacity.measure)
+            keep = 0 if self._shortage is not None and self._shortage.of_disk else slack(usage.used)
             while await self._step(partial(give_back, keep=keep)):
-                await deferLater(self._clock, REST)
+                await self._rest()
         finally:
-            self._sweeping = False
+            self.sweeping = False
+
+    async def _rest(self) -> None:
+        self._steps += 1
+        if self._steps % CHECKPOINT_AFTER == 0:
+            await self._database.checkpoint()
+        await deferLater(self._clock, REST)
 
     def _survey(self) -> Deferred[Prospect]:
         # Taken before the look at what is stored: what a consumer has reached by then only adds to it.
