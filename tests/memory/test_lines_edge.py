@@ -317,7 +317,7 @@ class TurnTests(LinesCase):
     limits = Limits()
 
     def test_a_turn_is_one_append_and_each_has_its_own_answers(self) -> None:
-        """What several devices send in one turn of the reactor is stored together, as each one's, and answered so."""
+        """What several devices send in one turn of the reactor is stored together, and answered to each."""
         devices = []
         for host in ("10.0.0.1", "10.0.0.1", "10.0.0.2"):
             transport = DeviceTransport(peerAddress=IPv4Address("TCP", host, 1))
