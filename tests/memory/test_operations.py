@@ -256,6 +256,19 @@ class ShowingEvents(OperationsCase):
         self.file.writer.release()
         self.assertEqual([1, 0], [self.successResultOf(one).done for one in both])
 
+    def test_what_is_no_whole_frame_is_not_decoded_again(self) -> None:
+        """Half a frame and noise may make sense to a decoder, and be a wrong event: they stay what they are."""
+        partly = ("checksum: 0x00 came", "stray: 2 bytes between frames", "too-long: 9 bytes; the first 2 are kept")
+        whole = Event(b"", raw=b"{}", error="too-long: 2 bytes, at most 1 are taken")
+        parts = [Event(b"", raw=b"{}", error=error) for error in partly]
+        self.done(self.file.journal.append("gate", [*parts, whole]))
+        told = self.call(RetryDeadLetters(route=""))
+        self.assertEqual(1, told.done)
+        self.assertEqual(
+            [f"{n}: {error}; no whole frame was kept, so it is not decoded again" for n, error in enumerate(partly, 1)],
+            told.skipped,
+        )
+
     def test_no_such_event(self) -> None:
         """The newest is named, so that a slip shows."""
         self.append(b"{}")

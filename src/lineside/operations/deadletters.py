@@ -26,6 +26,7 @@ from lineside.operations.requests import (
 )
 from lineside.operations.texts import summarize_letter
 from lineside.store.database import Database
+from lineside.wire.framing import decodable_again
 
 MOST = 1000
 """Dead letters in one answer."""
@@ -137,6 +138,9 @@ class DeadLetterOperations:
         decode = self._decoders.get(letter.record.source)
         if decode is None:
             return f"there is no source {letter.record.source} any more"
+        error = letter.record.event.error or ""
+        if not decodable_again(error):
+            return f"{error}; no whole frame was kept, so it is not decoded again"
         event = decode(letter.record.event.raw or b"", letter.record.event.device)
         if event.error is not None:
             return event.error

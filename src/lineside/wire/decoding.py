@@ -19,7 +19,8 @@ from lineside.wire.jsonl import JsonLines, undecodable
 Kind = Literal["int", "decimal", "bool"]
 """What a field's text can be turned into; without, it stays text."""
 
-_INT = re.compile(r"([+-]?)0*(\d+)", re.ASCII)
+_INT = re.compile(r"([+-]?) *0*(\d+)", re.ASCII)
+"""Scales put spaces between the sign and the digits."""
 _INT_DIGITS = 18
 """So many always fit into 64 bits."""
 _DECIMAL_DIGITS = 15
@@ -103,10 +104,10 @@ class Reading(Struct, frozen=True):
             return undecodable(frame, "encoding", f"it is not {self.encoding}", sender)
         try:
             found: dict[str, object] = dict(fields(text))
-            for name in self.types.keys() & found.keys():
-                value = found[name]
+            for name, kind in self.types.items():
+                value = found.get(name)
                 if isinstance(value, str):
-                    found[name] = typed(name, value.strip(), self.types[name], self.decimal)
+                    found[name] = typed(name, value.strip(), kind, self.decimal)
         except Misfit as wrong:
             return undecodable(frame, code, str(wrong), sender)
         return Event(
@@ -132,7 +133,7 @@ def typed(name: str, text: str, kind: Kind, decimal: str = ".") -> msgspec.Raw |
             raise Misfit(f"{name} is neither true nor false")
         return lower in _YES
     whole, _, part = text.partition(decimal) if kind == "decimal" else (text, "", "")
-    if part and whole in {"", "+", "-"}:
+    if part and whole.rstrip() in {"", "+", "-"}:
         whole += "0"
     number = _INT.fullmatch(whole)
     if number is None or not re.fullmatch(r"\d*", part, re.ASCII):

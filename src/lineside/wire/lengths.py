@@ -13,7 +13,7 @@ class LengthPrefixed:
     A length that cannot be true is a fatal `Fault`: nothing tells where the next frame would begin.
 
     Args:
-        size: bytes of the length.
+        size: bytes of the length: 1, 2 or 4.
         order: whether its highest byte comes first (``big``) or last.
         inclusive: the length counts its own bytes too.
         max_frame: bytes of a frame's contents.
@@ -23,7 +23,7 @@ class LengthPrefixed:
     astray = False
 
     def __init__(
-        self, size: Literal[1, 2, 4], order: Literal["big", "little"], max_frame: int, *, inclusive: bool = False
+        self, size: int, order: Literal["big", "little"], max_frame: int, *, inclusive: bool = False
     ) -> None:
         self._size = size
         self._order = order

@@ -224,8 +224,8 @@ class StxEtx:
         stray = bytes(self._stray)
         self._stray.clear()
         if stray:
-            what = "a frame without its STX" if answered else "between frames"
-            found.append(Fault(stray, f"stray: {len(stray)} bytes {what}", answered=answered))
+            where = "of a frame without its STX" if answered else "between frames"
+            found.append(Fault(stray, f"stray: {len(stray)} bytes {where}", answered=answered))
 
     def _lrc(self, contents: bytes) -> int:
         covered = {"data": contents, "data-etx": contents + ETX, "stx-etx": STX + contents + ETX}[self._covers]
