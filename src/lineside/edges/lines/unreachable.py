@@ -6,6 +6,7 @@ import errno
 import os
 
 from msgspec import Struct
+from OpenSSL import SSL
 from twisted.internet import error
 from twisted.internet.defer import TimeoutError as WaitedTooLong
 
@@ -68,7 +69,16 @@ def why_lost(failed: BaseException | None) -> str:
             return "it was cut off"
         case error.ConnectionLost():
             return "the connection broke"
+        case SSL.Error():
+            return f"TLS failed: {_tls_words(failed)}"
     return "the connection ended" if failed is None else _plain(failed)
+
+
+def _tls_words(failed: SSL.Error) -> str:
+    # OpenSSL's errors are a list of (library, function, reason).
+    stack = failed.args[0] if failed.args else ()
+    words = [entry[-1] for entry in stack if isinstance(entry, tuple)] if isinstance(stack, list) else []
+    return words[-1] if words else _plain(failed)
 
 
 def _plain(failed: BaseException) -> str:
