@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -309,6 +311,52 @@ class WithAGateway(CommandsCase):
             _, errors = tail.communicate(timeout=PATIENCE)
             self.assertEqual((tail.returncode, errors), (0, ""))
 
+    def test_one_page_of_everything(self) -> None:
+        """Where the output is no terminal `top` prints the page once; a program gets what it is made of."""
+        shown = self.run_ok("top")
+        for heading in ("ON DISK p50", "DEVICE", "WAITING", "IN USE", "ALARMS"):
+            self.assertIn(heading, shown)
+        self.assertIn("delivery.refused", shown)
+        [overview] = lines_of(self.run_ok("top", "--json", "--devices", "1"))
+        [source], [device], [route], [target] = (
+            overview[part] for part in ("sources", "devices", "routes", "targets")
+        )
+        self.assertEqual((source["id"], source["silent"]), ("gate", []))
+        self.assertGreater(source["commit_p99"], 0)
+        self.assertEqual((device["device"], device["peer"]), ("127.0.0.1", "127.0.0.1"))
+        self.assertEqual((route["id"], route["waiting"], target["state"]), ("checkin", 0, "open"))
+
+    def test_a_page_on_a_terminal_until_q(self) -> None:
+        """It is drawn on a screen of its own, and the terminal is given back as it was; after Ctrl-C too."""
+        ours, theirs = pty.openpty()
+        ends: list[Callable[[subprocess.Popen[bytes]], object]] = [
+            lambda top: os.write(ours, b"q"),
+            lambda top: top.send_signal(signal.SIGINT),
+        ]
+        self.addCleanup(os.close, ours)
+        before = termios.tcgetattr(theirs)
+        for end in ends:
+            top = subprocess.Popen(
+                [sys.executable, "-m", "lineside", "top"],
+                cwd=self.lineside.directory,
+                env={**os.environ, **KEYS, "TERM": "xterm", "COLUMNS": "120", "LINES": "40"},
+                stdin=theirs,
+                stdout=theirs,
+                stderr=subprocess.PIPE,
+            )
+            self.addCleanup(top.kill)
+            shown = b""
+            while b"checkin" not in shown:
+                shown += os.read(ours, 65_536)
+            self.assertIn(b"\x1b[?1049h", shown)
+            end(top)
+            while b"\x1b[?1049l" not in shown:
+                shown += os.read(ours, 65_536)
+            _, errors = top.communicate(timeout=PATIENCE)
+            self.assertEqual((top.returncode, errors), (0, b""))
+            self.assertEqual(termios.tcgetattr(theirs), before)
+        os.close(theirs)
+
     def test_a_reader_that_leaves_is_no_traceback(self) -> None:
         """`lineside events tail | head` ends in silence."""
         tail = self.lineside.start("events", "tail", "--json", "--last", "1")
@@ -370,6 +418,10 @@ class WithoutAGateway(CommandsCase):
         self.assertRegex(first, r"^ +1 \S+Z gate 127\.0\.0\.1 \{.*\}$")
         self.assertRegex(second, r"^ +2 ")
         self.assertRegex(third, r"^ +3 .* → decoding: dead \(dead letter 1\)$")
+
+    def test_there_is_no_page_to_print(self) -> None:
+        """A page of nothing would be taken for one."""
+        self.assertIn("no gateway listens on", self.run_failing(1, "top", "--once"))
 
     def test_there_is_nothing_to_follow(self) -> None:
         """Following a gateway that does not run would wait for ever: it is an error."""

@@ -58,7 +58,7 @@ class SilenceCase(SynchronousTestCase):
         self.traffic = Traffic(self.clock.seconds(), MOST_DEVICES)
         self.journal = WatchedJournal(self.file.journal, self.traffic, self.clock, self.now_ns)
         hours = None if self.hours is None else Hours(parse_hours(self.hours), ZONE)
-        expectation = Expectation("gate", self.traffic, 10 * MINUTE, hours, self.devices)
+        expectation = Expectation("gate", self.traffic, 10 * MINUTE, hours, self.devices, named=True)
         self.watch = SilenceWatch([expectation], self.file.journal, self.file.database, self.clock, self.now_ns)
         self.done(self.watch.start())
 
@@ -203,6 +203,14 @@ class SilentDevices(SilenceCase):
         self.assertEqual(self.watch.silent("gate"), ["one"])
         self.hear("one", "two")
         self.assertEqual(self.pass_time(1), ["device.heard_again one"])
+
+    def test_an_address_is_no_device_where_devices_name_themselves(self) -> None:
+        """A line that makes no sense came from somewhere; nobody is expected there."""
+        self.hear()
+        self.store(DECODE([b"\xff"], "10.0.0.7"))
+        self.assertEqual(self.pass_time(11 * MINUTE), ["source.silent"])
+        self.restart(MINUTE)
+        self.assertEqual(list(self.traffic.devices), [])
 
     def test_a_restart_does_not_hide_a_device(self) -> None:
         """What was heard is stored each minute and when the gateway stops; the time without one counts."""

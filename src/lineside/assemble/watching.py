@@ -49,7 +49,8 @@ class Watching:
             self.journals[name] = WatchedJournal(store.journal, traffic, reactor, time.time_ns)
             if source.silence:
                 hours = settings.hours_of(source)
-                expectations.append(Expectation(name, traffic, source.silence, hours, devices))
+                named = source.device is not None
+                expectations.append(Expectation(name, traffic, source.silence, hours, devices, named))
         self._alarms = RecentAlarms(globalLogPublisher, reactor, time.time_ns)
         self._silence = SilenceWatch(expectations, store.journal, store.database, reactor, time.time_ns)
         self.parts: list[Part] = [self._alarms, self._silence]

@@ -51,11 +51,12 @@ async def _run(reactor: Any, settings: Settings, as_json: bool, running: bool) -
                 str(one.connections),
                 one.id,
                 one.address,
-                one.problem or "",
+                one.last_seen or "",
+                "; ".join(filter(None, (one.problem, _silent(one.silent)))),
             )
             for one in status.sources
         ]
-        headings = ("RECEIVED", "UNDECODABLE", "CONNECTIONS", "SOURCE", "ADDRESS", "PROBLEM")
+        headings = ("RECEIVED", "UNDECODABLE", "CONNECTIONS", "SOURCE", "ADDRESS", "LAST SEEN", "PROBLEM")
         print_list(headings, rows, numbers=3)
     if status.routes:
         console().print()
@@ -92,3 +93,11 @@ def _journal_facts(journal: JournalStatus | None) -> list[tuple[str, str | None]
         ("kept", kept_by),
         ("takes no lines", journal.problem),
     ]
+
+
+def _silent(names: list[str]) -> str:
+    devices = [name for name in names if name]
+    told = ["silent"] if "" in names else []
+    if devices:
+        told.append(f"silent devices: {', '.join(devices[:3])}{', ...' if len(devices) > 3 else ''}")
+    return "; ".join(told)

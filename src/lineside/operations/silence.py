@@ -63,6 +63,8 @@ class Expectation(Struct, frozen=True):
     """None where it is always working time."""
     devices: bool
     """Each of its devices, too."""
+    named: bool = False
+    """Devices name themselves in their lines: an address, as of a line that makes no sense, is none."""
 
 
 class SilenceWatch:
@@ -134,6 +136,7 @@ class _Watched:
         self._silence = expectation.silence
         self._hours = expectation.hours
         self._devices = expectation.devices
+        self._named = expectation.named
         self._database = database
         self._now_ns = now_ns
         self._looked = 0.0
@@ -171,7 +174,7 @@ class _Watched:
         # A look is when it may have been heard after the clock of working time was last moved.
         if not self._silent and traffic.worked - self._worked >= self._silence + LOOK:
             self._silent = True
-            log.error("source.silent", source=self._source, minutes=self._minutes, remedy=_REMEDY)
+            log.error("source.silent", source=self._source, seconds=self._silence, remedy=_REMEDY)
         if self._devices:
             self._look_at_devices()
 
@@ -183,10 +186,10 @@ class _Watched:
         for device in self._traffic.devices.values():
             if self._traffic.worked - device.worked < self._silence + LOOK:
                 break
-            if device.name not in self._silent_devices:
+            if device.name not in self._silent_devices and self._expected(device):
                 self._silent_devices[device.name] = (device, device.heard)
                 log.error(
-                    "device.silent", source=self._source, device=device.name, minutes=self._minutes, remedy=_REMEDY
+                    "device.silent", source=self._source, device=device.name, seconds=self._silence, remedy=_REMEDY
                 )
         if self._traffic.others and not self._too_many:
             self._too_many = True
@@ -200,7 +203,7 @@ class _Watched:
         for device in self._traffic.newest():
             if device.heard <= self._stored:
                 break
-            if device.heard_ns:
+            if self._expected(device):
                 heard.append((self._source, device.name, device.heard_ns))
         gone = []
         for device in self._traffic.devices.values():
@@ -217,9 +220,8 @@ class _Watched:
             self._silent_devices.pop(name, None)
         self._stored = now
 
-    @property
-    def _minutes(self) -> float:
-        return round(self._silence / 60, 1)
+    def _expected(self, device: Device) -> bool:
+        return not self._named or device.name != device.peer
 
     def _worked_since(self, ns: int) -> float:
         now, since, enough = self._now_ns() / 1e9, ns / 1e9, self._silence + LOOK
