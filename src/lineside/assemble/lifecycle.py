@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-import sys
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
@@ -16,9 +15,6 @@ from lineside.model.ports import Part
 
 log = Logger()
 
-SWITCH_INTERVAL = 0.0002
-"""Seconds for which a thread may keep another from Python. The journal's writer asks for it several times a commit,
-and Python's own 5 ms are twenty syncs of a good disk: a device that waits for its answer would wait for these."""
 
 
 class System:
@@ -97,14 +93,17 @@ def run_reactor(main: Callable[..., Coroutine[Deferred[Any], Any, Any]], *argume
     from twisted.internet import reactor  # noqa: PLC0415, TID251 (the one place that chooses the reactor)
 
     follow_monotonic_clock(reactor)
-    sys.setswitchinterval(SWITCH_INTERVAL)
     task.react(main, arguments)
 
 
-def allow_many_connections() -> None:
-    """Raise the soft limit of open files to the hard one: usually 1,024, it would be used up by one source."""
+def allow_many_connections() -> int:
+    """Raise the soft limit of open files to the hard one: usually 1,024, it would be used up by one source.
+
+    Returns the limit.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard if hard != resource.RLIM_INFINITY else sys.maxsize
 
 
 def follow_monotonic_clock(reactor: Any) -> None:
