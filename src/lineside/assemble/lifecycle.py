@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import sys
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
@@ -14,7 +15,6 @@ from twisted.logger import Logger
 from lineside.model.ports import Part
 
 log = Logger()
-
 
 
 class System:
