@@ -264,10 +264,8 @@ class ShowingEvents(OperationsCase):
         self.done(self.file.journal.append("gate", [*parts, whole]))
         told = self.call(RetryDeadLetters(route=""))
         self.assertEqual(1, told.done)
-        self.assertEqual(
-            [f"{n}: {error}; no whole frame was kept, so it is not decoded again" for n, error in enumerate(partly, 1)],
-            told.skipped,
-        )
+        why = "no whole frame was kept, so it is not decoded again"
+        self.assertEqual([f"{n}: {error}; {why}" for n, error in enumerate(partly, 1)], told.skipped)
 
     def test_no_such_event(self) -> None:
         """The newest is named, so that a slip shows."""

@@ -68,7 +68,8 @@ def rewrite(page: str) -> str:
 def key_table(table: type[Table]) -> str:
     """Return the Markdown table of a table's keys."""
     lines = ["| Key | Type | Default | Meaning |", "|---|---|---|---|"]
-    for name, field in table.model_fields.items():
+    # What a table shares with others comes after what is its own.
+    for name, field in sorted(table.model_fields.items(), key=lambda item: item[0] not in table.__annotations__):
         cells = [f"`{name}`", _type(field), _default(field), field.description or ""]
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join([*lines, ""])

@@ -439,7 +439,11 @@ class ExampleSettings(Table):
         default=None, description="What the test shows. Default: its place in the file."
     )
     source: str = Field(description="The source that gets the input.")
-    input: Payload = Field(description="One line as a device sends it, or a table that stands for it.")
+    input: Payload = Field(
+        description=(
+            "One line as a device sends it, without what frames it; or a table of fields that stands for it."
+        )
+    )
     expect: Expectations = Field(
         description='For each route by its name: the document, or `"skipped"` where its `when` is false.'
     )
