@@ -7,6 +7,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.assemble.config import load
+from lineside.assemble.rehearsal import Rehearsal
 from lineside.assemble.settings import LinesSourceSettings, Settings
 from lineside.assemble.translation import decoder_of, framing_of
 from lineside.model.errors import ConfigurationError
@@ -181,6 +182,42 @@ class Framings(SynchronousTestCase):
             [taken, refused] = framing.feed(framing.encode(b"x" * 100) + framing.encode(b"x" * 101))
             self.assertEqual(b"x" * 100, taken)
             self.assertNotIsInstance(refused, bytes)
+
+
+class Examples(SynchronousTestCase):
+    """What `[[tests]]` may hold for such sources, and what `lineside test` makes of it."""
+
+    def decoded(self, source: str, sample: str | dict[str, object]) -> list[tuple[object, str | None]]:
+        lines = Rehearsal(read(source), "press", lambda: 1).example(sample)
+        return [(line.event.body.decode() or line.event.error, line.event.key) for line in lines]
+
+    def test_text_is_what_stands_in_a_frame(self) -> None:
+        """Without marks, length and checksum; in the source's encoding; a line may have its end."""
+        columns = 'format = { type = "csv", columns = ["code", "name"], encoding = "cp1252" }\ndedupe = "code"'
+        expected = [('{"code":"00123","name":"Müller"}', "00123")]
+        for framing in ('"lf"', '"cr"', '"crlf"', '"length"', '{ type = "stx-etx", checksum = "lrc" }'):
+            self.assertEqual(expected, self.decoded(f"{columns}\nframing = {framing}", "00123,Müller"))
+        self.assertEqual(expected, self.decoded(f'{columns}\nframing = "cr"', "00123,Müller\r"))
+        self.assertEqual([], self.decoded(f'{columns}\nframing = "length"', " "))
+
+    def test_a_table_is_the_fields(self) -> None:
+        """As decoded, whatever the format; the key is found in it."""
+        source = 'format = "keyvalue"\ndedupe = "id"'
+        self.assertEqual([('{"id":"7","n":1}', "7")], self.decoded(source, {"id": "7", "n": 1}))
+
+    def test_what_the_encoding_does_not_have_is_told(self) -> None:
+        """A test that cannot be is not one that passes."""
+        problem = self.assertRaises(
+            ValueError, self.decoded, 'format = { type = "raw", encoding = "ascii" }', "Müller"
+        )
+        self.assertEqual("ascii has no letters for the input", str(problem))
+
+    def test_a_frame_that_is_not_over_is_said_to_be(self) -> None:
+        """`lineside try` shows what it would be; a gateway waits."""
+        for framing, data in (('"cr"', b"A\rB"), ('"stx-etx"', b"\x02A\x03\x02B"), ('"length"', b"\0\1A\0\2B")):
+            settings = read(f'format = "raw"\nframing = {framing}')
+            lines = list(Rehearsal(settings, "press", lambda: 1).lines([data]))
+            self.assertEqual([(1, True, b"A"), (2, False, b"B")], [(e.line, e.ended, e.event.raw) for e in lines])
 
 
 class Mistakes(SynchronousTestCase):
