@@ -63,7 +63,7 @@ class Finding(Case):
         """Without a subcommand too; without a folder it says how to make one."""
         self.assertEqual(self.told(), self.told("list"))
         listed = self.told("list")
-        for text in ("1 Sums Add numbers. 30 of 2", "2 Products", "lineside workshop start DIR"):
+        for text in ("EXERCISES", "1 Sums Add numbers. 30 2", "2 Products", "lineside workshop start DIR"):
             self.assertIn(text, listed)
 
     def test_the_list_for_programs(self) -> None:
@@ -93,6 +93,18 @@ class Finding(Case):
         self.assertIn("there are 1 to 2", result.output)
         self.begin()
         self.assertIn("has 2 exercises", str(self.call("check", "1", "--exercise", "3").exception))
+
+    def test_an_exercise_as_it_is_written_everywhere(self) -> None:
+        """1.2, and its file, name it to each command; two that differ are a mistake."""
+        self.begin()
+        self.assertIn("1.2 Add many", self.call("check", "1.2").output)
+        self.assertNotIn("1.1 Add two", self.call("check", "1.2").output)
+        self.assertIn("Hint 1 of 2: A loop.", self.told("hint", "01_sums/exercise_2_total.py"))
+        self.assertIn("return sum(numbers)", self.told("solution", "1.2", "--yes"))
+        self.assertIn("was as handed out already", self.told("reset", "1.2", "--yes"))
+        self.assertIn("has 2 exercises", str(self.call("check", "1.3").exception))
+        self.assertIn("there are 1 to 2", self.call("hint", "3.1").output)
+        self.assertIn("name one", self.call("check", "1.2", "--exercise", "1").output)
 
     def test_a_chapter_by_its_folder(self) -> None:
         """As shells complete it."""
@@ -178,7 +190,7 @@ class Working(Case):
         self.solve("01_sums/solution_1_add.py")
         self.assertIn("Next is 1.2 Add many", self.told("check", "1", "--exercise", "1"))
         self.assertIn("1 of 2", self.told("list"))
-        self.assertIn("Next: 1.2 Add many", self.told("list"))
+        self.assertIn("Next exercise: 1.2 Add many", self.told("list"))
         self.solve("01_sums/solution_2_total.py", "02_products/solution_1_double.py")
         self.assertIn("Next: lineside workshop show 2 (Products)", self.told("check"))
         self.assertIn("lineside demo --chaos", self.told("check"))
@@ -209,9 +221,7 @@ class Working(Case):
         self.assertIn("2 more hints", " ".join(self.call("check", "1").output.split()))
         self.assertIn("Look at the sign. Hint 2 of 3: It is a plus.", self.told("hint", "1"))
         self.assertNotIn("These are all", self.told("hint", "1"))
-        self.assertIn(
-            "These are all. A solution: lineside workshop solution 1 --exercise 1", self.told("hint", "1")
-        )
+        self.assertIn("These are all. A solution: lineside workshop solution 1.1", self.told("hint", "1"))
         self.assertIn("Hint 1 of 2: A loop.", self.told("hint", "1", "--exercise", "2"))
 
     def test_a_solution_is_shown_to_who_wants_it(self) -> None:

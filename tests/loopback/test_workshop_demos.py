@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from tests.rig.chapters import COURSE, folder, name_of
 
 from lineside.workshop.course import Chapter
+from lineside.workshop.programs import Program
 from lineside.workshop.transcripts import difference, transcripts
 
 PATIENCE = 60.0
@@ -39,3 +41,22 @@ def test_the_demonstration_shows_what_the_text_says(chapter: Chapter) -> None:
         if transcript.file == "demo.py":
             problem = difference(transcript.seen, output)
             assert problem is None, f"README.md, line {transcript.line}: {problem}"
+
+
+ENDLESS = """
+import time
+from lineside.workshop.stage import perform
+def play(stage):
+    stage.say("it plays")
+    time.sleep(60)
+perform(play)
+"""
+
+
+def test_whoever_has_seen_enough_ends_it() -> None:
+    """Ctrl-C shows no traceback, and the exit code is a shell's for it."""
+    demonstration = Program("demo.py", [sys.executable, "-c", ENDLESS])
+    demonstration.expect("it plays")
+    demonstration.kill(signal.SIGINT)
+    assert demonstration.wait() == 130
+    assert "Traceback" not in demonstration.output

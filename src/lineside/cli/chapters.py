@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 import msgspec
@@ -41,6 +41,38 @@ class ChapterType(click.ParamType[Chapter]):
         ]
 
 
+class Part(NamedTuple):
+    """A chapter, or one exercise of it."""
+
+    chapter: Chapter
+    number: int | None = None
+    """The exercise's number; None for the whole chapter."""
+
+
+class PartType(click.ParamType[Part]):
+    """A chapter as `ChapterType` has it, or an exercise by its number, such as 3.1, or by its file."""
+
+    name = "part"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Part:
+        word = str(value)
+        for chapter in installed_course().chapters:
+            for exercise in chapter.exercises:
+                if word.rpartition("/")[2] == exercise.file:
+                    return Part(chapter, exercise.number)
+        first, dot, last = word.partition(".")
+        if not (dot and first.isdecimal() and last.isdecimal()):
+            return Part(ChapterType().convert(word, param, ctx))
+        return Part(ChapterType().convert(first, param, ctx), int(last))
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return ChapterType().shell_complete(ctx, param, incomplete)
+
+
+def part_argument(*, required: bool = True) -> Callable[[Command], Command]:
+    return click.argument("part", type=PartType(), metavar="N[.M]" if required else "[N[.M]]", required=required)
+
+
 def chapter_argument(*, required: bool = True) -> Callable[[Command], Command]:
     return click.argument("chapter", type=ChapterType(), metavar="N" if required else "[N]", required=required)
 
@@ -68,7 +100,9 @@ def course_and_folder(directory: Path | None) -> tuple[Course, LearnerFolder]:
     course = installed_course()
     folder = found(directory, course)
     if folder is None:
-        raise ConfigurationError(["you have no folder of the workshop here; make one: lineside workshop start DIR"])
+        raise ConfigurationError(
+            ["this is no folder of the workshop; go into yours, or make one: lineside workshop start DIR"]
+        )
     return course, folder
 
 

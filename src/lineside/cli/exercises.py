@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lineside.cli.chapters import chapter_argument, course_and_folder, folder_option, json_option, print_json
+from lineside.cli.chapters import (
+    Part,
+    chapter_argument,
+    course_and_folder,
+    folder_option,
+    json_option,
+    part_argument,
+    print_json,
+)
 from lineside.model.errors import ConfigurationError, LinesideError
 from lineside.workshop.course import Chapter, Course, Exercise, installed_course
 
@@ -18,16 +26,16 @@ if TYPE_CHECKING:
 CLEAR = "\x1b[2J\x1b[3J\x1b[H"
 
 exercise_option = click.option(
-    "--exercise", "number", type=click.IntRange(min=1), metavar="M", help="Only this exercise of the chapter."
+    "--exercise", "number", type=click.IntRange(min=1), metavar="M", help="Only this exercise: the M of N.M."
 )
 
 
-@click.command(epilog="Example: lineside workshop check 3")
-@chapter_argument(required=False)
+@click.command(epilog="Example: lineside workshop check 3.1")
+@part_argument(required=False)
 @exercise_option
 @folder_option
 @json_option
-def check(chapter: Chapter | None, number: int | None, directory: Path | None, as_json: bool) -> None:
+def check(part: Part | None, number: int | None, directory: Path | None, as_json: bool) -> None:
     """Check your solutions of chapter N; by default of the one that you are at.
 
     Exits with 1 unless all are right. The first one that is not is told in full.
@@ -35,7 +43,7 @@ def check(chapter: Chapter | None, number: int | None, directory: Path | None, a
     from lineside.workshop.examine import examine  # noqa: PLC0415
 
     course, folder = course_and_folder(directory)
-    asked = _asked(folder, chapter, number)
+    asked = _asked(folder, *_named(part, number))
     reports = []
     for assignment in asked:
         report = examine(assignment.check, assignment.exercise.number, assignment.file)
@@ -50,11 +58,11 @@ def check(chapter: Chapter | None, number: int | None, directory: Path | None, a
         raise SystemExit(1)
 
 
-@click.command(epilog="Example: lineside workshop hint 3")
-@chapter_argument(required=False)
+@click.command(epilog="Example: lineside workshop hint 3.1")
+@part_argument(required=False)
 @exercise_option
 @folder_option
-def hint(chapter: Chapter | None, number: int | None, directory: Path | None) -> None:
+def hint(part: Part | None, number: int | None, directory: Path | None) -> None:
     """Show one more hint for an exercise: by default for the first that you have not solved."""
     from rich.padding import Padding  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
@@ -62,7 +70,7 @@ def hint(chapter: Chapter | None, number: int | None, directory: Path | None) ->
     from lineside.workshop.verdict import terminal  # noqa: PLC0415
 
     _, folder = course_and_folder(directory)
-    (assignment, *_) = _asked(folder, chapter, number, unsolved=True)
+    (assignment, *_) = _asked(folder, *_named(part, number), unsolved=True)
     hints = assignment.exercise.hints
     before = folder.progress.hints.get(assignment.exercise.name, 0)
     shown = folder.one_more_hint(assignment.exercise)
@@ -72,17 +80,17 @@ def hint(chapter: Chapter | None, number: int | None, directory: Path | None) ->
         line = Text(f"Hint {place} of {len(hints)}: {text}", "" if place == shown else "dim")
         out.print(Padding(line, (0, 0, 0, 2), expand=False))
     if shown == before:
-        option = f"{assignment.chapter.number} --exercise {assignment.exercise.number}"
-        out.print(f"  These are all. A solution: lineside workshop solution {option}")
+        which = f"{assignment.chapter.number}.{assignment.exercise.number}"
+        out.print(f"  These are all. A solution: lineside workshop solution {which}")
 
 
-@click.command(epilog="Example: lineside workshop solution 3 --exercise 1")
-@chapter_argument()
+@click.command(epilog="Example: lineside workshop solution 3.1")
+@part_argument()
 @exercise_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--write", is_flag=True, help="Put it in place of your file; yours is kept beside it.")
 @folder_option
-def solution(chapter: Chapter, number: int | None, yes: bool, write: bool, directory: Path | None) -> None:
+def solution(part: Part, number: int | None, yes: bool, write: bool, directory: Path | None) -> None:
     """Show a solution: by default of the chapter's first exercise that you have not solved. Asks first."""
     from rich.syntax import Syntax  # noqa: PLC0415
 
@@ -90,6 +98,7 @@ def solution(chapter: Chapter, number: int | None, yes: bool, write: bool, direc
     from lineside.workshop.verdict import shortened, terminal  # noqa: PLC0415
 
     course = installed_course()
+    chapter, number = part.chapter, _named(part, number)[1]
     folder = course_and_folder(directory)[1] if write else found(directory, course)
     if folder is None:
         exercise = _numbered(chapter, number or 1)
@@ -128,16 +137,17 @@ def watch(chapter: Chapter | None, directory: Path | None) -> None:
     run_reactor(_watch, course, folder, list(folder.unsolved(chapter)))
 
 
-@click.command(epilog="Example: lineside workshop reset 3 --exercise 1")
-@chapter_argument()
+@click.command(epilog="Example: lineside workshop reset 3.1")
+@part_argument()
 @exercise_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @folder_option
-def reset(chapter: Chapter, number: int | None, yes: bool, directory: Path | None) -> None:
+def reset(part: Part, number: int | None, yes: bool, directory: Path | None) -> None:
     """Put files of chapter N back as they were handed out; yours are kept beside them. Asks first."""
     from lineside.workshop.verdict import shortened  # noqa: PLC0415
 
     _, folder = course_and_folder(directory)
+    chapter, number = part.chapter, _named(part, number)[1]
     exercise = None if number is None else _numbered(chapter, number)
     what = f"chapter {chapter.number}" if exercise is None else f"{chapter.folder}/{exercise.file}"
     if not yes:
@@ -225,6 +235,15 @@ def _as_json(assignment: Assignment, report: Report, folder: LearnerFolder) -> d
         "hints": len(assignment.exercise.hints),
         "hints_shown": folder.progress.hints.get(assignment.exercise.name, 0),
     }
+
+
+def _named(part: Part | None, number: int | None) -> tuple[Chapter | None, int | None]:
+    """Return the chapter and the exercise that were named: as N.M, by --exercise, or not at all."""
+    if part is None:
+        return None, number
+    if part.number is not None and number is not None and part.number != number:
+        raise click.UsageError(f"{part.chapter.number}.{part.number} and --exercise {number} are two; name one")
+    return part.chapter, part.number if number is None else number
 
 
 def _asked(

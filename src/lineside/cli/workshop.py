@@ -42,8 +42,9 @@ def list_(directory: Path | None = None, as_json: bool = False) -> None:
     folder = found(directory, course)
     passed = folder.progress.passed if folder else {}
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("", "CHAPTER", "WHAT YOU CAN DO AFTER IT", "MINUTES", "SOLVED"):
-        table.add_column(heading, justify="right" if heading in {"", "MINUTES", "SOLVED"} else "left")
+    numbers = "SOLVED" if folder else "EXERCISES"
+    for heading in ("", "CHAPTER", "WHAT YOU CAN DO AFTER IT", "MINUTES", numbers):
+        table.add_column(heading, justify="right" if heading in {"", "MINUTES", numbers} else "left")
     for chapter in course.chapters:
         solved = sum(exercise.name in passed for exercise in chapter.exercises)
         if as_json:
@@ -58,7 +59,7 @@ def list_(directory: Path | None = None, as_json: bool = False) -> None:
                 }
             )
         total = len(chapter.exercises)
-        done = (f"{solved} of {total}" if folder else f"of {total}") if total else ""
+        done = (f"{solved} of {total}" if folder else str(total)) if total else ""
         mark = " ✓" if total and solved == total else ""
         table.add_row(str(chapter.number), chapter.title, chapter.goal, str(chapter.minutes), done + mark)
     if as_json:
@@ -70,7 +71,7 @@ def list_(directory: Path | None = None, as_json: bool = False) -> None:
         out.print("\nBegin with your own folder: lineside workshop start DIR")
         return
     following = next(folder.unsolved(), None)
-    out.print(f"\nNext: {following.label}" if following else "\nAll exercises are solved.")
+    out.print(f"\nNext exercise: {following.label}" if following else "\nAll exercises are solved.")
 
 
 @command.command(epilog="Example: lineside workshop start learn")
@@ -180,7 +181,7 @@ def erp(port: int, data: Path | None) -> None:
         except Missed as missed:
             raise LinesideError(str(missed).rpartition("\n")[2].removeprefix("lineside: ")) from missed
         stack.callback(running.stop)
-        click.echo(f"The ERP listens on {running.url}. In another terminal:\n")
+        click.echo(f"The ERP listens on {running.url}\n\nIn another terminal:\n")
         for name, value in running.environ.items():
             click.echo(f"  export {name}={value}")
         click.echo(f"  python example.py --frappe {running.url}")

@@ -29,7 +29,7 @@ class Screen:
     def step(self, title: str) -> None:
         """Begin a step, once whoever watches is ready."""
         if self._pauses and self._steps:
-            self._console.input("\n[dim]Enter goes on[/dim] ")
+            self._console.input("\n[dim]Enter goes on, Ctrl-C ends[/dim] ")
         self._steps += 1
         self._print(f"\n[bold]{self._steps}. {escape(title)}[/bold]")
 

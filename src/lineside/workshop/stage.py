@@ -241,7 +241,10 @@ def _short(data: bytes) -> str:
 
 
 def perform(play: Play) -> None:
-    """Play a demonstration as a script; exits with 1 if it came to a stop or a claim of it did not hold."""
+    """Play a demonstration as a script; exits with 1 if it came to a stop or a claim of it did not hold.
+
+    Ctrl-C, or the end of standard input, ends it with 130 and no traceback.
+    """
     arguments = argparse.ArgumentParser(description=play.__doc__)
     arguments.add_argument("--fast", action="store_true", help="do not wait for Enter between the steps")
     arguments.add_argument("--python", default=sys.executable, help="the interpreter that runs the example")
@@ -255,5 +258,7 @@ def perform(play: Play) -> None:
             play(stage)
         except Missed as missed:
             stage.check(str(missed), held=False)
+        except (KeyboardInterrupt, EOFError):  # whoever watches has seen enough
+            sys.exit(130)
     if stage.failed:
         sys.exit(1)

@@ -43,22 +43,20 @@ def show_verdict(console: Console, assignment: Assignment, report: Report) -> No
     if len(lines) > PRINTED:
         console.print(Text(f"  | … {len(lines) - PRINTED} lines before", "dim"))
     for line in lines[-PRINTED:]:
-        console.print(Text(f"  | {line}", "dim"))
+        console.print(Text(f"  | {line}", "dim"), soft_wrap=True)
 
 
 def show_hints_left(console: Console, assignment: Assignment, folder: LearnerFolder) -> None:
     """Say how many hints there are for an exercise that is not solved, and how to see one."""
-    number, exercise = assignment.chapter.number, assignment.exercise
+    exercise = assignment.exercise
     shown = folder.progress.hints.get(exercise.name, 0)
     left = len(exercise.hints) - shown
-    option = (
-        "" if next(folder.unsolved(assignment.chapter), None) == assignment else f" --exercise {exercise.number}"
-    )
+    which = f"{assignment.chapter.number}.{exercise.number}"
     if left > 0:
         many = f"{left} {'more ' if shown else ''}{'hint' if left == 1 else 'hints'}"
-        console.print(f"  {many}: lineside workshop hint {number}{option}")
+        console.print(f"  {many}: lineside workshop hint {which}")
     else:
-        console.print(f"  you have seen all hints; a solution: lineside workshop solution {number}{option}")
+        console.print(f"  you have seen all hints; a solution: lineside workshop solution {which}")
 
 
 def what_is_next(course: Course, folder: LearnerFolder, solved: Assignment) -> str:
