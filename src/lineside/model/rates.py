@@ -63,8 +63,11 @@ class Fading:
 
     def add(self, now: float, count: int) -> None:
         """Count so many at this time."""
-        self._weight = self._weight * math.exp((self._at - now) / MINUTE) + count
-        self._at = now
+        if now - self._at < 1.0:
+            self._weight += count
+        else:
+            self._weight = self._weight * math.exp((self._at - now) / MINUTE) + count
+            self._at = now
 
     def rate(self, now: float) -> float:
         """Return how many a second."""

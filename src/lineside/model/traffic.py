@@ -68,17 +68,19 @@ class Traffic:
         every event would cost more than all the rest.
         """
         self.heard, self.heard_ns = now, now_ns
-        peers = {peer for peer, _ in senders}
-        peer = peers.pop() if len(peers) == 1 else None
-        if batch.device is not None and len(batch.devices) < len(batch):
-            self._device(batch.device, len(batch) - len(batch.devices), peer, now, now_ns)
-        for name, lines in Counter(batch.devices.values()).items():
-            self._device(name, lines, peer, now, now_ns)
+        alone = senders[0][0]
+        peer = alone if len(senders) == 1 or all(each == alone for each, _ in senders) else None
+        named = batch.devices
+        if batch.device is not None and len(named) < len(batch.bodies):
+            self._device(batch.device, len(batch.bodies) - len(named), peer, now, now_ns)
+        if named:
+            for name, lines in Counter(named.values()).items():
+                self._device(name, lines, peer, now, now_ns)
         if peer is None:
             place = 0
             for address, count in senders:
-                named = batch.devices.get(place, batch.device)
-                if named is not None and (device := self.devices.get(named[:LONGEST_NAME])) is not None:
+                name_here = named.get(place, batch.device)
+                if name_here is not None and (device := self.devices.get(name_here[:LONGEST_NAME])) is not None:
                     device.peer = address
                 place += count
 
