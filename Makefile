@@ -19,7 +19,9 @@ help: ## list the targets
 demo: .venv/.ready-runtime ## watch lines become documents; ARGS='--seconds 20' ends by itself
 	@$(BIN)/lineside demo $(ARGS)
 
+# The tests start hundreds of processes; each would compile the source anew where Python may write no byte code.
 test: .venv/.ready-dev ## run the tests; ARGS goes to pytest (-n 0 for one process, --pdb)
+	@$(BIN)/python -m compileall -q src tests/rig workshop
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 acceptance: .venv/.ready-dev ## run the long proofs

@@ -107,8 +107,10 @@ def install(uv: Path, groups: Iterable[str], env: Mapping[str, str], *, mirror: 
         if subprocess.run([str(uv), *arguments], cwd=ROOT, env=env, check=False).returncode:
             raise SetupFailed("uv could not install what uv.lock names; it said why above.")
 
+    # Compiled now, not at the first import: where nobody may or will write byte code later, each start of each
+    # process would compile everything anew.
     if not mirror:
-        run("sync", "--frozen", *wanted, *python)
+        run("sync", "--frozen", "--compile-bytecode", *wanted, *python)
         return
     # uv.lock holds PyPI's addresses; a mirror is asked for the same files by name and hash.
     if python:
@@ -117,7 +119,7 @@ def install(uv: Path, groups: Iterable[str], env: Mapping[str, str], *, mirror: 
         requirements = str(Path(scratch, "requirements.txt"))
         run("export", "--quiet", "--frozen", "--no-emit-project", *wanted, "--output-file", requirements)
         at = ["--python", str(VENV / "bin" / "python")]
-        run("pip", "sync", "--require-hashes", *at, requirements)
+        run("pip", "sync", "--require-hashes", "--compile-bytecode", *at, requirements)
         run("pip", "install", "--no-deps", *at, "--editable", str(ROOT))
 
 
