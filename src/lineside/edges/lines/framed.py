@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from twisted.internet.interfaces import IConsumer, IHalfCloseableProtocol, IProtocol, IPushProducer, ITCPTransport
+from twisted.internet.interfaces import IConsumer, IHalfCloseableProtocol, IPushProducer, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -27,7 +27,7 @@ from lineside.wire.framing import Fault, Framing
 log = Logger()
 
 
-def connections(framing: Callable[[], Framing] | None) -> Callable[[Intake], IProtocol]:
+def connections(framing: Callable[[], Framing] | None) -> Callable[[Intake], Protocol]:
     """Return what makes the protocol of one connection into an `Intake`.
 
     Args:
