@@ -7,8 +7,8 @@ from collections.abc import Callable
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IProtocol, IStreamServerEndpoint
-from twisted.internet.protocol import Factory
+from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.internet.protocol import Factory, Protocol
 
 from lineside.edges.lines.intake import Intake
 from lineside.edges.lines.protocol import DeviceConnection
@@ -31,7 +31,7 @@ class LinesSource:
         endpoint: IStreamServerEndpoint,
         where: str,
         intake: Intake,
-        connection: Callable[[Intake], IProtocol] = DeviceConnection,
+        connection: Callable[[Intake], Protocol] = DeviceConnection,
     ) -> None:
         self.id = intake.id
         self.name = f"source {intake.id}"
