@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
+import msgspec
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from lineside.assemble.descriptors import RESERVED, share
 from lineside.assemble.parts import Dormant, FrappePart, JournalPart
 from lineside.assemble.settings import Settings
 from lineside.assemble.sources import WayIn
@@ -18,6 +21,7 @@ from lineside.delivery.backoff import Backoff
 from lineside.delivery.courier import Courier
 from lineside.delivery.gate import Gate
 from lineside.edges.lines.dialled import DialledSource
+from lineside.edges.lines.source import LinesSource
 from lineside.edges.systemd.notify import UNSUPERVISED, Supervision, Supervisor, sender
 from lineside.edges.systemd.readiness import Readiness, status_line
 from lineside.edges.systemd.watchdog import Watchdog
@@ -45,10 +49,18 @@ class Gateway:
     Args:
         reactor: its timers must follow a monotonic clock, see `lineside.assemble.lifecycle`.
         supervised: by whom, if by anyone.
+        descriptors: how many files the process may open; sources get fewer connections where they are too few.
 
     """
 
-    def __init__(self, reactor: Any, settings: Settings, supervised: Supervision = UNSUPERVISED) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        settings: Settings,
+        supervised: Supervision = UNSUPERVISED,
+        *,
+        descriptors: int = sys.maxsize,
+    ) -> None:
         self._reactor = reactor
         self._settings = settings
         random = Random()  # noqa: S311 (jitter)
@@ -82,6 +94,8 @@ class Gateway:
         for way in self._ways_in:
             way.source.intake.on_batch = self._watching.journals[way.source.id].came
         self.sources = [way.source for way in self._ways_in]
+        self._descriptors = descriptors
+        self._share_descriptors()
         offer(self.operations, store, settings, consumers, reactor, running=True)
         taken = {route: consumer.spec.sources for route, consumer in consumers.items()}
         self.retention = Retention(
@@ -128,6 +142,23 @@ class Gateway:
             else:
                 log.info("source.listening", source=source.id, address=source.address)
         log.info("gateway.ready", journal=str(self._settings.journal.path), routes=len(self.couriers))
+
+    def _share_descriptors(self) -> None:
+        # Dialled sources and datagrams have one each, which the reserve bears.
+        intakes = {source.id: source.intake for source in self.sources if isinstance(source, LinesSource)}
+        wanted = {name: intake.limits.max_connections for name, intake in intakes.items()}
+        allowed = share(self._descriptors, wanted)
+        for name, intake in intakes.items():
+            intake.limits = msgspec.structs.replace(intake.limits, max_connections=allowed[name])
+        if allowed != wanted:
+            log.warn(
+                "gateway.few_descriptors",
+                limit=self._descriptors,
+                connections=sum(allowed.values()),
+                wanted=sum(wanted.values()),
+                remedy=f"allow {sum(wanted.values()) + RESERVED} open files (LimitNOFILE in the unit, ulimit -n in "
+                "a shell), or lower max_connections",
+            )
 
     def _status_line(self) -> str:
         return status_line(self._source_status(), self._route_status())

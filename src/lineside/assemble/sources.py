@@ -23,6 +23,9 @@ from lineside.edges.lines.source import LinesSource
 from lineside.model.ports import Journal, Part
 from lineside.operations.requests import SourceStatus
 
+BACKLOG = 4096
+"""Linux's own limit, where it was not changed (``net.core.somaxconn``)."""
+
 
 class Source(Part, Protocol):
     """What all sources of lines have in common, whoever connects to whom."""
@@ -95,8 +98,20 @@ def source_part(reactor: Any, settings: LinesSourceSettings, intake: Intake, ran
         named = dict(parse_listener(settings.listen).arguments)
         intake.limits = msgspec.structs.replace(intake.limits, idle_timeout=0.0)
         return DatagramSource(reactor, int(named["port"]), named.get("interface", ""), settings.listen, intake)
-    endpoint = serverFromString(reactor, settings.listen)
+    endpoint = serverFromString(reactor, with_backlog(settings.listen))
     return LinesSource(endpoint, settings.listen, intake, connections(framing_of(settings)))
+
+
+def with_backlog(listen: str) -> str:
+    """Return an endpoint string that lets `BACKLOG` connections wait to be taken, where it does not say how many.
+
+    Twisted's 50 are used up when the power comes back and all devices call at once. Linux drops further ones while
+    they take themselves for connected, and some would wait for an answer for ever.
+    """
+    endpoint = parse_listener(listen)
+    if endpoint.kind not in {"tcp", "tcp6", "unix"} or "backlog" in dict(endpoint.arguments):
+        return listen
+    return f"{listen}:backlog={BACKLOG}"
 
 
 def client_endpoint(reactor: Any, description: str, dial: Dial) -> IStreamClientEndpoint:

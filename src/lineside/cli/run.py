@@ -31,14 +31,14 @@ def command(config: Path, log_format: Literal["text", "json"], log_level: str) -
     """Run the gateway until SIGTERM or Ctrl-C, which let it finish what it has begun."""
     settings = settings_of(config, secrets=True)
     logging.begin(log_format, log_level)
-    allow_many_connections()
+    descriptors = allow_many_connections()
     # A watchdog ends what is stuck by SIGABRT: the log then shows where each thread was.
     faulthandler.enable()
-    run_command(_run, settings)
+    run_command(_run, settings, descriptors)
 
 
-async def _run(reactor: Any, settings: Settings) -> None:
-    gateway = Gateway(reactor, settings, supervision(os.environ, os.getpid()))
+async def _run(reactor: Any, settings: Settings, descriptors: int) -> None:
+    gateway = Gateway(reactor, settings, supervision(os.environ, os.getpid()), descriptors=descriptors)
     system = System(gateway.stages)
     stopped: Deferred[None] = Deferred()
 

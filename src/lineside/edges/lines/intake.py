@@ -25,6 +25,8 @@ log = Logger()
 
 DRAIN = 5.0
 """Seconds that connections get to take their last answers when the gateway stops."""
+BUSY_EVERY = 10.0
+"""Seconds between two lines of the log about devices for which there is no room."""
 CROWDED = 64 * 1024 * 1024
 """Bytes of one source that may wait for the disk before its devices are paused."""
 
@@ -95,6 +97,8 @@ class Intake:
         self._waiting_bytes = 0
         self._crowd: set[Session] = set()
         self._failing = False
+        self._turned_away = 0
+        self._busy_told: float | None = None
         self._emptied: Deferred[None] | None = None
 
     async def drain(self) -> None:
@@ -113,10 +117,24 @@ class Intake:
     def admit(self, session: Session) -> bool:
         """Count a session in, if there is room."""
         if len(self.sessions) >= self.limits.max_connections:
-            log.warn("lines.busy", source=self.id, connections=len(self.sessions), peer=session.peer)
+            self._turn_away(session.peer)
             return False
         self.sessions.add(session)
         return True
+
+    def _turn_away(self, peer: str) -> None:
+        self._turned_away += 1
+        now = self.clock.seconds()
+        if self._busy_told is None or now - self._busy_told >= BUSY_EVERY:
+            # Thousands may knock in a second.
+            log.warn(
+                "lines.busy",
+                source=self.id,
+                connections=len(self.sessions),
+                turned_away=self._turned_away,
+                peer=peer,
+            )
+            self._busy_told, self._turned_away = now, 0
 
     def dismiss(self, session: Session) -> None:
         """Count a session out."""

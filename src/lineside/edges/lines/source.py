@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from twisted.internet import tcp
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
@@ -13,6 +14,9 @@ from twisted.internet.protocol import Factory, Protocol
 from lineside.edges.lines.intake import Intake
 from lineside.edges.lines.protocol import DeviceConnection
 from lineside.model.errors import LinesideError
+
+ACCEPTS = 16
+"""How many connections are taken before devices that are there have their turn; with Twisted's growth, 36."""
 
 
 class LinesSource:
@@ -58,7 +62,7 @@ class LinesSource:
             LinesideError: the address is in use or not ours.
 
         """
-        factory = Factory.forProtocol(lambda: self._connection(self.intake))
+        factory = Factory.forProtocol(self._connect)
         factory.noisy = False
         try:
             self._port = await self._endpoint.listen(factory)
@@ -76,6 +80,13 @@ class LinesSource:
                 await stopped
             self._port = None
         await self.intake.drain()
+
+    def _connect(self) -> Protocol:
+        if isinstance(self._port, tcp.Port):
+            # Twisted would take ever more at a time while they keep coming; devices that are there would wait, and
+            # those that are turned away are open until the next turn.
+            self._port.numberAccepts = ACCEPTS
+        return self._connection(self.intake)
 
 
 def _cause(busy: CannotListenError) -> str:
