@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 import os
-from sqlite3 import Connection
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from lineside.model.sizes import size_text
+
+if TYPE_CHECKING:
+    # The configuration takes its bounds from here, and a question to a running gateway needs no database.
+    from sqlite3 import Connection
 
 REMOVE_ABOVE = 0.85
 """The share of ``max_size`` above which settled events are removed, however young."""
