@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from tests.rig.case import ProofCase
-from tests.rig.clock_that_jumps import HOUR_NS
+from tests.rig.clock_that_jumps import HOUR_NS, YEAR_NS
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, connectProtocol
 from twisted.internet.protocol import Factory, Protocol, connectionDone
@@ -45,12 +45,12 @@ class Silent(Protocol):
 
 
 class Clock(ProofCase):
-    """A wall clock that is set back by an hour while the gateway runs."""
+    """A wall clock that is set while the gateway runs."""
 
     scenario = scenario(dedupe='dedupe = "scan_id"\nidle_timeout = "2s"')
 
     async def test_nothing_stalls(self) -> None:
-        """Lines are taken and delivered, an ERP that was down is found again, and a silent device is cut off."""
+        """Set back, lines go through, an ERP that was down is found again, and a silent device is cut off."""
         proof = self.proof
         proof.start_command = partial(Child.start, program=JUMPING)
         await proof.plant.start()
@@ -71,6 +71,23 @@ class Clock(ProofCase):
         self.assertEqual((result.problems, result.lines, result.documents), ([], 120, 120))
         first, last = result.records[0].received_ns, result.records[-1].received_ns
         self.assertLess(last, first - HOUR_NS // 2)
+
+    async def test_a_jump_ahead_loses_nothing(self) -> None:
+        """A year ahead it goes on taking and delivering; no event is taken for too old, and the log warns."""
+        proof = self.proof
+        proof.start_command = partial(Child.start, program=JUMPING)
+        await proof.plant.start()
+        proof.send(seed=1, lines=10)
+        await proof.answered()
+        await proof.delivered()
+        proof.plant.gateway.signal("USR2")
+        await proof.until("the jump to be noticed", lambda: "clock.jumped" in proof.log())
+        proof.send(seed=2, lines=10)
+        result = await proof.finish()
+
+        self.assertEqual((result.problems, result.lines, result.documents), ([], 80, 80))
+        first, last = result.records[0].received_ns, result.records[-1].received_ns
+        self.assertGreater(last, first + YEAR_NS // 2)
 
     async def some_route_waits(self) -> bool:
         status = await self.proof.plant.status()
