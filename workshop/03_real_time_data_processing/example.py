@@ -58,10 +58,10 @@ class Frappe:
 
 def parsed(line):
     """Return a scan's item and quantity; ValueError where the line is no scan."""
-    item, quantity = line.decode("ascii").split()
-    if not 0 < int(quantity) <= 10_000:
-        raise ValueError(quantity)
-    return item, int(quantity)
+    words = line.decode("ascii", "replace").split()
+    if len(words) != 2 or not (line.isascii() and words[1].isdecimal() and 0 < int(words[1]) <= 10_000):
+        raise ValueError("a scan is an item and a number, such as BOLT-M8 5")
+    return words[0], int(words[1])
 
 
 class Scanner(LineReceiver):
@@ -84,8 +84,6 @@ class Scanner(LineReceiver):
     async def book(self, line):
         try:
             answer = "OK " + await self.receive(*parsed(line))
-        except ValueError:
-            answer = "ERR a scan is an item and a number, such as BOLT-M8 5"
         except Exception as error:  # one scan's trouble must not end the connection
             answer = f"ERR {str(error) or type(error).__name__}"
         self.sendLine(answer.encode("ascii", "replace"))

@@ -49,12 +49,14 @@ class Authority:
             .add_extension(usage(digital_signature=True), critical=True)
             # A device's certificate is no server's: no scanner can pass itself off as the gateway.
             .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
-            .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(above), critical=False)
-            .sign(self.key, hashes.SHA256())
         )
-        return certificate, key
+        if (
+            names
+        ):  # always, but where pitfalls.py shows what happens without: the common name has not counted for long
+            certificate = certificate.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        return certificate.sign(self.key, hashes.SHA256()), key
 
 
 def named(name):

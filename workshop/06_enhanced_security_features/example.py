@@ -10,8 +10,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from twisted.internet import defer, interfaces, protocol, task
-from twisted.internet.endpoints import SSL4ServerEndpoint
+from twisted.internet import defer, endpoints, interfaces, protocol, task
 from twisted.internet.ssl import Certificate, CertificateOptions, TLSVersion
 from twisted.protocols.basic import LineReceiver
 from twisted.protocols.policies import TimeoutMixin
@@ -35,9 +34,9 @@ class Scanner(LineReceiver, TimeoutMixin):
 
     def handshakeCompleted(self):
         self.setTimeout(None)
-        shown = self.transport.getPeerCertificate()  # OpenSSL has checked it: of our CA, within its dates
-        name = shown.to_cryptography().subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value
-        if shown.digest("sha256").decode() in self.factory.revoked:
+        shown = self.transport.getPeerCertificate().to_cryptography()  # OpenSSL has checked its CA and its dates
+        name = shown.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value
+        if shown in self.factory.revoked:
             self.refusal = f"the certificate of {name} is revoked"
             self.sendLine(f"ERR {self.refusal}".encode())
             self.transport.loseConnection()
@@ -68,7 +67,8 @@ class Gate(protocol.Factory):
     """What all scanners share: the way to the ERP, and who is shut out."""
 
     def __init__(self, reactor, frappe, revoked):
-        self.protocol, self.reactor, self.revoked = Scanner, reactor, revoked
+        self.protocol, self.reactor = Scanner, reactor
+        self.revoked = {x509.load_pem_x509_certificate(Path(file).read_bytes()) for file in revoked}
         self.url = frappe.encode("ascii") + b"/api/resource/Stock%20Entry"
         self.agent = Agent(reactor, connectTimeout=5, pool=HTTPConnectionPool(reactor))
         token = f"token {os.environ['FRAPPE_KEY']}:{os.environ['FRAPPE_SECRET']}"
@@ -107,10 +107,10 @@ async def main(reactor):
     for name in "--frappe", "--ca", "--certificate", "--key":
         options.add_argument(name, required=True)
     options.add_argument("--port", type=int, default=0)
-    options.add_argument("--revoked", nargs="*", default=[], metavar="SHA256", help="fingerprints of certificates")
+    options.add_argument("--revoked", nargs="*", default=[], metavar="FILE", help="certificates that are shut out")
     given = options.parse_args()
     context = tls(given.ca, given.certificate, given.key)
-    endpoint = SSL4ServerEndpoint(reactor, given.port, context, interface="127.0.0.1")
+    endpoint = endpoints.SSL4ServerEndpoint(reactor, given.port, context, interface="127.0.0.1")
     port = await endpoint.listen(Gate(reactor, given.frappe, given.revoked))
     print(f"scanners with a certificate: listening on 127.0.0.1:{port.getHost().port}", flush=True)
     await defer.Deferred()  # for ever: the reactor stops us

@@ -54,6 +54,10 @@ class Audience:
             print(f"{self.screens} screens, the last {took:.0f} ms after the first: {text}", flush=True)
 
 
+def unreachable(failure, address):
+    print(f"nobody answers at {address} ({failure.getErrorMessage()}); trying again", flush=True)
+
+
 async def main(reactor, *arguments):
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("address", metavar="HOST:PORT")
@@ -68,7 +72,10 @@ async def main(reactor, *arguments):
             item, quantity, customer = given.order
             factory.order = {"item": item, "qty": int(quantity), "customer": customer}
         factory.heard = audience.heard if given.screens > 1 else lambda text: print(text, flush=True)
-        ClientService(HostnameEndpoint(reactor, factory.host, factory.port), factory).startService()
+        service = ClientService(HostnameEndpoint(reactor, factory.host, factory.port), factory)
+        service.startService()
+        if given.screens == 1:
+            service.whenConnected(failAfterFailures=1).addErrback(unreachable, given.address)
     await Deferred()  # for ever: the reactor stops us
 
 
