@@ -60,7 +60,7 @@ class LimitCase(ProofCase):
         disk = self.directory / "disk"
         disk.mkdir()
         self.mount(disk, "-t", "tmpfs", "-o", f"size={size}")
-        self.addCleanup(subprocess.run, ["umount", str(disk)], check=True)
+        self.addCleanup(subprocess.run, ["umount", "--lazy", str(disk)], check=True)
         self.proof.journal_path = disk / "journal.db"
         return disk
 
@@ -215,8 +215,9 @@ class LowDisk(LimitCase):
         await proof.until("some lines", lambda: fleet.counts.acked >= 50)
         (disk / "filler").write_bytes(bytes(18_000_000))
         await proof.until("lines to be put off", lambda: fleet.counts.unavailable >= 4)
-        [alarm] = [line for line in proof.log().splitlines() if "journal.full" in line]
+        [alarm] = [line for line in proof.log().splitlines() if " journal.full " in line]
         self.assertIn("are to stay free", alarm)
+        self.assertIn("journal.full in this log names it", proof.log())
         status = await self.status()
         assert status.journal is not None
         self.assertIn("are to stay free", status.journal.problem or "")

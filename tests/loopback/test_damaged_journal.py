@@ -59,8 +59,8 @@ class Damaged(TestCase):
                 with self.assertRaises(JournalUnusable) as raised:
                     await part.start()
                 self.assertEqual(
-                    f"{self.path} is damaged (database disk image is malformed); keep a copy of it, "
-                    "then restore a backup as the guide Operations shows",
+                    f"{self.path} is damaged (database disk image is malformed): "
+                    "`lineside journal check` says where, `lineside journal restore` puts a backup back, as the guide Operations shows",
                     str(raised.exception),
                 )
                 self.assertEqual(before, threading.active_count())

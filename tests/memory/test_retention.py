@@ -19,10 +19,12 @@ from lineside.journal.capacity import HighWater, Keeping, Usage
 from lineside.journal.consumer import DurableConsumer
 from lineside.journal.removal import survey
 from lineside.journal.retention import DOUBT, LOOK_EVERY, REST, SWEEP_EVERY, Retention
-from lineside.model.errors import JournalFull
+from lineside.model.errors import JournalFull, NotFound
 from lineside.model.event import Event, Receipt, Seq
 from lineside.model.outcome import Delivered, Outcome, Refused, Retry
 from lineside.model.ports import ConsumerSpec
+from lineside.operations.events import EventOperations
+from lineside.operations.requests import ShowEvent
 from lineside.testing.journals import JournalOnFile
 
 DAY = 86_400
@@ -139,6 +141,21 @@ class Age(RetentionCase):
         self.assertEqual(1, self.rows("delivered"))
         self.assertEqual(2, retention.removed)
         self.assertEqual(2, self.done(self.file.journal.read(Seq(0), limit=1)).floor)
+
+    def test_what_has_gone_is_said_to_have_gone(self) -> None:
+        """Who asks for an event that was removed is told so, and not that there never was one."""
+        consumer = self.consumer()
+        self.append()
+        self.settle(consumer, 1)
+        self.wall += 10 * DAY
+        self.append()
+        self.retention(Keeping(retain=DAY), {"route": consumer})
+        self.pass_time(LOOK_EVERY)
+        operations = EventOperations(self.file.journal, self.file.database, {}, self.clock)
+        shown = Deferred.fromCoroutine(operations.show(ShowEvent(seq=1)))
+        self.assertIn("was removed", str(self.failureResultOf(shown, NotFound).value))
+        shown = Deferred.fromCoroutine(operations.show(ShowEvent(seq=3)))
+        self.assertIn("there is no event 3", str(self.failureResultOf(shown, NotFound).value))
 
     def test_what_is_owed_stays_however_old(self) -> None:
         """A record that no route has decided on, or that waits for its next attempt, is never removed."""

@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from lineside.journal.log import SqliteJournal
 from lineside.model.errors import NotFound
-from lineside.model.event import Record, Seq
+from lineside.model.event import NO_SEQ, Record, Seq
 from lineside.model.ports import ConsumerSpec
 from lineside.operations.registry import Operations
 from lineside.operations.requests import (
@@ -80,6 +80,11 @@ class EventOperations:
         seq = Seq(request.seq)
         record = (await self._journal.get([seq])).get(seq)
         if record is None:
+            floor = (await self._journal.read(self._journal.head, limit=1)).floor
+            if NO_SEQ < seq <= floor:
+                raise NotFound(
+                    f"event {seq} was removed for its age or for want of room; those after {floor} are kept"
+                )
             raise NotFound(f"there is no event {seq}; the newest is {self._journal.head}")
         raw = record.event.raw
         return EventStory(

@@ -22,8 +22,12 @@ from lineside.store.workers import ThreadWorker, Worker
 T = TypeVar("T")
 
 DAMAGE = {
-    sqlite3.SQLITE_CORRUPT: "is damaged ({}); keep a copy of it, then restore a backup",
-    sqlite3.SQLITE_NOTADB: "is no journal, or is damaged ({}); set another journal.path, or restore a backup",
+    sqlite3.SQLITE_CORRUPT: (
+        "is damaged ({}): `lineside journal check` says where, `lineside journal restore` puts a backup back,"
+    ),
+    sqlite3.SQLITE_NOTADB: (
+        "is no journal, or is damaged ({}); set another journal.path, or `lineside journal restore` a backup,"
+    ),
 }
 """What to say of the file, by SQLite's primary result code (https://www.sqlite.org/rescode.html)."""
 WRITER, READER = "journal-writer", "journal-reader"

@@ -183,8 +183,8 @@ class DatabaseTests(SynchronousTestCase):
         for work in (self.note("new"), self.database.read(lambda c: c.execute("SELECT * FROM note").fetchall())):
             failure = self.failureResultOf(work, JournalUnusable)
             self.assertEqual(
-                f"{self.path} is damaged (database disk image is malformed); keep a copy of it, "
-                "then restore a backup as the guide Operations shows",
+                f"{self.path} is damaged (database disk image is malformed): `lineside journal check` says where, "
+                "`lineside journal restore` puts a backup back, as the guide Operations shows",
                 str(failure.value),
             )
 

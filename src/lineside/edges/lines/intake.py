@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from lineside.model.batch import OBJECTS, Batch, Receipts
+from lineside.model.errors import JournalFull
 from lineside.model.event import Event
 from lineside.model.ports import Journal
 from lineside.wire.answers import UNAVAILABLE, encode_err, encode_receipts
@@ -235,7 +236,11 @@ class Intake:
                 "journal.cannot_write",
                 source=self.id,
                 reason=str(failure.value),
-                remedy="free space on the journal's disk or check it; devices are told to send again",
+                remedy=(
+                    "journal.full in this log names it; devices are told to send again"
+                    if failure.check(JournalFull)
+                    else "free space on the journal's disk or check it; devices are told to send again"
+                ),
             )
 
     def _cut_all(self) -> None:
