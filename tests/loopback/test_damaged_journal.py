@@ -60,7 +60,8 @@ class Damaged(TestCase):
                     await part.start()
                 self.assertEqual(
                     f"{self.path} is damaged (database disk image is malformed): "
-                    "`lineside journal check` says where, `lineside journal restore` puts a backup back, as the guide Operations shows",
+                    "`lineside journal check` says where, `lineside journal restore` puts a backup back, "
+                    "as the guide Operations shows",
                     str(raised.exception),
                 )
                 self.assertEqual(before, threading.active_count())
