@@ -15,20 +15,38 @@ from lineside.model.event import Event, Record, delivery_id
 from lineside.testing.journals import JournalOnFile
 
 PAGE = Path(__file__).parents[2] / "docs" / "guides" / "operations.md"
+CONFIGURATION = """
+[journal]
+control = "control"
+[targets.erp]
+type = "frappe"
+url = "http://erp"
+api_key = { env = "KEY" }
+api_secret = { env = "SECRET" }
+[sources.gate]
+type = "lines"
+listen = "tcp:0"
+[routes.checkin]
+doctype = "ToDo"
+document = { description = "{{ n }}" }
+"""
 
 
 class Restoring(SynchronousTestCase):
     """One event before the copy, one after it, and one after the copy was put back."""
 
     def setUp(self) -> None:
-        """Do as the page says, with this test's Python as ``python3``."""
+        """Do as the page says, with this ``lineside`` and a directory of the test's own for ``/backup``."""
         programs = Path("bin").absolute()
         programs.mkdir()
-        (programs / "python3").symlink_to(sys.executable)
+        lineside = programs / "lineside"
+        lineside.write_text(f'#!/bin/sh\nexec {sys.executable} -m lineside "$@"\n')
+        lineside.chmod(0o700)
+        Path("lineside.toml").write_text(CONFIGURATION)
         self.path = f"{programs}:{os.environ['PATH']}"
         blocks = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-        [copy] = [block for block in blocks if "VACUUM INTO" in block]
-        [put_back] = [block for block in blocks if "cp backup.db" in block]
+        [copy] = [block for block in blocks if "lineside journal backup" in block]
+        [put_back] = [block for block in blocks if "lineside journal restore" in block]
         journal = JournalOnFile(Path("journal.db").absolute(), lambda: 0)
         self.before = self.store(journal, b'{"n": 1}')
         self.run_block(copy)
@@ -39,7 +57,9 @@ class Restoring(SynchronousTestCase):
         self.addCleanup(self.restored.close)
 
     def run_block(self, block: str) -> None:
-        subprocess.run(["sh", "-e", "-c", block], check=True, env={**os.environ, "PATH": self.path})
+        subprocess.run(
+            ["sh", "-e", "-c", block.replace("/backup/", "")], check=True, env={**os.environ, "PATH": self.path}
+        )
 
     def store(self, journal: JournalOnFile, body: bytes) -> Record:
         [receipt] = self.successResultOf(Deferred.fromCoroutine(journal.journal.append("gate", [Event(body)])))
