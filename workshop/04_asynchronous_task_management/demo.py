@@ -1,18 +1,16 @@
 """Demonstration: stock is watched and reordered while the ERP is slow, refuses, and is away."""
 
-import sys
-
 from lineside.workshop.erp import Erp
 from lineside.workshop.stage import Stage, perform
 
 
 def play(stage: Stage) -> None:
     """Play the chapter "Asynchronous Task Management"."""
-    erp = stage.erp()
-
     stage.step("Three ways to get a loop wrong, in false time")
     stage.say("A reactor's clock can be handed in, so a test can turn it by hand. An hour passes in a moment:")
-    stage.run(sys.executable, str(stage.chapter / "pitfalls.py"), shown="python pitfalls.py")
+    pitfalls = stage.example(file="pitfalls.py")
+    erp = stage.erp()
+    pitfalls.wait()
 
     stage.step("Look every half second, and reorder what is low")
     stage.say("120 bolts and 15 gloves are there; 150 and 20 is where they should be. NO-SUCH is a typing error.")
@@ -25,8 +23,8 @@ def play(stage: Stage) -> None:
     stage.notice("All three were asked for at the same time, and the one that the ERP refuses hindered nobody.")
     stage.check("after two looks there is one request for each item", requested(erp) == ["BOLT-M8", "GLOVE-L"])
 
-    stage.step("The ERP becomes slow: 1.2 s for an answer, and a look every 0.5 s")
-    erp.faults(latency=1.2)
+    stage.step("The ERP becomes slow: 0.8 s for an answer, and a look every 0.5 s")
+    erp.faults(latency=0.8)
     example.expect("looks left out")
     erp.faults(latency=0)
     stage.notice("A look that is not done keeps the next one from beginning. The loop says what it left out.")
@@ -45,10 +43,9 @@ def play(stage: Stage) -> None:
     stage.check("there is exactly one request for nuts", requested(erp).count("NUT-M8") == 1)
 
     stage.step("The ERP is away, and comes back")
-    erp.stop()
+    erp.faults(down=1.5)
     example.expect("the stock: ")
     example.expect("the stock: ")
-    erp.start()
     example.expect("NO-SUCH: ")
     stage.notice("An error that left the function would have ended the loop for ever, with one line in a log.")
     stage.check(

@@ -69,7 +69,7 @@ class Reordering:
     def look(self, count):
         """Look once; the Deferred fires when everything that follows from it is done as well."""
         if count > 1:
-            print(f"{count - 1} looks left out: the one before took too long", flush=True)
+            print(f"looks left out: {count - 1}; the one before took too long", flush=True)
         looked = self.frappe.find("Bin", ["item_code", "actual_qty"], item_code=["in", list(self.levels)])
         looked.addCallback(self.compare)
         return looked.addErrback(self.failed, "the stock")  # a failure that came through would end the loop

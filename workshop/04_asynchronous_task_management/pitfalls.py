@@ -110,7 +110,7 @@ def main():
         print(f"{way.__name__}: a look takes 25 s, every 10 s: at most {looks.most} at the same time")
     for way in dying, surviving:
         count, running = way()
-        print(f"{way.__name__}: an hour of a loop whose call fails: {count} looks, running: {running}")
+        print(f"{way.__name__}: an hour of a loop whose call fails: looks begun {count}, running: {running}")
     for way in drifting, keeping_time:
         print(f"{way.__name__}: began at {', '.join(f'{at:g}' for at in way())} s")
 

@@ -25,6 +25,7 @@ def play(stage: Stage) -> None:
         upgrade = ["-H", "Connection: Upgrade", "-H", "Upgrade: websocket", "-H", "Sec-WebSocket-Version: 13"]
         key = ["-H", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
         stage.run("curl", "-siN", "-m", "0.5", *upgrade, *key, f"http://127.0.0.1:{port}/")
+        stage.say("(The bytes before the first brace are the frame's own: a text, and how long it is.)")
     stage.notice(
         "101: from here on the connection is no longer HTTP but a pair of message streams, one each way, until "
         "somebody closes it. The first message comes without being asked for."
@@ -86,10 +87,10 @@ def play(stage: Stage) -> None:
     stage.step("A screen that does not read")
     stage.say(
         "A tablet fell asleep: its connection is open, and it takes nothing in. So that there is much to say to it, "
-        "this one asks thousands of questions, and does not read a single answer."
+        "this one asks one long question after the other, and does not read a single answer."
     )
-    asleep = stage.websocket(port)
-    question = json.dumps({"id": "z" * 700, "remark": "y" * 1_200})
+    asleep = stage.websocket(port, receive_buffer=4096)  # so that the kernels' buffers are full soon
+    question = json.dumps({"id": "z" * 1_900})
     asked = 0
     with suppress(OSError):
         while "cut off" not in example.output and asked < 50_000:
@@ -133,8 +134,9 @@ def play(stage: Stage) -> None:
         erp.documents("Bin", ["item_code", "actual_qty"])
     polled = time.monotonic() - began
     stage.say(
-        f"203 screens knew it {took:.2f} s after the scan, and the ERP was asked {looks} time{'s' if looks != 1 else ''} meanwhile. Thirty screens that ask "
-        f"for themselves make 30 requests in every second; the ERP was busy for {polled:.2f} s with one such round."
+        f"203 screens knew it {took:.2f} s after the scan, and the ERP was asked {looks} "
+        f"time{'s' if looks != 1 else ''} meanwhile. Thirty screens that ask for themselves "
+        f"make 30 requests in every second; the ERP was busy for {polled:.2f} s with one such round."
     )
     stage.notice(
         "One question a second, however many screens there are; and an answer only where something is new."
