@@ -19,8 +19,9 @@ from lineside.wire.jsonl import JsonLines, undecodable
 Kind = Literal["int", "decimal", "bool"]
 """What a field's text can be turned into; without, it stays text."""
 
-_INT = re.compile(r"([+-]?) *0*(\d+)", re.ASCII)
-"""Scales put spaces between the sign and the digits."""
+_INT = re.compile(r"([+-]?) *0*+(\d*+)(?<=\d)", re.ASCII)
+"""Scales put spaces between the sign and the digits. Nothing is tried twice: a frame may be
+all zeros but for its end."""
 _INT_DIGITS = 18
 """So many always fit into 64 bits."""
 _DECIMAL_DIGITS = 15
@@ -139,10 +140,11 @@ def typed(name: str, text: str, kind: Kind, decimal: str = ".") -> msgspec.Raw |
     if number is None or not re.fullmatch(r"\d*", part, re.ASCII):
         what = f'decimal number with "{decimal}"' if kind == "decimal" else "whole number"
         raise Misfit(f"{name} is no {what}")
-    digits = number[2] + part
+    ones = number[2] or "0"
+    digits = ones + part
     most = _INT_DIGITS if kind == "int" else _DECIMAL_DIGITS
     if len(digits.lstrip("0")) > most:
         raise Misfit(f"{name} has {len(digits)} digits; a number of this type has at most {most}")
-    value = number[2] + ("." + part if part else "")
+    value = ones + ("." + part if part else "")
     minus = "-" if number[1] == "-" and value.strip("0.") else ""
     return msgspec.Raw((minus + value).encode())

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.model.batch import Batch
 from lineside.wire.csv import Csv
-from lineside.wire.decoding import Decoder, Reading, batches_of, encoding_problem, typed
+from lineside.wire.decoding import Decoder, Misfit, Reading, batches_of, encoding_problem, typed
 from lineside.wire.fixed import Column, FixedWidth
 from lineside.wire.jsonl import JsonLines
 from lineside.wire.keyvalue import KeyValue
@@ -146,6 +146,13 @@ class Types(SynchronousTestCase):
             ("bool", "maybe"),
         ):
             self.assertRegex(self.number(kind, text), "^raw: n is n", (kind, text))
+
+    def test_a_frame_of_zeros_holds_nobody_up(self) -> None:
+        """Time grows with the frame and no faster, or one device would stop all the others for hours."""
+        for strange in ("0" * 2**20 + "x", "1" * 2**20 + "x", "-" + " " * 2**20 + "x"):
+            with self.assertRaises(Misfit):
+                typed("QTY", strange, "int")
+        self.assertEqual("0", self.number("int", "0" * 2**20))
 
     def test_no_digit_is_lost_in_a_number(self) -> None:
         """Where a reader's float or 64 bits could not hold it, it has to stay text."""
