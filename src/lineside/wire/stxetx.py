@@ -35,8 +35,8 @@ class StxEtx:
     """Frames that begin with STX and end with ETX.
 
     After bytes that make no sense the next STX begins a frame again. A frame whose STX was lost is a fault up to
-    its ETX, one whose ETX was lost up to the next STX. Other bytes between frames are faults without an answer, of
-    at most ``max_frame`` bytes each, but for those of `IDLE`.
+    its ETX, one whose ETX was lost up to the next STX; an STX right after another says nothing. Other bytes between
+    frames are faults without an answer, of at most ``max_frame`` bytes each, but for those of `IDLE`.
 
     Args:
         max_frame: bytes of a frame's contents; a longer one is a `Fault`.
@@ -157,7 +157,7 @@ class StxEtx:
 
     def _meet(self, mark: bytes, found: list[bytes | Fault]) -> None:
         if mark == STX:
-            if self._place is _Place.INSIDE:
+            if self._place is _Place.INSIDE and self._size:
                 reason = f"cut: the next frame began after {self._size} bytes, without an ETX before"
                 found.append(Fault(bytes(self._kept), reason))
             self._tell_stray(found, answered=False)

@@ -200,6 +200,11 @@ class BetweenMarks(SynchronousTestCase):
             FRAMINGS["stx-etx"]().feed(b"\x02A1\x02B\x03"),
         )
 
+    def test_one_stx_after_another_is_a_sign_of_life(self) -> None:
+        """A frame of nothing is none, whatever ends it: a stuck device would make a dead letter of each byte."""
+        self.assertEqual([b"B"], FRAMINGS["stx-etx"]().feed(b"\x02" * 1000 + b"B\x03"))
+        self.assertEqual([b"B"], FRAMINGS["dle"]().feed(b"\x10\x02" * 1000 + b"B\x10\x03"))
+
     def test_a_checksum_may_be_any_byte(self) -> None:
         """Also one that looks like a mark."""
         framing = FRAMINGS["stx-etx lrc"]()
