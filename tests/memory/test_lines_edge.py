@@ -17,6 +17,7 @@ from zope.interface import implementer
 from lineside.edges.lines import intake
 from lineside.edges.lines.intake import DRAIN, Intake, Limits
 from lineside.edges.lines.protocol import DeviceConnection
+from lineside.edges.lines.receiver import LineReceiver
 from lineside.edges.lines.source import LinesSource
 from lineside.model.event import Seq
 from lineside.testing.journals import JournalOnFile
@@ -102,6 +103,25 @@ class AnswerTests(LinesCase):
         self.assertTrue(second.startswith("ERR json "))
         self.assertEqual("OK 1", third)
         self.assertEqual("ERR json expected an object, got an array", fourth)
+
+    def test_a_line_that_comes_byte_by_byte_is_split_once(self) -> None:
+        """Looking through all of it for each byte would keep every other device waiting for seconds."""
+        looked_through = 0
+        take_lines = LineReceiver._take_lines
+
+        def counted(receiver: LineReceiver) -> list[bytes]:
+            nonlocal looked_through
+            looked_through += len(receiver._buffer)
+            return take_lines(receiver)
+
+        self.patch(LineReceiver, "_take_lines", counted)
+        connection, transport = self.device()
+        for line in (b'{"text":"%s"}\n' % (b"x" * 80), b'{"n":2}\n{"n"', b":3}\n"):
+            for byte in line:
+                connection.dataReceived(bytes([byte]))
+        self.clock.advance(0)
+        self.assertEqual(["OK 1", "OK 2", "OK 3"], self.answers(transport))
+        self.assertLess(looked_through, 200)
 
     def test_what_is_not_utf8_is_kept_and_named(self) -> None:
         """The bytes are kept as they came; the answer says where it went wrong."""

@@ -30,6 +30,8 @@ class DeviceConnection(LineReceiver):
         self.MAX_LENGTH = intake.limits.max_line
         self._intake = intake
         self._session = Session(intake, self)
+        self._begun = bytearray()
+        """The latest part of a line whose end has not come. To split all of it for each byte costs its square."""
         self._overlong = bytearray()
         self._overlong_size = 0
         self._ended = False
@@ -43,7 +45,7 @@ class DeviceConnection(LineReceiver):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """End the session."""
-        if left := len(self._buffer) + self._overlong_size:
+        if left := len(self._buffer) + len(self._begun) + self._overlong_size:
             log.info("lines.unterminated", source=self._intake.id, peer=self.peer, bytes=left)
         self._session.closed()
 
@@ -54,13 +56,19 @@ class DeviceConnection(LineReceiver):
         session = self._session
         if data:
             session.heard()
-        if data.find(b"\n") == len(data) - 1 <= self.MAX_LENGTH and not (
-            self._buffer or self.paused or self._busyReceiving or self.line_mode != 1
-        ):
-            # Most devices send one line and wait for its answer.
-            if said := content(data[:-1]):
-                session.take_one(said)
-            return
+        end = data.find(b"\n")
+        if data and not (self.paused or self._busyReceiving or self.line_mode != 1):
+            if end == len(data) - 1 <= self.MAX_LENGTH and not (self._buffer or self._begun):
+                # Most devices send one line and wait for its answer.
+                if said := content(data[:-1]):
+                    session.take_one(said)
+                return
+            if end < 0 and len(self._buffer) + len(self._begun) + len(data) <= self.MAX_LENGTH:
+                self._begun += data
+                return
+        if self._begun:
+            data = bytes(self._begun) + data
+            self._begun.clear()
         super().dataReceived(data)
         session.flush()
 
@@ -129,5 +137,6 @@ class DeviceConnection(LineReceiver):
 
     def _discard(self) -> None:
         self._discarding = True
+        self._begun.clear()
         self.clearLineBuffer()
         self.resumeProducing()
