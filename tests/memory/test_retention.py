@@ -231,6 +231,25 @@ class Age(RetentionCase):
         self.pass_time(LOOK_EVERY)
         self.assertEqual([5], self.kept())
 
+    def test_what_a_route_owes_of_a_source_it_no_longer_takes_stays(self) -> None:
+        """A record that rests when its source is taken from the route is kept, so that the gateway starts again."""
+        before = self.consumer(sources=frozenset({"gate", "shelf"}))
+        self.append()
+        self.settle(before, 1, Retry("down", after=DAY, counts=False))
+        self.append(source="shelf")
+        self.settle(before, 1)
+        self.done(before.close())
+        consumer = self.consumer(sources=frozenset({"shelf"}))
+        self.wall += 10 * DAY
+        self.append(source="shelf")
+        self.retention(Keeping(retain=DAY), {"route": consumer})
+        self.pass_time(LOOK_EVERY)
+        self.assertEqual([1, 2, 3], self.kept())
+        self.done(consumer.close())
+        again = self.consumer(sources=frozenset({"shelf"}))
+        self.assertEqual([1, 3], [pending.record.seq for pending in self.done(again.pull(10))])
+        self.done(again.close())
+
     def test_a_removed_route_is_named_until_it_is_forgotten(self) -> None:
         """It keeps what it may still owe, and says so once a day with the remedy; forgotten, it keeps nothing."""
         consumer = self.consumer()

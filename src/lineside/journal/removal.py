@@ -82,8 +82,8 @@ def survey(
 
     Args:
         connection: any, in a transaction.
-        sources: of each consumer that is at work, whose records it takes: it keeps no others. One that is not
-            named here keeps everything above its place.
+        sources: of each consumer that is at work, whose records it takes: it keeps no others, but for those that
+            it owes one by one. One that is not named here keeps everything above its place.
         floors: of consumers at work, where they are known to be further than what they have stored.
 
     """
@@ -100,6 +100,9 @@ def survey(
         needed = (
             floor if taken is None else _needed_from(connection, [names[n] for n in taken if n in names], floor)
         )
+        if taken is not None and (owed := _first_gap(connection, one.id, floor)) is not None:
+            # Owed whatever it takes now: the record's source may have been taken from it meanwhile.
+            needed = min(Seq(owed - 1), head if needed is None else needed)
         if needed is not None and needed < head:
             pins.append(Pin(one.id, needed))
     return Prospect(
@@ -165,6 +168,14 @@ def _needed_from(connection: Connection, sources: list[int], floor: Seq) -> Seq 
         if row is not None:
             found.append(row[0])
     return max(floor, Seq(min(found) - 1)) if found else None
+
+
+def _first_gap(connection: Connection, consumer: str, floor: Seq) -> Seq | None:
+    """Return the first record above ``floor`` that a consumer owes by itself."""
+    (seq,) = connection.execute(
+        "SELECT MIN(seq) FROM gap WHERE consumer = ? AND seq > ?", (consumer, floor)
+    ).fetchone()
+    return None if seq is None else Seq(seq)
 
 
 def _is_due(connection: Connection, received_ns: int, due: Due) -> bool:
