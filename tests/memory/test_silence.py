@@ -15,6 +15,7 @@ from lineside.journal.watched import WatchedJournal
 from lineside.model.batch import Batch
 from lineside.model.hours import Hours, parse_hours
 from lineside.model.traffic import Traffic
+from lineside.operations import silence
 from lineside.operations.silence import EXPECTED, MOST_DEVICES, STORE, Expectation, SilenceWatch
 from lineside.testing.journals import JournalOnFile
 from lineside.wire.jsonl import JsonLines, batches_of
@@ -53,9 +54,14 @@ class SilenceCase(SynchronousTestCase):
     def done(self, work: Any) -> Any:
         return self.successResultOf(Deferred.fromCoroutine(work))
 
-    def begin(self) -> None:
+    def begin_with(self, most: int) -> None:
+        """Start again, with room for so many devices."""
+        self.done(self.watch.stop())
+        self.begin(most)
+
+    def begin(self, most: int = MOST_DEVICES) -> None:
         """Start as a new process does."""
-        self.traffic = Traffic(self.clock.seconds(), MOST_DEVICES)
+        self.traffic = Traffic(self.clock.seconds(), most)
         self.journal = WatchedJournal(self.file.journal, self.traffic, self.clock, self.now_ns)
         hours = None if self.hours is None else Hours(parse_hours(self.hours), ZONE)
         expectation = Expectation("gate", self.traffic, 10 * MINUTE, hours, self.devices, named=True)
@@ -247,6 +253,31 @@ class SilentDevices(SilenceCase):
         self.hear(*[f"scanner-{number}" for number in range(MOST_DEVICES + 1)])
         self.assertEqual(self.pass_time(5), ["source.many_devices"])
         self.assertEqual(len(self.traffic.devices), MOST_DEVICES)
+
+    def test_names_that_are_made_up_fill_nothing(self) -> None:
+        """Whoever sends ever new names drives out the silent ones: from the alarms, and from the disk, too."""
+        self.patch(silence, "MOST_DEVICES", 10)
+        self.begin_with(10)
+        for wave in range(5):
+            self.wall += 1
+            self.hear(*[f"made-up-{wave}-{number}" for number in range(10)])
+            self.pass_time(11 * MINUTE)
+        self.assertEqual(len(self.watch.silent("gate")), 1 + 10)
+        self.hear("made-up-0-0")
+        self.assertEqual(self.pass_time(1), ["source.heard_again"])
+        self.assertNotIn("made-up-0-0", self.watch.silent("gate"))
+        self.done(self.watch.stop())
+        count = self.file.database.read(lambda read: read.execute("SELECT COUNT(*) FROM device").fetchone()[0])
+        self.assertLessEqual(self.successResultOf(count), 10)
+
+    def test_one_that_was_driven_out_and_speaks_again_is_no_alarm(self) -> None:
+        """It went and came between two looks."""
+        self.begin_with(2)
+        self.hear("one", "two")
+        self.pass_time(11 * MINUTE)
+        self.hear("three", "four", "one")
+        self.assertEqual(self.pass_time(1)[1:], ["device.heard_again one", "source.many_devices"])
+        self.assertEqual(self.watch.silent("gate"), [])
 
     def test_a_disk_that_is_full_costs_no_alarm(self) -> None:
         """What cannot be stored now is stored a minute later."""

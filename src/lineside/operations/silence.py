@@ -179,11 +179,16 @@ class _Watched:
             self._look_at_devices()
 
     def _look_at_devices(self) -> None:
+        watched = self._traffic.devices
         for name, (device, heard) in list(self._silent_devices.items()):
-            if device.heard != heard:
+            known = watched.get(name)
+            if known is None:
+                # It had to go for want of room. Names that are made up must not fill the memory by way of alarms.
+                del self._silent_devices[name]
+            elif known is not device or known.heard != heard:
                 del self._silent_devices[name]
                 log.info("device.heard_again", source=self._source, device=name)
-        for device in self._traffic.devices.values():
+        for device in watched.values():
             if self._traffic.worked - device.worked < self._silence + LOOK:
                 break
             if device.name not in self._silent_devices and self._expected(device):
@@ -243,3 +248,10 @@ def _read(connection: Connection, source: str, since_ns: int) -> list[tuple[str,
 def _write(connection: Connection, source: str, heard: list[tuple[str, str, int]], gone: list[str]) -> None:
     connection.executemany("INSERT OR REPLACE INTO device (source, name, heard_ns) VALUES (?, ?, ?)", heard)
     connection.executemany("DELETE FROM device WHERE source = ? AND name = ?", [(source, name) for name in gone])
+    # Those that had to go for want of room are not among the gone.
+    connection.execute(
+        """DELETE FROM device WHERE source = :source AND heard_ns < (
+            SELECT heard_ns FROM device WHERE source = :source ORDER BY heard_ns DESC LIMIT 1 OFFSET :most - 1
+        )""",
+        {"source": source, "most": MOST_DEVICES},
+    )
