@@ -2,9 +2,10 @@
 
 Serve what is known of items, from a dictionary such as ``{"BOLT-M8": {"name": "Hex bolt M8 x 40"}}``:
 
-- ``GET /items/BOLT-M8`` answers 200 with the item as JSON and ``Content-Type: application/json``;
+- ``GET /items/BOLT-M8`` answers 200 with the item as JSON;
 - an item that is not in the dictionary answers 404;
-- ``GET /items`` answers the list of all codes, sorted, as JSON.
+- ``GET /items`` answers the list of all codes, sorted, as JSON;
+- both say what they answer: ``Content-Type: application/json``.
 
 `root` puts the tree together and is given to you. `Items` stands at /items, and Twisted asks its ``getChild`` for
 whatever comes behind the next slash.
@@ -27,7 +28,7 @@ class Items(Resource):
         return Item({})
 
     def render_GET(self, request):
-        # TODO 2: answer all codes, sorted. What is returned here is the body, as bytes.
+        # TODO 2: answer all codes, sorted. The header is as in TODO 3; what is returned is the body, as bytes.
         return b""
 
 
