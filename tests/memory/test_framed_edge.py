@@ -284,3 +284,34 @@ class Pressure(FramedCase):
         self.clock.advance(1)
         self.assertTrue(transport.aborted)
         self.assertEqual([], self.events())
+
+
+class PausedConnection(FramedCase):
+    """The connection is lost while more was read than may be in flight, as TLS may read it."""
+
+    def test_a_device_without_answers_loses_nothing(self) -> None:
+        """Nobody would send the frames again: they are taken, the one that both chunks share as a whole."""
+        self.intake.limits = Limits(max_in_flight=1, idle_timeout=0.0, ack=False)
+        connection, _ = self.device()
+        self.file.writer.held = True
+        self.say(connection, b"\x02one\x03\x02tw")
+        self.say(connection, b"o\x03\x02three\x03")
+        connection.connectionLost()
+        self.clock.advance(0)
+        self.file.writer.release()
+        self.assertEqual([b'{"data":"one"}', b'{"data":"two"}', b'{"data":"three"}'], self.texts())
+
+    def test_a_device_with_answers_sends_the_frames_again(self) -> None:
+        """What had no answer is not stored, nor is half of it kept as a broken frame."""
+        self.intake.limits = Limits(max_in_flight=1, idle_timeout=0.0)
+        connection, _ = self.device()
+        self.file.writer.held = True
+        self.say(connection, b"\x02one\x03\x02tw")
+        self.say(connection, b"o\x03")
+        connection.connectionLost()
+        self.clock.advance(0)
+        self.file.writer.release()
+        self.assertEqual([b'{"data":"one"}'], self.texts())
+
+    def texts(self) -> list[bytes]:
+        return [event.body or event.raw or b"" for event in self.events()]

@@ -368,3 +368,38 @@ class TurnTests(LinesCase):
         connection.connectionLost()
         self.successResultOf(Deferred.fromCoroutine(self.source.stop()))
         self.assertEqual([b'{"n":1}'], self.bodies())
+
+
+class UnansweredTests(LinesCase):
+    """Devices that get no answers cannot send again."""
+
+    limits = Limits(max_in_flight=2, idle_timeout=0.0, ack=False)
+
+    def test_what_came_while_paused_is_stored_when_the_connection_is_lost(self) -> None:
+        """TLS gives on what it has decrypted, though nothing more is read: the lines are taken, in order."""
+        connection, _ = self.device()
+        self.file.writer.held = True
+        self.say(connection, b'{"n":1}\n{"n":2}\n{"n":')
+        self.say(connection, b'3}\n{"n":4}\n{"unterminated')
+        stopping = Deferred.fromCoroutine(self.source.stop())
+        connection.connectionLost()
+        self.successResultOf(stopping)
+        self.file.writer.release()
+        self.assertEqual([b'{"n":%d}' % n for n in range(1, 5)], self.bodies())
+
+
+class PausedDeviceTests(LinesCase):
+    """Devices that get answers send again what had none."""
+
+    limits = Limits(max_in_flight=2, idle_timeout=0.0)
+
+    def test_what_came_while_paused_and_has_no_answer_is_not_stored(self) -> None:
+        """Otherwise a line without a key would be there twice when the device sends it again."""
+        connection, _ = self.device()
+        self.file.writer.held = True
+        self.say(connection, b'{"n":1}\n{"n":2}\n')
+        self.say(connection, b'{"n":3}\n')
+        connection.connectionLost()
+        self.clock.advance(0)
+        self.file.writer.release()
+        self.assertEqual([b'{"n":1}', b'{"n":2}'], self.bodies())

@@ -72,7 +72,7 @@ class FramedConnection(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """End the session. What came and was no frame is kept."""
         if not self._discarding:
-            self._keep_rest()
+            self._take_rest()
         if left := self._framing.pending + len(self._unread):
             log.info("lines.unterminated", source=self._intake.id, peer=self.peer, bytes=left)
         self._session.closed()
@@ -90,7 +90,7 @@ class FramedConnection(Protocol):
     def readConnectionLost(self) -> None:
         """The device sends no more: let it have its answers, then close (it may have closed both ways already)."""
         self._ended = True
-        self._keep_rest()
+        self._take_rest()
         self._session.finish()
 
     def writeConnectionLost(self) -> None:
@@ -170,7 +170,11 @@ class FramedConnection(Protocol):
         self._taken += 1
         self._session.keep(fault.event(self.peer))
 
-    def _keep_rest(self) -> None:
+    def _take_rest(self) -> None:
+        if self._unread and not self._intake.limits.ack:
+            # TLS gives on what it has decrypted though we are paused. Nobody will send it again.
+            unread, self._unread = bytes(self._unread), bytearray()
+            self._feed(unread)
         for fault in self._framing.close():
             self._keep(fault)
         self._session.flush()

@@ -112,6 +112,8 @@ class Intake:
         if self.sessions:
             emptied = self._emptied = Deferred()
             await emptied
+            # A connection may have left something as it ended.
+            self._hand_on()
         if late.active():
             late.cancel()
 

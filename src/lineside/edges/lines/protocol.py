@@ -45,6 +45,11 @@ class DeviceConnection(LineReceiver):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """End the session."""
+        if self._buffer and not (self._intake.limits.ack or self._discarding):
+            # TLS gives on what it has decrypted though we are paused. Nobody will send it again.
+            self.paused = False
+            super().dataReceived(b"")
+            self._session.flush()
         if left := len(self._buffer) + len(self._begun) + self._overlong_size:
             log.info("lines.unterminated", source=self._intake.id, peer=self.peer, bytes=left)
         self._session.closed()
