@@ -24,7 +24,10 @@ LEAST: Final = 32
 """A pattern that is safe for no more characters than this is of no use."""
 _BEYOND = frozenset(map(ord, "Ā\u0663\u2003€"))
 """A letter, a digit, a space and a sign that stand for all beyond the first 256 characters."""
-_CHARS = [*range(256), *sorted(_BEYOND)]
+_EXACT = frozenset(range(256)) | frozenset(map(ord, "\u017f\u212a\u212b\u0178\u03bc\u039c\u1e9e\u0131\u0130"))
+"""Characters that stand for themselves alone: the first 256, and those that are the same as one of them, but for
+their case."""
+_CHARS = sorted(_EXACT | _BEYOND)
 _ALL = frozenset(_CHARS)
 
 
@@ -174,9 +177,8 @@ class _Run:
                 return frozenset().union(*(self._members(*item) for item in value))
             case op.LITERAL | op.RANGE:
                 low, high = value if kind is op.RANGE else (value, value)
-                found = frozenset(range(low, min(high, 255) + 1))
-                if self._flags & re.IGNORECASE:
-                    found |= {ord(c) for char in found for c in _cases(chr(char)) if ord(c) < 256}
+                item = re.compile(f"[{re.escape(chr(low))}-{re.escape(chr(high))}]", self._flags & _CASE)
+                found = frozenset(char for char in _EXACT if item.match(chr(char)))
                 return found | (beyond if high > 255 else frozenset())
             case op.CATEGORY:
                 category = re.compile(_CATEGORIES[str(value)], self._flags & re.ASCII)
@@ -194,6 +196,7 @@ _CATEGORIES = {
     "CATEGORY_WORD": r"\w",
     "CATEGORY_NOT_WORD": r"\W",
 }
+_CASE = re.IGNORECASE | re.ASCII
 _NESTED = (
     "it repeats what holds a repetition or a choice itself, which may take for ever; "
     "write it without, or possessive, such as (?:[0-9]++,)*"
@@ -214,7 +217,3 @@ def _choices(tree: Any) -> Iterator[Any]:
             yield from _choices(value[-1])
         elif kind in {op.ASSERT, op.ASSERT_NOT}:
             yield from _choices(value[1])
-
-
-def _cases(char: str) -> set[str]:
-    return {each for each in (char, char.lower(), char.upper()) if len(each) == 1}

@@ -89,6 +89,16 @@ class Costs(SynchronousTestCase):
         self.assertEqual(longest_match("(?P<a>a*a*a*)"), longest_match("(?P<a>a*a*)ba*a*"))
         self.assertEqual(longest_match("(?P<a>a*a*)"), longest_match("(?P<a>(?:a|ab)b)c"))
 
+    def test_letters_that_are_the_same_but_for_their_case_are_shared(self) -> None:
+        """Also those of which one is far beyond the other, such as the long s and the Kelvin sign."""
+        shared = longest_match("(?P<a>a*a*)z")
+        for char in map(chr, range(0x80, 0x3000)):
+            for other in "iks\xe5\xb5\xdf\xff":
+                if re.fullmatch(re.escape(other), char, re.IGNORECASE):
+                    self.assertEqual(shared, longest_match(f"(?i)(?P<a>{char}*{other}*)z"), char)
+                    self.assertEqual(shared, longest_match(f"(?i)(?P<a>{other}*{char}*)z"), char)
+        self.assertLess(shared, longest_match("(?i)(?P<a>[a-z]*)[0-9]*"))
+
     @settings(max_examples=40, deadline=None)
     @given(
         st.lists(
