@@ -183,6 +183,19 @@ class Trouble(FramedCase):
         self.clock.advance(0)
         self.assertEqual([b'{"n":1}\n{"n":2}\n'], [event.raw for event in self.events()])
 
+    def test_connections_that_come_and_go_fill_no_log(self) -> None:
+        """Each of a flood is astray and ends inside a frame; that is said every ten seconds at most."""
+        for _ in range(50):
+            connection, _ = self.device()
+            self.say(connection, b"?\x02unfinished")
+            connection.connectionLost()
+        noisy, _ = self.device()
+        self.say(noisy, b"?")
+        self.assertEqual((1, 1), (self.logged("lines.astray"), self.logged("lines.unterminated")))
+        self.clock.advance(10)
+        self.say(noisy, b"?")
+        self.assertEqual(2, self.logged("lines.astray"))
+
     def test_a_frame_without_its_end_is_not_taken(self) -> None:
         """It was never acknowledged; the log says how much there was."""
         connection, _ = self.device()

@@ -73,7 +73,8 @@ class FramedConnection(Protocol):
         """End the session. What came and was no frame is kept."""
         if not self._discarding:
             self._take_rest()
-        if left := self._framing.pending + len(self._unread):
+        left = self._framing.pending + len(self._unread)
+        if left and self._intake.may_say("lines.unterminated"):
             log.info("lines.unterminated", source=self._intake.id, peer=self.peer, bytes=left)
         self._session.closed()
 
@@ -181,7 +182,7 @@ class FramedConnection(Protocol):
 
     def _tell_astray(self) -> None:
         # Once for a connection: a line that is noisy, or a device of another kind, would fill the log.
-        if not self._told_astray:
+        if not self._told_astray and self._intake.may_say("lines.astray"):
             self._told_astray = True
             log.warn(
                 "lines.astray",

@@ -27,7 +27,7 @@ log = Logger()
 DRAIN = 5.0
 """Seconds that connections get to take their last answers when the gateway stops."""
 BUSY_EVERY = 10.0
-"""Seconds between two lines of the log about devices for which there is no room."""
+"""Seconds between two lines of the log of one kind about connections that come and go."""
 CROWDED = 64 * 1024 * 1024
 """Bytes of one source that may wait for the disk before its devices are paused."""
 
@@ -100,6 +100,7 @@ class Intake:
         self._failing = False
         self._turned_away = 0
         self._busy_told: float | None = None
+        self._said: dict[str, float] = {}
         self._emptied: Deferred[None] | None = None
 
     async def drain(self) -> None:
@@ -124,6 +125,14 @@ class Intake:
             return False
         self.sessions.add(session)
         return True
+
+    def may_say(self, name: str) -> bool:
+        """Return whether to log an event of this name now: each connection of a flood has a cause for one."""
+        now = self.clock.seconds()
+        due = now - self._said.get(name, float("-inf")) >= BUSY_EVERY
+        if due:
+            self._said[name] = now
+        return due
 
     def _turn_away(self, peer: str) -> None:
         self._turned_away += 1

@@ -50,7 +50,8 @@ class DeviceConnection(LineReceiver):
             self.paused = False
             super().dataReceived(b"")
             self._session.flush()
-        if left := len(self._buffer) + len(self._begun) + self._overlong_size:
+        left = len(self._buffer) + len(self._begun) + self._overlong_size
+        if left and self._intake.may_say("lines.unterminated"):
             log.info("lines.unterminated", source=self._intake.id, peer=self.peer, bytes=left)
         self._session.closed()
 
