@@ -6,8 +6,9 @@ import os
 import signal
 import sys
 import tempfile
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
+from threading import Event
 
 import click
 
@@ -173,8 +174,11 @@ def erp(port: int, data: Path | None) -> None:
     from lineside.workshop.erp import Erp  # noqa: PLC0415
     from lineside.workshop.programs import Missed  # noqa: PLC0415
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with suppress(KeyboardInterrupt), ExitStack() as stack:
+    # A handler that raises may do so where Python swallows it, and the signal would be lost.
+    told = Event()
+    for number in signal.SIGINT, signal.SIGTERM:
+        signal.signal(number, lambda _number, _frame: told.set())
+    with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lineside-workshop-")))
         try:
             running = Erp(installed_course().root, data.absolute() if data else scratch / "erp.db", port=port)
@@ -188,8 +192,8 @@ def erp(port: int, data: Path | None) -> None:
         bins = f"{running.url}/api/resource/Bin?fields=%5B%22item_code%22,%22actual_qty%22%5D"
         click.echo(f"  curl -H \"Authorization: token $FRAPPE_KEY:$FRAPPE_SECRET\" '{bins}'\n")
         click.echo("Ctrl-C ends it.")
-        running.wait()
-        raise LinesideError("the ERP ended by itself")
+        if running.wait(told):
+            raise LinesideError("the ERP ended by itself")
 
 
 def _show_page(page: Path) -> None:

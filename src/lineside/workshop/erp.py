@@ -6,6 +6,7 @@ import json
 import secrets
 import sys
 from pathlib import Path
+from threading import Event
 from typing import Any
 from urllib.parse import quote
 from urllib.request import Request, urlopen
@@ -14,6 +15,8 @@ from lineside.workshop.programs import Program
 
 Document = dict[str, Any]
 EMPLOYEES = 10
+GLANCE = 0.2
+"""Seconds between two looks whether it still runs."""
 
 
 def standin_command(course: Path, data: Path, key: str, secret: str, *, port: int = 0) -> list[str]:
@@ -56,9 +59,12 @@ class Erp:
         """Stop it; its documents stay."""
         self._program.stop()
 
-    def wait(self) -> None:
-        """Wait until it ends, which it does only when it is told to or fails."""
-        self._program.wait(None)
+    def wait(self, told: Event) -> bool:
+        """Wait until somebody tells us to stop it; returns False then, and True where it ended by itself."""
+        while not told.wait(GLANCE):
+            if self._program.ended:
+                return True
+        return False
 
     @property
     def environ(self) -> dict[str, str]:

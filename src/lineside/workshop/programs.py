@@ -58,6 +58,12 @@ class Program:
         self._reader.start()
 
     @property
+    def ended(self) -> bool:
+        """Whether it has ended, and all that it printed was read."""
+        with self._changed:
+            return self._ended
+
+    @property
     def output(self) -> str:
         """All that it printed so far."""
         with self._changed:
@@ -94,8 +100,8 @@ class Program:
         """Send it a signal, unless it has ended."""
         self._process.send_signal(how)
 
-    def wait(self, within: float | None = PATIENCE) -> int:
-        """Wait until it ends by itself, for ever where ``within`` is None; returns its exit code.
+    def wait(self, within: float = PATIENCE) -> int:
+        """Wait until it ends by itself; returns its exit code.
 
         Raises:
             Missed: it goes on.
@@ -104,9 +110,9 @@ class Program:
         try:
             return self._finished(within)
         except subprocess.TimeoutExpired as late:
-            raise Missed(f"{self.name} did not end within {late.timeout:.0f} s") from late
+            raise Missed(f"{self.name} did not end within {within:.0f} s") from late
 
-    def _finished(self, within: float | None) -> int:
+    def _finished(self, within: float) -> int:
         code = self._process.wait(within)
         self._reader.join(within)
         return code
