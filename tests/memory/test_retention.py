@@ -17,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lineside.journal import capacity, consumers, deadletters
 from lineside.journal.capacity import HighWater, Keeping, Usage
 from lineside.journal.consumer import DurableConsumer
+from lineside.journal.deadletters import DeadLetter
 from lineside.journal.removal import survey
 from lineside.journal.retention import DOUBT, LOOK_EVERY, REST, SWEEP_EVERY, Retention
 from lineside.model.errors import JournalFull, NotFound
@@ -202,6 +203,34 @@ class Age(RetentionCase):
         self.done(consumer.close())
         self.file.restart()
         self.assertEqual([1], [pending.record.seq for pending in self.done(self.consumer().pull(5))])
+
+    def test_a_rewind_keeps_dead_letters_whose_events_have_gone(self) -> None:
+        """They are the only copies: they wait for a person, who may have them delivered, as before."""
+        consumer = self.consumer()
+        self.append()
+        self.settle(consumer, 1, Refused("no", "no"))
+        self.wall += 10 * DAY
+        self.append()
+        self.settle(consumer, 1, Refused("no", "no"))
+        retention = self.retention(Keeping(retain=DAY), {"route": consumer})
+        self.pass_time(LOOK_EVERY)
+        self.done(retention.stop())
+        self.assertEqual([2], self.kept())
+        [gone, _] = self.letters()
+        self.assertTrue(self.done(consumer.readmit(gone)))
+        self.done(consumer.close())
+        self.done(self.file.database.write(lambda c: consumers.rewind(c, "route", Seq(0))))
+        self.file.restart()
+        consumer = self.consumer()
+        self.assertEqual([(1, False)], [(letter.record.seq, letter.retrying) for letter in self.letters()])
+        self.assertEqual([2], [pending.record.seq for pending in self.done(consumer.pull(5))])
+        self.assertTrue(self.done(consumer.readmit(gone)))
+        self.assertEqual([1], [pending.record.seq for pending in self.done(consumer.pull(5))])
+
+    def letters(self) -> list[DeadLetter]:
+        """Return what waits for a person."""
+        read = self.file.database.read(lambda c: deadletters.page(c, after=0, consumer=None, limit=9))
+        return self.successResultOf(read)  # type: ignore[no-any-return]
 
     def test_a_key_is_known_after_its_event_has_gone(self) -> None:
         """Within the dedupe window a repeat is told its first sequence, and no second event is stored."""

@@ -46,10 +46,17 @@ def forget(connection: Connection, consumer: str) -> None:
 def rewind(connection: Connection, consumer: str, to: Seq) -> None:
     """Let a consumer that no process has open begin again after ``to``; what it owes up to there it still owes.
 
-    Its dead letters above are removed: what is still refused comes back as one.
+    Its dead letters above are removed: what is still refused comes back as one. Those whose events retention has
+    removed stay for a person: they are the only copy, and nothing hands them out again.
     """
     connection.execute("DELETE FROM gap WHERE consumer = ? AND seq > ?", (consumer, to))
     connection.execute("DELETE FROM backlog WHERE consumer = ? AND after >= ?", (consumer, to))
-    connection.execute("DELETE FROM dead_letter WHERE consumer = ? AND seq > ?", (consumer, to))
+    connection.execute(
+        """DELETE FROM dead_letter WHERE consumer = ? AND seq > ?
+           AND EXISTS (SELECT 1 FROM segment WHERE first <= dead_letter.seq)""",
+        (consumer, to),
+    )
+    # Nothing is owed of those any more.
+    connection.execute("UPDATE dead_letter SET retrying = 0 WHERE consumer = ? AND seq > ?", (consumer, to))
     connection.execute("DELETE FROM discarded WHERE consumer = ? AND seq > ?", (consumer, to))
     connection.execute("UPDATE consumer SET cursor = ? WHERE id = ?", (to, consumer))
