@@ -230,7 +230,7 @@ class Age(RetentionCase):
     def letters(self) -> list[DeadLetter]:
         """Return what waits for a person."""
         read = self.file.database.read(lambda c: deadletters.page(c, after=0, consumer=None, limit=9))
-        return self.successResultOf(read)  # type: ignore[no-any-return]
+        return self.successResultOf(read)
 
     def test_a_key_is_known_after_its_event_has_gone(self) -> None:
         """Within the dedupe window a repeat is told its first sequence, and no second event is stored."""
