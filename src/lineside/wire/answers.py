@@ -61,8 +61,11 @@ def reason_line(text: str) -> str:
     Each control character or run of white space becomes one space, and what UTF-8 cannot carry a ``?``.
     Applying it twice changes nothing.
     """
-    plain = text[: 8 * REASON_LIMIT].encode("utf-8", "replace").decode("utf-8")
-    visible = "".join(" " if unicodedata.category(char) in {"Cc", "Cf", "Zl", "Zp"} else char for char in plain)
+    visible = text[: 8 * REASON_LIMIT]
+    if not visible.isprintable():
+        # Seldom: to look at each character of thousands of answers would keep the other devices waiting.
+        plain = visible.encode("utf-8", "replace").decode("utf-8")
+        visible = "".join(" " if unicodedata.category(char) in {"Cc", "Cf", "Zl", "Zp"} else char for char in plain)
     line = " ".join(visible.split())
     return line if len(line) <= REASON_LIMIT else line[: REASON_LIMIT - 1].rstrip() + "…"
 

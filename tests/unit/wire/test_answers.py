@@ -65,6 +65,11 @@ class RoundTrip(SynchronousTestCase):
         self.assertEqual(answers.reason_line(once), once)
         self.assertLessEqual(len(once), answers.REASON_LIMIT)
 
+    @given(st.text(st.characters(), max_size=300))
+    def test_a_control_character_beside_it_changes_no_reason(self, reason: str) -> None:
+        """What is plain is not looked at one by one, and is the same as if it were."""
+        self.assertEqual(answers.reason_line(f"\0{reason}"), answers.reason_line(reason))
+
 
 class Encoding(SynchronousTestCase):
     """The bytes on the wire."""
