@@ -24,6 +24,7 @@ from lineside.store.migrations import migrate
 
 T = TypeVar("T")
 
+
 class Storage(Protocol):
     """A SQLite database off the reactor's thread; `lineside.store.database.Database` is one."""
 
