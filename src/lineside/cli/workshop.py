@@ -8,7 +8,6 @@ import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from threading import Event
 
 import click
 
@@ -174,10 +173,11 @@ def erp(port: int, data: Path | None) -> None:
     from lineside.workshop.erp import Erp  # noqa: PLC0415
     from lineside.workshop.programs import Missed  # noqa: PLC0415
 
-    # A handler that raises may do so where Python swallows it, and the signal would be lost.
-    told = Event()
+    # A handler that raises may do so where Python swallows it; one that takes a lock may find it held by the very code
+    # that it interrupts. This one does neither.
+    told: list[int] = []
     for number in signal.SIGINT, signal.SIGTERM:
-        signal.signal(number, lambda _number, _frame: told.set())
+        signal.signal(number, lambda received, _frame: told.append(received))
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lineside-workshop-")))
         try:
@@ -192,7 +192,7 @@ def erp(port: int, data: Path | None) -> None:
         bins = f"{running.url}/api/resource/Bin?fields=%5B%22item_code%22,%22actual_qty%22%5D"
         click.echo(f"  curl -H \"Authorization: token $FRAPPE_KEY:$FRAPPE_SECRET\" '{bins}'\n")
         click.echo("Ctrl-C ends it.")
-        if running.wait(told):
+        if running.wait(lambda: bool(told)):
             raise LinesideError("the ERP ended by itself")
 
 

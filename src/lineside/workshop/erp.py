@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import secrets
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
-from threading import Event
 from typing import Any
 from urllib.parse import quote
 from urllib.request import Request, urlopen
@@ -59,11 +60,12 @@ class Erp:
         """Stop it; its documents stay."""
         self._program.stop()
 
-    def wait(self, told: Event) -> bool:
-        """Wait until somebody tells us to stop it; returns False then, and True where it ended by itself."""
-        while not told.wait(GLANCE):
+    def wait(self, told: Callable[[], bool]) -> bool:
+        """Wait until ``told`` says that it is to be stopped; returns False then, and True where it ended by itself."""
+        while not told():
             if self._program.ended:
                 return True
+            time.sleep(GLANCE)
         return False
 
     @property
