@@ -173,8 +173,8 @@ def erp(port: int, data: Path | None) -> None:
     from lineside.workshop.erp import Erp  # noqa: PLC0415
     from lineside.workshop.programs import Missed  # noqa: PLC0415
 
-    # A handler that raises may do so where Python swallows it; one that takes a lock may find it held by the very code
-    # that it interrupts. This one does neither.
+    # A handler that raises may do so where Python swallows it; one that takes a lock may find it held by the very
+    # code that it interrupts. This one does neither.
     told: list[int] = []
     for number in signal.SIGINT, signal.SIGTERM:
         signal.signal(number, lambda received, _frame: told.append(received))

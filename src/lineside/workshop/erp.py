@@ -61,7 +61,7 @@ class Erp:
         self._program.stop()
 
     def wait(self, told: Callable[[], bool]) -> bool:
-        """Wait until ``told`` says that it is to be stopped; returns False then, and True where it ended by itself."""
+        """Wait until ``told`` says to stop it; returns False then, and True where it ended by itself."""
         while not told():
             if self._program.ended:
                 return True
