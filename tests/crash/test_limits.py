@@ -17,7 +17,7 @@ from twisted.trial.unittest import SkipTest
 from zope.interface import implementer
 
 from lineside.demo.children import Child
-from lineside.operations.requests import Status
+from lineside.operations.results import Status
 
 CHUNKS = 20
 LIMITED = str(Path(__file__).resolve().parents[1] / "rig" / "limited.py")

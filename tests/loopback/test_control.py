@@ -21,17 +21,8 @@ from twisted.trial.unittest import TestCase
 from lineside.model.errors import LinesideError, NotFound
 from lineside.operations.control import LONGEST_PATH, ControlSocket, NoGateway, RemoteOperations
 from lineside.operations.registry import Operations
-from lineside.operations.requests import (
-    DiscardDeadLetters,
-    Done,
-    EventSummary,
-    FollowedEvent,
-    ListEvents,
-    ShowEvent,
-    ShowStatus,
-    Status,
-    TailEvents,
-)
+from lineside.operations.requests import DiscardDeadLetters, ListEvents, ShowEvent, ShowStatus, TailEvents
+from lineside.operations.results import Done, EventSummary, FollowedEvent, Status
 
 STATUS = Status("epoch", 3, 0, [], [])
 

@@ -18,13 +18,10 @@ from lineside.model.outcome import Altered, Delivered, Outcome, Refused, Retry, 
 from lineside.model.ports import ConsumerSpec
 from lineside.operations.deadletters import DeadLetterOperations
 from lineside.operations.events import LOOK_AGAIN, MOST_UNDECIDED, EventOperations
-from lineside.operations.registry import NotPermitted, Operations
+from lineside.operations.registry import Operations
 from lineside.operations.requests import (
     AnyRequest,
-    DeliveryStory,
     DiscardDeadLetters,
-    Done,
-    EventList,
     ListDeadLetters,
     ListEvents,
     Request,
@@ -33,11 +30,16 @@ from lineside.operations.requests import (
     ShowEvent,
     TailEvents,
 )
+from lineside.operations.results import DeliveryStory, Done, EventList
+from lineside.security.identity import LOCAL_USER, Identity, NotPermitted
 from lineside.testing.journals import JournalOnFile
 from lineside.wire.jsonl import JsonLines
 
 NOON = 1_750_000_000_123_456_789
 READ_AT_NOON = "2025-06-15T15:06:40.123Z"
+
+
+VIEWER, OPERATOR = Identity("wall board", "viewer"), Identity("shift lead", "operator")
 
 
 class OperationsCase(SynchronousTestCase):
@@ -89,11 +91,12 @@ class OperationsCase(SynchronousTestCase):
         )
 
     def call(self, request: Request[Any]) -> Any:
-        return self.done(self.operations.call(request, "admin"))
+        return self.done(self.operations.call(request, LOCAL_USER))
 
     def refused(self, request: Request[Any]) -> str:
         """Return the text of the error that a request gets."""
-        failed = self.failureResultOf(Deferred.fromCoroutine(self.operations.call(request, "admin")), LinesideError)
+        asked = Deferred.fromCoroutine(self.operations.call(request, LOCAL_USER))
+        failed = self.failureResultOf(asked, LinesideError)
         return str(failed.value)
 
     def settle(self, consumer: DurableConsumer, *outcomes: Outcome) -> None:
@@ -113,9 +116,9 @@ class Permissions(SynchronousTestCase):
         """Lists and stories are for viewers; whatever changes something is for operators or above."""
         needed = {request.__name__: request.permission for request in get_args(AnyRequest)}
         looking = {name for name in needed if name.startswith(("List", "Show", "Tail"))}
-        self.assertEqual({needed[name] for name in looking}, {"viewer"})
-        self.assertNotIn("viewer", {needed[name] for name in needed.keys() - looking})
-        self.assertEqual({needed["RetryDeadLetters"], needed["DiscardDeadLetters"]}, {"operator"})
+        self.assertEqual({needed[name] for name in looking}, {"read"})
+        self.assertNotIn("read", {needed[name] for name in needed.keys() - looking})
+        self.assertEqual({needed["RetryDeadLetters"], needed["DiscardDeadLetters"]}, {"operate"})
 
     def test_the_door_asks_before_anything_is_done(self) -> None:
         """A request without the permission is not carried out, a stream not begun."""
@@ -131,14 +134,14 @@ class Permissions(SynchronousTestCase):
 
         operations.answer(DiscardDeadLetters, discard)
         operations.stream(TailEvents, tail)
-        failed = Deferred.fromCoroutine(operations.call(DiscardDeadLetters(), "viewer"))
+        failed = Deferred.fromCoroutine(operations.call(DiscardDeadLetters(), VIEWER))
         self.assertEqual(
             self.failureResultOf(failed, NotPermitted).getErrorMessage(),
-            "this needs the permission operator; you have viewer",
+            "this needs the permission to operate; wall board is viewer",
         )
         self.assertEqual(carried_out, [])
-        for permission in ("operator", "admin"):
-            self.successResultOf(Deferred.fromCoroutine(operations.call(DiscardDeadLetters(), permission)))
+        for identity in (OPERATOR, LOCAL_USER):
+            self.successResultOf(Deferred.fromCoroutine(operations.call(DiscardDeadLetters(), identity)))
         self.assertEqual(len(carried_out), 2)
 
 
@@ -281,7 +284,7 @@ class FollowingEvents(OperationsCase):
         seen: list[int] = []
 
         async def follow() -> None:
-            async for event in self.operations.follow(TailEvents(**options), "viewer"):
+            async for event in self.operations.follow(TailEvents(**options), VIEWER):
                 seen.append(event.event.seq)  # noqa: PERF401 (each as it comes)
 
         return seen, Deferred.fromCoroutine(follow())
@@ -335,7 +338,7 @@ class FollowingEvents(OperationsCase):
         seen: list[tuple[int, bool, dict[str, str]]] = []
 
         async def follow() -> None:
-            async for told in self.operations.follow(TailEvents(**options), "viewer"):
+            async for told in self.operations.follow(TailEvents(**options), VIEWER):
                 states: dict[str, str] = {story.route: story.state for story in told.deliveries}
                 seen.append((told.event.seq, told.again, states))
 
@@ -471,7 +474,7 @@ class DeadLetters(OperationsCase):
 
         self.decoder = Lenient()  # type: ignore[assignment]
         self.file.writer.held = True
-        retrying = Deferred.fromCoroutine(self.operations.call(RetryDeadLetters(route=""), "operator"))
+        retrying = Deferred.fromCoroutine(self.operations.call(RetryDeadLetters(route=""), OPERATOR))
         self.assertNoResult(retrying)
         self.file.writer.release()
         self.assertEqual(self.successResultOf(retrying), Done(1, []))

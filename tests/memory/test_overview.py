@@ -26,7 +26,9 @@ from lineside.model.traffic import Traffic
 from lineside.operations.alarms import MOST, RECENT, RecentAlarms
 from lineside.operations.overview import OverviewOperations, RouteAtWork
 from lineside.operations.registry import Operations
-from lineside.operations.requests import Overview, ShowOverview, SourceStatus
+from lineside.operations.requests import ShowOverview
+from lineside.operations.results import Overview, SourceStatus
+from lineside.security.identity import LOCAL_USER
 from lineside.testing.journals import JournalOnFile
 
 NOON = 1_750_000_000.0
@@ -103,7 +105,7 @@ class OverviewCase(SynchronousTestCase):
         return self.successResultOf(Deferred.fromCoroutine(work))
 
     def show(self, **options: Any) -> Overview:
-        overview: Overview = self.done(self.operations.call(ShowOverview(**options), "viewer"))
+        overview: Overview = self.done(self.operations.call(ShowOverview(**options), LOCAL_USER))
         return overview
 
     def send(self, count: int, source: str = "gate", device: str = "scanner") -> None:

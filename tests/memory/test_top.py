@@ -11,7 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.cli.top import PATIENCE, REFRESH, Watch
 from lineside.operations.control import NoGateway
-from lineside.operations.requests import JournalView, Overview, ShowOverview
+from lineside.operations.requests import ShowOverview
+from lineside.operations.results import JournalView, Overview
 
 
 def overview(head: int) -> Overview:

@@ -20,7 +20,8 @@ from lineside.demo.reckoning import Row
 from lineside.edges.frappe.client import url_path
 from lineside.edges.frappe.prepare import prepare
 from lineside.model.event import Record
-from lineside.operations.requests import DeadLetterSummary, ListDeadLetters
+from lineside.operations.requests import ListDeadLetters
+from lineside.operations.results import DeadLetterSummary
 from lineside.testing.ledger import Entry, LineSent
 from lineside.testing.workload import items
 

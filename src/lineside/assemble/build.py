@@ -12,7 +12,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from lineside.assemble.descriptors import RESERVED, share
-from lineside.assemble.parts import Dormant, FrappePart, JournalPart
+from lineside.assemble.edges import target_part
+from lineside.assemble.parts import Dormant, JournalPart
 from lineside.assemble.settings import Settings
 from lineside.assemble.sources import WayIn
 from lineside.assemble.translation import compile_route, consumer_spec, decoder_of
@@ -20,8 +21,6 @@ from lineside.assemble.watching import Watching
 from lineside.delivery.backoff import Backoff
 from lineside.delivery.courier import Courier
 from lineside.delivery.gate import Gate
-from lineside.edges.lines.dialled import DialledSource
-from lineside.edges.lines.source import LinesSource
 from lineside.edges.systemd.notify import UNSUPERVISED, Supervision, Supervisor, sender
 from lineside.edges.systemd.readiness import Readiness, status_line
 from lineside.edges.systemd.watchdog import Watchdog
@@ -34,7 +33,7 @@ from lineside.operations.control import ControlSocket
 from lineside.operations.deadletters import DeadLetterOperations
 from lineside.operations.events import EventOperations
 from lineside.operations.registry import Operations
-from lineside.operations.requests import RouteStatus, SourceStatus
+from lineside.operations.results import RouteStatus, SourceStatus
 from lineside.operations.status import StatusOperations
 
 log = Logger()
@@ -66,7 +65,7 @@ class Gateway:
         random = Random()  # noqa: S311 (jitter)
         store = JournalPart(reactor, settings.journal)
         self.operations = Operations()
-        self.targets = {name: FrappePart(reactor, name, target) for name, target in settings.targets.items()}
+        self.targets = {name: target_part(reactor, name, target) for name, target in settings.targets.items()}
         self.couriers: list[Courier] = []
         consumers: dict[str, DurableConsumer] = {}
         gates = {
@@ -136,16 +135,16 @@ class Gateway:
 
     def announce(self) -> None:
         """Say in the log that all parts work, and where."""
-        for source in self.sources:
-            if isinstance(source, DialledSource):
-                log.info("source.dialling", source=source.id, address=source.address)
+        for way in self._ways_in:
+            if way.dials:
+                log.info("source.dialling", source=way.source.id, address=way.source.address)
             else:
-                log.info("source.listening", source=source.id, address=source.address)
+                log.info("source.listening", source=way.source.id, address=way.source.address)
         log.info("gateway.ready", journal=str(self._settings.journal.path), routes=len(self.couriers))
 
     def _share_descriptors(self) -> None:
         # Dialled sources and datagrams have one each, which the reserve bears.
-        intakes = {source.id: source.intake for source in self.sources if isinstance(source, LinesSource)}
+        intakes = {way.source.id: way.source.intake for way in self._ways_in if way.takes_connections}
         wanted = {name: intake.limits.max_connections for name, intake in intakes.items()}
         allowed = share(self._descriptors, wanted)
         for name, intake in intakes.items():

@@ -9,9 +9,9 @@ from twisted.internet.endpoints import connectProtocol
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
+from lineside.assemble.dialling import client_endpoint
 from lineside.assemble.settings import LinesSourceSettings
 from lineside.assemble.soundings import Sounding
-from lineside.assemble.sources import client_endpoint
 from lineside.edges.lines.unreachable import why_unreachable
 
 

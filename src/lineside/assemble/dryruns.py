@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.web.iweb import IAgent
 
-from lineside.assemble.parts import frappe_client
+from lineside.assemble.edges import frappe_client
 from lineside.assemble.rehearsal import Rehearsed
 from lineside.assemble.settings import FrappeTargetSettings, Settings
 from lineside.assemble.soundings import why_not

@@ -6,10 +6,12 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from twisted.internet import task
 from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.main import installReactor
 from twisted.logger import Logger
 
 from lineside.model.ports import Part
@@ -88,8 +90,12 @@ def run_reactor(main: Callable[..., Coroutine[Deferred[Any], Any, Any]], *argume
     """Run ``main(reactor, *arguments)`` to its end, then exit: 0, or the code of a raised `SystemExit`.
 
     Twisted's timers follow the wall clock, which may be set while the gateway runs; here they follow
-    the monotonic one.
+    the monotonic one. Where there is epoll, the reactor is `lineside.assemble.reactor.DirectReactor`.
     """
+    with suppress(ImportError):
+        from lineside.assemble.reactor import DirectReactor  # noqa: PLC0415 (there may be no epoll)
+
+        installReactor(DirectReactor())
     from twisted.internet import reactor  # noqa: PLC0415, TID251 (the one place that chooses the reactor)
 
     follow_monotonic_clock(reactor)

@@ -20,7 +20,7 @@ from lineside.model.traffic import Traffic
 from lineside.operations.alarms import RecentAlarms
 from lineside.operations.overview import OverviewOperations, RouteAtWork
 from lineside.operations.registry import Operations
-from lineside.operations.requests import SourceStatus
+from lineside.operations.results import SourceStatus
 from lineside.operations.silence import MOST_DEVICES, Expectation, SilenceWatch
 from lineside.operations.texts import moment
 

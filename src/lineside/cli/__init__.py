@@ -11,6 +11,7 @@ from importlib import import_module
 
 import click
 
+from lineside.assemble.importing import importing
 from lineside.model.errors import ConfigurationError, LinesideError
 
 COMMANDS = {
@@ -44,7 +45,8 @@ class LazyCommands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = import_module(f"lineside.cli.{cmd_name}_" if cmd_name == "try" else f"lineside.cli.{cmd_name}")
+        with importing():
+            module = import_module(f"lineside.cli.{cmd_name}_" if cmd_name == "try" else f"lineside.cli.{cmd_name}")
         command = module.command
         assert isinstance(command, click.Command)
         return command

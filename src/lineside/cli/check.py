@@ -5,18 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from msgspec import Struct
 
-from lineside.assemble.devicesoundings import sound_device
-from lineside.assemble.parts import frappe_client
+from lineside.assemble.edges import frappe_client
 from lineside.assemble.settings import FrappeTargetSettings, Settings
-from lineside.assemble.soundings import Sounding, sound
 from lineside.cli.session import config_option, json_option, print_json, run_command, settings_of
-from lineside.edges.frappe.client import FrappeClient
 from lineside.model.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from lineside.assemble.soundings import Sounding
+    from lineside.edges.frappe.client import FrappeClient
 
 
 class Findings(Struct, frozen=True):
@@ -63,6 +64,10 @@ async def check_targets(
     connect: Callable[[Any, FrappeTargetSettings], FrappeClient] = frappe_client,
 ) -> None:
     """Ask each target, dial each device, print what they say, and exit with 1 if a target takes no deliveries."""
+    # The whole HTTP client comes with them, for which a check without --connect does not wait.
+    from lineside.assemble.devicesoundings import sound_device  # noqa: PLC0415
+    from lineside.assemble.soundings import sound  # noqa: PLC0415
+
     soundings: list[Sounding] = []
 
     def take(sounding: Sounding) -> None:

@@ -11,14 +11,8 @@ from rich.text import Text
 from lineside.assemble.settings import Settings
 from lineside.cli.session import Session, config_option, json_option, print_json, run_command, settings_of
 from lineside.cli.tables import console, print_facts, print_list
-from lineside.operations.requests import (
-    DeadLetterList,
-    DeadLetterSummary,
-    DiscardDeadLetters,
-    ListDeadLetters,
-    RetryDeadLetters,
-    ShowDeadLetter,
-)
+from lineside.operations.requests import DiscardDeadLetters, ListDeadLetters, RetryDeadLetters, ShowDeadLetter
+from lineside.operations.results import DeadLetterList, DeadLetterSummary
 
 route_option = click.option(
     "--route", metavar="ROUTE", help='Only this route\'s; "" for what could not be decoded.'

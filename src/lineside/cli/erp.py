@@ -9,7 +9,7 @@ from typing import Any
 import click
 from msgspec import Struct
 
-from lineside.assemble.parts import frappe_client
+from lineside.assemble.edges import frappe_client
 from lineside.assemble.settings import FrappeTargetSettings, Settings
 from lineside.cli.session import config_option, json_option, print_json, run_command, settings_of
 from lineside.edges.frappe.client import FrappeClient

@@ -13,15 +13,8 @@ from lineside.cli.documents import plain
 from lineside.cli.session import Session, config_option, json_option, print_json, run_command, settings_of
 from lineside.cli.tables import console, print_facts, print_list
 from lineside.model.errors import LinesideError
-from lineside.operations.requests import (
-    DeliveryStory,
-    EventStory,
-    EventSummary,
-    FollowedEvent,
-    ListEvents,
-    ShowEvent,
-    TailEvents,
-)
+from lineside.operations.requests import ListEvents, ShowEvent, TailEvents
+from lineside.operations.results import DeliveryStory, EventStory, EventSummary, FollowedEvent
 
 
 @click.group(epilog="Example: lineside events tail --source gate")

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from lineside.cli.documents import plain
 from lineside.model.sizes import size_text
-from lineside.operations.requests import Overview
+from lineside.operations.results import Overview
 
 ALARMS = 5
 """The newest ones that are shown."""

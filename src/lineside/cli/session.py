@@ -12,10 +12,12 @@ import click
 import msgspec
 from twisted.internet.defer import CancelledError, Deferred
 
+from lineside.assemble.importing import importing
 from lineside.assemble.lifecycle import run_reactor
 from lineside.model.errors import ConfigurationError, LinesideError
 from lineside.operations.control import NoGateway, RemoteOperations
 from lineside.operations.requests import Request
+from lineside.security.identity import LOCAL_USER
 
 if TYPE_CHECKING:
     from lineside.assemble.settings import Settings
@@ -44,7 +46,8 @@ def settings_of(config: Path, *, secrets: bool = True) -> Settings:
 
     """
     # pydantic and Jinja2 come with it: half a second that commands without a configuration need not spend.
-    from lineside.assemble.config import load  # noqa: PLC0415
+    with importing():
+        from lineside.assemble.config import load  # noqa: PLC0415
 
     return load(config, os.environ, secrets=secrets)
 
@@ -92,12 +95,13 @@ class Session:
                 # Making one here could make it another user's.
                 raise LinesideError(f"there is no journal {path} yet; `lineside run` makes it") from None
             # The whole gateway comes with it; mostly one runs already, and is asked.
-            from lineside.assemble.build import Offline  # noqa: PLC0415
+            with importing():
+                from lineside.assemble.build import Offline  # noqa: PLC0415
 
             offline = Offline(self._reactor, self._settings)
             await offline.open()
             try:
-                return await offline.operations.call(request, "admin")
+                return await offline.operations.call(request, LOCAL_USER)
             finally:
                 await offline.close()
 

@@ -12,7 +12,8 @@ from lineside.cli.session import Session, config_option, json_option, print_json
 from lineside.cli.tables import console, print_facts, print_list
 from lineside.model.sizes import size_text
 from lineside.operations.control import RemoteOperations
-from lineside.operations.requests import JournalStatus, ShowStatus
+from lineside.operations.requests import ShowStatus
+from lineside.operations.results import JournalStatus
 
 
 @click.command(epilog="Example: lineside status --json")

@@ -27,7 +27,8 @@ from lineside.cli.session import config_option, json_option, print_json, run_com
 from lineside.cli.tables import console
 from lineside.model.errors import LinesideError
 from lineside.operations.control import RemoteOperations
-from lineside.operations.requests import Overview, ShowOverview
+from lineside.operations.requests import ShowOverview
+from lineside.operations.results import Overview
 
 REFRESH = 1.0
 """Seconds between two looks."""

@@ -88,7 +88,7 @@ async def try_at_targets(
     """
     # The whole HTTP client comes with it, for which a rehearsal without --erp does not wait.
     from lineside.assemble.dryruns import DryRuns  # noqa: PLC0415
-    from lineside.assemble.parts import frappe_client  # noqa: PLC0415
+    from lineside.assemble.edges import frappe_client  # noqa: PLC0415
 
     runs = DryRuns(reactor, settings, targets, connect or frappe_client)
     try:

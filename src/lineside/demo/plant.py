@@ -22,7 +22,8 @@ from lineside.edges.frappe.client import FrappeClient, url_path
 from lineside.edges.frappe.prepare import prepare
 from lineside.model.errors import LinesideError
 from lineside.operations.control import RemoteOperations
-from lineside.operations.requests import ShowStatus, Status
+from lineside.operations.requests import ShowStatus
+from lineside.operations.results import Status
 from lineside.testing.workload import employees
 
 TIME_ZONE = "Europe/Berlin"

@@ -73,6 +73,22 @@ class Batch(Struct, eq=False):
         batch.devices = {place: event.device for place, event in enumerate(events) if event.device is not None}
         return batch
 
+    def name_senders(self, senders: list[tuple[str, int]]) -> None:
+        """Let each event that has no device be its sender's: so many of the events, in order, are each one's.
+
+        For who has just made the batch.
+        """
+        if self.device is not None:
+            return
+        self.device = senders[0][0]
+        named, self.devices = self.devices, {}
+        place = 0
+        for sender, count in senders:
+            if sender != self.device:
+                self.devices.update(dict.fromkeys(range(place, place + count), sender))
+            place += count
+        self.devices.update(named)
+
     def __len__(self) -> int:
         return len(self.bodies)
 

@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import ILogObserver, LogEvent, LogLevel, LogPublisher, formatEvent
 from zope.interface import implementer
 
-from lineside.operations.requests import Alarm
+from lineside.operations.results import Alarm
 from lineside.operations.texts import moment
 
 MOST = 100

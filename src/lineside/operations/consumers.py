@@ -11,13 +11,8 @@ from lineside.journal.log import SqliteJournal
 from lineside.model.errors import LinesideError, NotFound
 from lineside.model.event import NO_SEQ, Seq
 from lineside.operations.registry import Operations
-from lineside.operations.requests import (
-    ConsumerList,
-    ConsumerSummary,
-    ForgetConsumer,
-    ListConsumers,
-    RewindConsumer,
-)
+from lineside.operations.requests import ForgetConsumer, ListConsumers, RewindConsumer
+from lineside.operations.results import ConsumerList, ConsumerSummary
 from lineside.store.database import Database
 
 

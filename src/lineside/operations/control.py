@@ -28,6 +28,7 @@ from lineside.background import Background
 from lineside.model.errors import LinesideError
 from lineside.operations.registry import Operations
 from lineside.operations.requests import AnyRequest, Request
+from lineside.security.identity import LOCAL_USER
 from lineside.wakeup import Wakeup
 
 log = Logger()
@@ -159,7 +160,7 @@ class Conversation(LineOnlyReceiver):
             if self._operations.streams(request):
                 await self._stream(request)
             else:
-                self._say(result=await self._operations.call(request, "admin"))
+                self._say(result=await self._operations.call(request, LOCAL_USER))
         except CancelledError:
             raise
         except LinesideError as failed:
@@ -176,7 +177,7 @@ class Conversation(LineOnlyReceiver):
         producer = _StreamPressure(self._drained)
         assert self.transport is not None
         self.transport.registerProducer(producer, True)  # type: ignore[attr-defined]
-        items = self._operations.follow(request, "admin")
+        items = self._operations.follow(request, LOCAL_USER)
         try:
             async for item in items:
                 self._say(item=item)

@@ -15,15 +15,8 @@ from lineside.journal.log import SqliteJournal
 from lineside.model.errors import NotFound
 from lineside.model.event import Event
 from lineside.operations.registry import Operations
-from lineside.operations.requests import (
-    DeadLetterList,
-    DeadLetterSummary,
-    DiscardDeadLetters,
-    Done,
-    ListDeadLetters,
-    RetryDeadLetters,
-    ShowDeadLetter,
-)
+from lineside.operations.requests import DiscardDeadLetters, ListDeadLetters, RetryDeadLetters, ShowDeadLetter
+from lineside.operations.results import DeadLetterList, DeadLetterSummary, Done
 from lineside.operations.texts import summarize_letter
 from lineside.store.database import Database
 from lineside.wire.framing import decodable_again

@@ -12,14 +12,8 @@ from lineside.model.errors import NotFound
 from lineside.model.event import NO_SEQ, Record, Seq
 from lineside.model.ports import ConsumerSpec
 from lineside.operations.registry import Operations
-from lineside.operations.requests import (
-    EventList,
-    EventStory,
-    FollowedEvent,
-    ListEvents,
-    ShowEvent,
-    TailEvents,
-)
+from lineside.operations.requests import ListEvents, ShowEvent, TailEvents
+from lineside.operations.results import EventList, EventStory, FollowedEvent
 from lineside.operations.stories import deliveries
 from lineside.operations.texts import readable, summarize
 from lineside.store.database import Database

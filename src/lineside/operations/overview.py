@@ -18,12 +18,12 @@ from lineside.model.outcome import Blocked
 from lineside.model.traffic import Device, Traffic
 from lineside.operations.alarms import RecentAlarms
 from lineside.operations.registry import Operations
-from lineside.operations.requests import (
+from lineside.operations.requests import ShowOverview
+from lineside.operations.results import (
     DeviceView,
     JournalView,
     Overview,
     RouteView,
-    ShowOverview,
     SourceStatus,
     SourceView,
     TargetView,

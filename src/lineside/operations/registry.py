@@ -5,17 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, TypeVar
 
-from lineside.model.errors import LinesideError
-from lineside.operations.requests import Permission, Request
+from lineside.operations.requests import Request
+from lineside.security.identity import Identity, check
 
 Q = TypeVar("Q", bound=Request[Any])
 R = TypeVar("R")
-
-RANKS: dict[Permission, int] = {"viewer": 0, "operator": 1, "admin": 2}
-
-
-class NotPermitted(LinesideError):
-    """The one who asks may not do this."""
 
 
 class Operations:
@@ -37,29 +31,24 @@ class Operations:
         """Whether ``request`` has many results."""
         return type(request) in self._streams
 
-    async def call(self, request: Request[R], permission: Permission) -> R:
+    async def call(self, request: Request[R], identity: Identity) -> R:
         """Carry out a request that has one result.
 
         Raises:
-            NotPermitted: ``permission`` is not enough.
+            NotPermitted: ``identity`` may not.
             LinesideError: it failed; the text is for the one who asked.
 
         """
-        _check(request, permission)
+        check(identity, request.permission)
         result: R = await self._answers[type(request)](request)
         return result
 
-    def follow(self, request: Request[R], permission: Permission) -> AsyncIterator[R]:
+    def follow(self, request: Request[R], identity: Identity) -> AsyncIterator[R]:
         """Carry out a request that has many results; close the iterator to end it.
 
         Raises:
-            NotPermitted: ``permission`` is not enough.
+            NotPermitted: ``identity`` may not.
 
         """
-        _check(request, permission)
+        check(identity, request.permission)
         return self._streams[type(request)](request)
-
-
-def _check(request: Request[Any], permission: Permission) -> None:
-    if RANKS[permission] < RANKS[request.permission]:
-        raise NotPermitted(f"this needs the permission {request.permission}; you have {permission}")

@@ -10,315 +10,30 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 from msgspec import Meta, Struct
 
+from lineside.operations.results import (
+    ConsumerList,
+    ConsumerSummary,
+    DeadLetterList,
+    DeadLetterSummary,
+    Done,
+    EventList,
+    EventStory,
+    FollowedEvent,
+    Overview,
+    Status,
+)
+from lineside.security.identity import Permission
+
 R = TypeVar("R")
 
 Number = Annotated[int, Meta(ge=0, le=2**53 - 1)]
-Permission = Literal["viewer", "operator", "admin"]
 
 
 class Request(Struct, Generic[R], frozen=True, tag_field="operation", forbid_unknown_fields=True):
     """Ask for an ``R``."""
 
-    permission: ClassVar[Permission] = "viewer"
+    permission: ClassVar[Permission] = "read"
     result: ClassVar[Any]
-
-
-class EventSummary(Struct, frozen=True):
-    """One event in a list."""
-
-    seq: int
-    source: str
-    received: str
-    """ISO 8601, UTC."""
-    device: str | None
-    key: str | None
-    body: str
-    """The event's JSON; for an undecodable one what was received, bad bytes escaped."""
-    error: str | None
-
-
-class EventList(Struct, frozen=True):
-    """Events by ascending sequence."""
-
-    events: list[EventSummary]
-    next_after: int
-    head: int
-
-
-class DeliveryStory(Struct, frozen=True):
-    """What one route did with an event."""
-
-    route: str
-    state: Literal["delivered", "dead", "retrying", "discarded", "skipped", "pending", "closed"]
-    """``skipped``: the route's condition is false. ``discarded``: a person gave it up. ``closed``: nothing is owed,
-    though there is no document: the event is older than the route."""
-    name: str | None = None
-    """The document in the target."""
-    found: bool = False
-    attempts: int = 0
-    at: str | None = None
-    reason: str | None = None
-    dead_letter: int | None = None
-    altered: list[str] = []
-    """Fields of the document that did not hold what was sent, when it was stored."""
-
-
-class EventStory(Struct, frozen=True):
-    """Everything known of one event."""
-
-    event: EventSummary
-    identity: str
-    raw: str | None
-    deliveries: list[DeliveryStory]
-
-
-class FollowedEvent(Struct, frozen=True):
-    """One event of a stream, with what has become of it so far."""
-
-    event: EventSummary
-    deliveries: list[DeliveryStory]
-    again: bool = False
-    """It was told before; now every route has decided."""
-
-
-class DeadLetterSummary(Struct, frozen=True):
-    """One event that waits for a person."""
-
-    id: int
-    seq: int
-    source: str
-    route: str | None
-    """None if it could not even be decoded."""
-    code: str
-    reason: str
-    attempts: int
-    at: str
-    retrying: bool
-    body: str
-    """As in `EventSummary`; in a list its beginning only."""
-    reply: str | None = None
-
-
-class DeadLetterList(Struct, frozen=True):
-    """Dead letters by ascending id."""
-
-    dead_letters: list[DeadLetterSummary]
-    total: int
-
-
-class Done(Struct, frozen=True):
-    """How many dead letters a command reached."""
-
-    done: int
-    skipped: list[str]
-    """Why some were left as they are, a line each."""
-
-
-class SourceStatus(Struct, frozen=True):
-    """A source at work."""
-
-    id: str
-    address: str
-    connections: int
-    received: int
-    undecodable: int
-    problem: str | None = None
-    """What hinders it: the device it dials is not there, datagrams were dropped, the disk refuses."""
-    rate: float = 0.0
-    """Lines a second over the last minute."""
-    last_seen: str | None = None
-    """When something last came; None where nothing has since the start."""
-    silent: list[str] = []
-    """What was not heard for longer than it should: the source itself, as ``""``, or devices."""
-
-
-class RouteStatus(Struct, frozen=True):
-    """A route at work; counts are since the start."""
-
-    id: str
-    target: str
-    floor: int
-    pending: int
-    delivered: int
-    refused: int
-    retried: int
-    problem: str | None
-    paced: str | None = None
-    """How requests are held back, so that the target's rate limit is kept."""
-    altered: int = 0
-    """Documents that do not hold what was sent."""
-    warning: str | None = None
-    """Which of their fields."""
-
-
-class ConsumerSummary(Struct, frozen=True):
-    """A route's place in the journal."""
-
-    id: str
-    route: bool
-    """Whether the configuration still has a route of this id; if not, its place keeps events from being removed."""
-    floor: int
-    """Nothing at or below is owed."""
-    head: int
-    gaps: int
-    """Records that wait one by one: in backoff, or behind one of their key that is."""
-    backlogs: int
-    """Keys whose further records wait in the journal."""
-    dead_letters: int
-
-
-class ConsumerList(Struct, frozen=True):
-    """Consumers by name."""
-
-    consumers: list[ConsumerSummary]
-
-
-class KeptBy(Struct, frozen=True):
-    """A route that owes events, and so keeps them from being removed."""
-
-    route: str
-    floor: int
-    """It keeps what lies above."""
-    configured: bool
-
-
-class JournalStatus(Struct, frozen=True):
-    """What the journal holds; sizes are in bytes."""
-
-    size: int
-    """Of its file."""
-    used: int
-    """Of the file, by what is kept."""
-    disk_free: int
-    oldest: int
-    """The oldest event's sequence; 0 while there is none."""
-    oldest_at: str | None
-    kept_by: list[KeptBy]
-    """The one that keeps most comes first."""
-    problem: str | None
-    """Why it takes no events at present."""
-
-
-class Status(Struct, frozen=True):
-    """The gateway at a glance."""
-
-    epoch: str
-    head: int
-    dead_letters: int
-    sources: list[SourceStatus]
-    routes: list[RouteStatus]
-    journal: JournalStatus | None = None
-
-
-class SourceView(Struct, frozen=True):
-    """A source in the last second and the last minute. Rates are a second, times are seconds."""
-
-    id: str
-    address: str
-    connections: int
-    rate: float
-    """In the last second that is over."""
-    rate_minute: float
-    undecodable_minute: float
-    devices: int
-    """How many are known; of more than are kept one by one, those that come again count again."""
-    silent: list[str]
-    """As in `SourceStatus`."""
-    silent_for: float | None
-    """Since something last came; None where nothing has since the start."""
-    last_seen: str | None
-    commit_p50: float | None
-    """From a line's arrival until it is on the disk, in the last minute."""
-    commit_p99: float | None
-
-
-class DeviceView(Struct, frozen=True):
-    """A device of a source."""
-
-    source: str
-    device: str
-    peer: str | None
-    """Where it connected from; None where it was not heard since the start."""
-    rate: float
-    """Lines a second, over about a minute."""
-    lines: int
-    """Since the start."""
-    silent_for: float
-    """Seconds since it was last heard."""
-    last_seen: str
-    silent: bool
-    """For longer than it should be."""
-
-
-class JournalView(Struct, frozen=True):
-    """The journal."""
-
-    head: int
-    size: int
-    """Bytes of the file."""
-    unused: int
-    """Bytes of it that hold nothing, and are used next."""
-    rate: float
-    rate_minute: float
-
-
-class RouteView(Struct, frozen=True):
-    """A route, and what waits for it."""
-
-    id: str
-    target: str
-    rate_minute: float
-    """Documents a second, over the last minute."""
-    waiting: int
-    """Events that it has not decided on yet, whether they are its business or not."""
-    more: bool
-    """There are still more, too many to count."""
-    oldest: float | None
-    """Seconds since the oldest of them arrived."""
-    dead_letters: int
-    problem: str | None
-
-
-class TargetView(Struct, frozen=True):
-    """A target as all routes to it see it."""
-
-    id: str
-    state: Literal["open", "down", "blocked", "not asked yet"]
-    in_use: int
-    """Deliveries under way."""
-    limit: int
-    """As many as it bears best at a time."""
-    p50: float | None
-    """Seconds that a delivery takes, in the last minute."""
-    p99: float | None
-    paced: str | None
-    """How its rate limit holds deliveries back."""
-    problem: str | None
-
-
-class Alarm(Struct, frozen=True):
-    """Something in the log that is a warning or worse."""
-
-    at: str
-    level: str
-    event: str
-    facts: str
-
-
-class Overview(Struct, frozen=True):
-    """The whole gateway at this moment."""
-
-    at: str
-    uptime: float
-    """Seconds since the start."""
-    journal: JournalView
-    sources: list[SourceView]
-    devices: list[DeviceView]
-    routes: list[RouteView]
-    targets: list[TargetView]
-    alarms: list[Alarm]
-    """The newest first."""
-    dead_letters: int
 
 
 class ListEvents(Request[EventList], frozen=True, tag="events.list"):
@@ -369,7 +84,7 @@ class ShowDeadLetter(Request[DeadLetterSummary], frozen=True, tag="deadletters.s
 class RetryDeadLetters(Request[Done], frozen=True, tag="deadletters.retry"):
     """Deliver again, or decode again with today's configuration; no ids means all."""
 
-    permission: ClassVar[Permission] = "operator"
+    permission: ClassVar[Permission] = "operate"
     result: ClassVar[Any] = Done
     ids: list[Number] | None = None
     route: str | None = None
@@ -378,7 +93,7 @@ class RetryDeadLetters(Request[Done], frozen=True, tag="deadletters.retry"):
 class DiscardDeadLetters(Request[Done], frozen=True, tag="deadletters.discard"):
     """Remove for good; no ids means all."""
 
-    permission: ClassVar[Permission] = "operator"
+    permission: ClassVar[Permission] = "operate"
     result: ClassVar[Any] = Done
     ids: list[Number] | None = None
     route: str | None = None
@@ -393,7 +108,7 @@ class ListConsumers(Request[ConsumerList], frozen=True, tag="consumers.list"):
 class ForgetConsumer(Request[ConsumerSummary], frozen=True, tag="consumers.forget"):
     """Remove the place of a route that is no longer configured."""
 
-    permission: ClassVar[Permission] = "admin"
+    permission: ClassVar[Permission] = "administer"
     result: ClassVar[Any] = ConsumerSummary
     id: str
 
@@ -401,7 +116,7 @@ class ForgetConsumer(Request[ConsumerSummary], frozen=True, tag="consumers.forge
 class RewindConsumer(Request[ConsumerSummary], frozen=True, tag="consumers.rewind"):
     """Deliver again what came after ``to``; only while no gateway runs."""
 
-    permission: ClassVar[Permission] = "admin"
+    permission: ClassVar[Permission] = "administer"
     result: ClassVar[Any] = ConsumerSummary
     id: str
     to: Number

@@ -10,7 +10,8 @@ from lineside.journal.capacity import Usage, measure
 from lineside.journal.log import SqliteJournal
 from lineside.journal.removal import Prospect, survey
 from lineside.operations.registry import Operations
-from lineside.operations.requests import JournalStatus, KeptBy, RouteStatus, ShowStatus, SourceStatus, Status
+from lineside.operations.requests import ShowStatus
+from lineside.operations.results import JournalStatus, KeptBy, RouteStatus, SourceStatus, Status
 from lineside.operations.texts import moment
 from lineside.store.database import Database
 

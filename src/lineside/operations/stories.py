@@ -11,7 +11,7 @@ from lineside.journal import deadletters
 from lineside.journal.deadletters import EACH
 from lineside.model.event import Record
 from lineside.model.ports import ConsumerSpec
-from lineside.operations.requests import DeliveryStory
+from lineside.operations.results import DeliveryStory
 from lineside.operations.texts import moment
 
 

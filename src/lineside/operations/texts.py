@@ -5,7 +5,7 @@ from __future__ import annotations
 from lineside.journal.deadletters import DeadLetter
 from lineside.model.event import Event, Record
 from lineside.model.moments import utc_text
-from lineside.operations.requests import DeadLetterSummary, EventSummary
+from lineside.operations.results import DeadLetterSummary, EventSummary
 
 SHOWN = 2_000
 """Characters of a dead letter's body in a list."""

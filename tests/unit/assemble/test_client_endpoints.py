@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.assemble import clientendpoints
 from lineside.assemble.clientendpoints import parse_client
-from lineside.assemble.sources import client_endpoint
+from lineside.assemble.dialling import client_endpoint
 from lineside.edges.lines.serialport import SerialEndpoint
 
 

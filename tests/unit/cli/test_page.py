@@ -10,15 +10,7 @@ from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.cli.page import ALARMS, page
-from lineside.operations.requests import (
-    Alarm,
-    DeviceView,
-    JournalView,
-    Overview,
-    RouteView,
-    SourceView,
-    TargetView,
-)
+from lineside.operations.results import Alarm, DeviceView, JournalView, Overview, RouteView, SourceView, TargetView
 
 GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "operations.md"
 AT = "2026-03-04T09:12:07.123Z"

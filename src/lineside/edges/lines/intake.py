@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+import msgspec
 from msgspec import Struct
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -49,12 +50,14 @@ class Limits(Struct, frozen=True):
 
 
 class Share(Struct, eq=False):
-    """What came in one turn of the reactor and can be one batch; and whose it is: so many of each, in order."""
+    """What came in one turn of the reactor and is to be one batch; and whose it is."""
 
-    taken: list[bytes] | Event
-    """Frames to decode, or a single event that is one already."""
-    peer: str
-    sessions: list[tuple[Session, int]]
+    taken: list[bytes] | list[Event]
+    """Frames to decode, or events already."""
+    decoded: bool
+    """Whether they are events."""
+    runs: list[tuple[Session, str, int]] = msgspec.field(default_factory=list)
+    """Of whom, and from which address, the next so many are."""
 
 
 class Intake:
@@ -82,7 +85,7 @@ class Intake:
     ) -> None:
         self.id = id
         self.decode = batches_of(decoder)
-        """Makes a batch of frames and of who sent them, once a turn for each run of one sender's."""
+        """Makes a batch of frames and of who sent them, mostly once a turn."""
         self.clock = clock
         self.limits = limits
         self.sessions: set[Session] = set()
@@ -94,6 +97,8 @@ class Intake:
         """Called with each batch before it is stored: it, and how many of its events, in order, each peer sent."""
         self._journal = journal
         self._turn: list[Share] = []
+        self._share: Share | None = None
+        """The last one of the turn."""
         self._turn_bytes = 0
         self._waiting_bytes = 0
         self._crowd: set[Session] = set()
@@ -156,28 +161,45 @@ class Intake:
             emptied, self._emptied = self._emptied, None
             emptied.callback(None)
 
-    def append(self, session: Session, taken: list[bytes] | Event) -> bool:
-        """Append frames, or an event, with all others of this turn of the reactor; the answers go to the session.
+    def append(self, session: Session, taken: list[bytes] | list[Event]) -> bool:
+        """Append frames, or events, with all others of this turn of the reactor; the answers go to the session.
 
-        Returns whether the source holds more than it may: then the session is to wait, and is let go later.
+        Returns whether the source holds more than it may: then the session is to wait, and is let go later. The list
+        is the source's now; it is never empty.
         """
-        if self.on_frames is not None:
-            self.on_frames()
+        decoded = isinstance(taken[0], Event)
+        share = self._share
+        if share is not None and share.decoded is decoded:
+            # They are decoded, numbered and stored together: what each by itself would cost is spent once.
+            share.taken += taken  # type: ignore[arg-type] (they are of one kind)
+        else:
+            share = self._begin(taken, decoded)
+        share.runs.append((session, session.peer, len(taken)))
+        if decoded:
+            size = sum(event.size for event in cast(list[Event], taken))
+        else:
+            size = OBJECTS * len(taken) + sum(map(len, cast(list[bytes], taken)))
+        return self._weigh(session, size)
+
+    def append_one(self, session: Session, frame: bytes) -> bool:
+        """Append a single frame, as `append` does."""
+        share = self._share
+        if share is None or share.decoded:
+            share = self._begin([], decoded=False)
+        cast(list[bytes], share.taken).append(frame)
+        share.runs.append((session, session.peer, 1))
+        return self._weigh(session, OBJECTS + len(frame))
+
+    def _begin(self, taken: list[bytes] | list[Event], decoded: bool) -> Share:
         if not self._turn:
             self.clock.callLater(0, self._hand_on)
-        if isinstance(taken, Event):
-            self._turn.append(Share(taken, session.peer, [(session, 1)]))
-            size = taken.size
-        else:
-            count = len(taken)
-            size = OBJECTS * count + sum(map(len, taken))
-            last = self._turn[-1] if self._turn else None
-            if last is not None and isinstance(frames := last.taken, list) and last.peer == session.peer:
-                # They are decoded, numbered and stored together: what each by itself would cost is spent once.
-                frames += taken
-                last.sessions.append((session, count))
-            else:
-                self._turn.append(Share(taken, session.peer, [(session, count)]))
+        share = self._share = Share(taken, decoded)
+        self._turn.append(share)
+        return share
+
+    def _weigh(self, session: Session, size: int) -> bool:
+        if self.on_frames is not None:
+            self.on_frames()
         self._turn_bytes += size
         self._waiting_bytes += size
         if self._waiting_bytes > CROWDED:
@@ -188,6 +210,7 @@ class Intake:
     def _hand_on(self) -> None:
         turn, self._turn = self._turn, []
         size, self._turn_bytes = self._turn_bytes, 0
+        self._share = None
         if turn:
             Deferred.fromCoroutine(self._append(turn)).addCallbacks(
                 self._stored, self._not_stored, callbackArgs=(turn, size), errbackArgs=(turn, size)
@@ -195,15 +218,21 @@ class Intake:
 
     async def _append(self, turn: list[Share]) -> list[Receipts]:
         batches = [self._batch(share) for share in turn]
-        if self.on_batch is not None:
-            for share, batch in zip(turn, batches, strict=True):
-                self.on_batch(batch, [(session.peer, count) for session, count in share.sessions])
         return await self._journal.append_batches(self.id, batches)
 
     def _batch(self, share: Share) -> Batch:
-        if isinstance(share.taken, Event):
-            return Batch.of_one(share.taken)
-        return self.decode(share.taken, share.peer)
+        senders = [(peer, count) for _, peer, count in share.runs]
+        first = senders[0][0]
+        if share.decoded:
+            batch = Batch.of(cast(list[Event], share.taken))
+        elif all(peer == first for peer, _ in senders):
+            batch = self.decode(cast(list[bytes], share.taken), first)
+        else:
+            batch = self.decode(cast(list[bytes], share.taken), None)
+            batch.name_senders(senders)
+        if self.on_batch is not None:
+            self.on_batch(batch, senders)
+        return batch
 
     def _stored(self, receipts: list[Receipts], turn: list[Share], size: int) -> None:
         self._room(size)
@@ -213,8 +242,8 @@ class Intake:
         for share, told in zip(turn, receipts, strict=True):
             self.received += told.count
             self.undecodable += len(told.errors)
-            answers = encode_receipts(told, [count for _, count in share.sessions])
-            for (session, count), answer in zip(share.sessions, answers, strict=True):
+            answers = encode_receipts(told, [count for _, _, count in share.runs])
+            for (session, _, count), answer in zip(share.runs, answers, strict=True):
                 session.answered(count, answer)
 
     def _not_stored(self, failure: Failure, turn: list[Share], size: int) -> None:
@@ -223,7 +252,7 @@ class Intake:
         self._alarm(failure)
         answer = encode_err(UNAVAILABLE, "not stored, send it again")
         for share in turn:
-            for session, count in share.sessions:
+            for session, _, count in share.runs:
                 session.answered(count, answer * count)
 
     def _room(self, size: int) -> None:
@@ -236,7 +265,7 @@ class Intake:
     def _give_up(self, failure: Failure, turn: list[Share]) -> None:
         log.failure("lines.failed", failure=failure, source=self.id)
         for share in turn:
-            for session, _ in share.sessions:
+            for session, _, _ in share.runs:
                 session.abort()
 
     def _alarm(self, failure: Failure) -> None:

@@ -75,7 +75,9 @@ class Session:
     def __init__(self, intake: Intake, link: Link) -> None:
         self._intake = intake
         self._link = link
-        self._taken: list[list[bytes] | Event] = []
+        self._taken: list[list[bytes] | list[Event]] = []
+        self._faults: list[Event] | None = None
+        """The last one of these lists, where it holds events."""
         self._in_flight = 0
         self._heard_at = 0.0
         self._held_by: set[str] = set()
@@ -117,6 +119,7 @@ class Session:
     def take(self, frames: list[bytes]) -> None:
         """Take frames, at least one; each becomes an event and has an answer. The list is the session's now."""
         self._taken.append(frames)
+        self._faults = None
         self._in_flight += len(frames)
         if self._in_flight >= self._intake.limits.max_in_flight:
             self.hold("disk")
@@ -126,12 +129,15 @@ class Session:
         self._in_flight += 1
         if self._in_flight >= self._intake.limits.max_in_flight:
             self.hold("disk")
-        if self._intake.append(self, [frame]):
+        if self._intake.append_one(self, frame):
             self.hold("crowd")
 
     def keep(self, event: Event) -> None:
         """Take an event that the framing made itself."""
-        self._taken.append(event)
+        if self._faults is None:
+            self._faults = []
+            self._taken.append(self._faults)
+        self._faults.append(event)
         self._in_flight += 1
         if self._in_flight >= self._intake.limits.max_in_flight:
             self.hold("disk")
@@ -140,6 +146,7 @@ class Session:
         """Append what was taken."""
         if self._taken:
             taken, self._taken = self._taken, []
+            self._faults = None
             for part in taken:
                 if self._intake.append(self, part):
                     self.hold("crowd")

@@ -8,7 +8,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
 from lineside.edges.systemd.notify import Supervisor
-from lineside.operations.requests import RouteStatus, SourceStatus
+from lineside.operations.results import RouteStatus, SourceStatus
 
 REFRESH = 5.0
 """Seconds between two looks at what is to be shown; it is sent only when it has changed."""

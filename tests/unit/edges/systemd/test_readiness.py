@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.edges.systemd.notify import Supervisor
 from lineside.edges.systemd.readiness import REFRESH, Readiness, status_line
-from lineside.operations.requests import RouteStatus, SourceStatus
+from lineside.operations.results import RouteStatus, SourceStatus
 
 
 def source(name: str, connections: int) -> SourceStatus:
