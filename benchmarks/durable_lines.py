@@ -56,7 +56,7 @@ def wait_for(port: int, process: subprocess.Popen[bytes], output: Path) -> None:
         if process.poll() is not None or time.monotonic() > deadline:
             said = output.read_text(errors="replace").strip().splitlines()
             raise Unfit(f"{process.args!r} did not start: {said[-1] if said else 'it said nothing'}")
-        time.sleep(0.05)
+        time.sleep(0.01)
 
 
 @contextlib.contextmanager
