@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NoReturn
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from lineside.edges.lines.intake import DRAIN, Intake, Limits
 from lineside.edges.lines.protocol import DeviceConnection
 from lineside.edges.lines.receiver import LineReceiver
 from lineside.edges.lines.source import LinesSource
+from lineside.model.errors import CommitInDoubt, JournalUnusable
 from lineside.model.event import Seq
 from lineside.testing.journals import JournalOnFile
 from lineside.wire.jsonl import JsonLines
@@ -170,6 +172,29 @@ class AnswerTests(LinesCase):
         self.successResultOf(self.file.database.write(lambda c: c.execute("DROP TRIGGER full")))
         self.say(connection, b'{"id":"a"}\n')
         self.assertEqual(["OK 1"], self.answers(transport))
+
+    def refuse(self, failed: Exception) -> None:
+        """Let the journal fail from now on."""
+
+        async def append_batches(*_: object, **__: object) -> NoReturn:
+            raise failed
+
+        self.patch(self.file.journal, "append_batches", append_batches)
+
+    def test_what_may_be_stored_has_no_answer(self) -> None:
+        """Who is in doubt is cut off: neither "stored" nor "not stored" would be true."""
+        connection, transport = self.device()
+        self.refuse(CommitInDoubt("disk I/O error"))
+        self.say(connection, b'{"id":"a"}\n')
+        self.assertEqual(([], True), (self.answers(transport), transport.aborted))
+
+    def test_a_damaged_journal_is_an_alarm_and_no_error_of_ours(self) -> None:
+        """A page that turns out broken at a commit undoes it: the device is to send again, and the log says why."""
+        connection, transport = self.device()
+        self.refuse(JournalUnusable("journal.db is damaged: `lineside journal check`"))
+        self.say(connection, b'{"id":"a"}\n')
+        self.assertEqual(["ERR unavailable not stored, send it again"], self.answers(transport))
+        self.assertEqual([], self.flushLoggedErrors())
 
     @settings(max_examples=60, deadline=None)
     @given(

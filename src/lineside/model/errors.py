@@ -31,5 +31,12 @@ class JournalFull(LinesideError, OSError):
     """The journal takes no events at present, before the disk itself refuses: what was not stored is sent again."""
 
 
+class CommitInDoubt(LinesideError, OSError):
+    """The journal's disk failed in the middle of a commit, and goes on failing: nobody knows whether it is stored.
+
+    Once the journal takes writes again, it is not. Were the gateway to end before that, it may be.
+    """
+
+
 class NotFound(LinesideError):
     """There is no such record, dead letter, route or source."""

@@ -87,7 +87,8 @@ class Journal(Protocol):
         """Store events; committed and synced to disk when it returns, receipts in the same order.
 
         Raises:
-            OSError or sqlite3.Error: nothing of this call was stored.
+            OSError or sqlite3.Error: nothing of this call was stored. Of a `CommitInDoubt` nobody knows: the sender
+                must not be told that it was not.
 
         """
         ...

@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
 from lineside.model.errors import JournalClosed, JournalUnusable
+from lineside.store.commits import Commits, Write, roll_back
 from lineside.store.lock import FileLock
 from lineside.store.migrations import Component, migrate
 from lineside.store.workers import ThreadWorker, Worker
@@ -40,16 +41,6 @@ class FromThread(Protocol):
 
     def __call__(self, f: Callable[..., object], *args: object) -> object:  # noqa: D102
         ...
-
-
-class Write:
-    """A piece of work for the writer, and the Deferred of its result."""
-
-    __slots__ = ("result", "work")
-
-    def __init__(self, work: Callable[[Connection], Any]) -> None:
-        self.work = work
-        self.result: Deferred[Any] = Deferred()
 
 
 class Database:
@@ -105,7 +96,8 @@ class Database:
 
         The Deferred fires when the transaction is synced to disk. It fails with what ``work`` raised,
         whose own changes are then undone, or with the error of the commit: then nothing of the group
-        was stored. A damaged file is a `JournalUnusable`; a database that is not open a `JournalClosed`, at once.
+        is stored, now or after a crash. Only of a `CommitInDoubt` nobody knows. A damaged file is a
+        `JournalUnusable`; a database that is not open a `JournalClosed`, at once.
         """
         if not self._open:
             return fail(self._closed())
@@ -120,7 +112,7 @@ class Database:
             return fail(self._closed())
 
         def snapshot() -> T:
-            _roll_back(self._read_connection)
+            roll_back(self._read_connection)
             self._read_connection.execute("BEGIN")
             try:
                 return work(self._read_connection)
@@ -139,7 +131,7 @@ class Database:
             return fail(self._closed())
 
         def work() -> None:
-            _roll_back(self._read_connection)
+            roll_back(self._read_connection)
             self._read_connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
         return self._run_on(self._reader, work)
@@ -172,10 +164,12 @@ class Database:
         with ExitStack() as opened:
             writing = opened.enter_context(closing(_connect(self._path)))
             migrate(writing, self._components)
+            _empty_log(writing)
             reading = opened.enter_context(closing(_connect(self._path)))
             reading.execute("PRAGMA query_only=ON")
             opened.pop_all()
         self._write_connection, self._read_connection = writing, reading
+        self._commits = Commits(writing)
 
     def _release(self) -> None:
         self._reader.quit()
@@ -201,7 +195,7 @@ class Database:
         while self._waiting:
             group.append(self._waiting.popleft())
         if group:
-            outcomes = commit(self._write_connection, group)
+            outcomes = self._commits.carry_out(group)
             explained = [
                 self._explained(outcome) if isinstance(outcome, Failure) else outcome for outcome in outcomes
             ]
@@ -220,42 +214,15 @@ class Database:
         return JournalClosed(f"the journal {self._path} is not open")
 
 
-def commit(connection: Connection, group: list[Write]) -> list[Any]:
-    """Carry out a group in one synced transaction; return each one's result or `Failure`.
+def _empty_log(connection: Connection) -> None:
+    """Copy what another process left in the log into the file, and begin the log anew.
 
-    A write that raises is undone alone. When the transaction itself fails, all of them failed.
+    Where its sync failed, the log's last pages may be in the system's memory alone, which then says of them that
+    they are on the disk (https://wiki.postgresql.org/wiki/Fsync_Errors). All that is added behind them would go
+    with them in a power cut. The file is written and synced now. A full disk may refuse, and hinders nothing else.
     """
-    outcomes: list[Any] = []
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        if len(group) == 1:
-            # Alone it needs no savepoint: each statement may have to wait for the reactor's thread to pause.
-            outcomes.append(group[0].work(connection))
-        for write in group if len(group) > 1 else ():
-            connection.execute("SAVEPOINT one")
-            try:
-                outcomes.append(write.work(connection))
-            except BaseException:  # noqa: BLE001 (it goes to the caller)
-                outcomes.append(Failure())
-                if not connection.in_transaction:
-                    # A full disk or a failing one makes SQLite itself undo the whole transaction.
-                    return [outcomes[-1]] * len(group)
-                connection.execute("ROLLBACK TO one")
-            connection.execute("RELEASE one")
-        connection.execute("COMMIT")
-    except BaseException:  # noqa: BLE001 (it goes to the callers)
-        failure = Failure()
-        _roll_back(connection)
-        return [failure] * len(group)
-    return outcomes
-
-
-def _roll_back(connection: Connection) -> None:
-    # A disk that fails may refuse this too. It must not end the thread; the next transaction cannot begin then,
-    # fails as well, and tries again.
-    if connection.in_transaction:
-        with suppress(sqlite3.Error):
-            connection.execute("ROLLBACK")
+    with suppress(sqlite3.OperationalError):
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def _tell(group: list[Write], outcomes: list[Any]) -> None:

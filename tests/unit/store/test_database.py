@@ -12,7 +12,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.model.errors import JournalClosed, JournalUnusable
-from lineside.store.database import Database, Write, commit
+from lineside.store.commits import Commits, Write
+from lineside.store.database import Database
 from lineside.store.migrations import Component
 from lineside.testing.workers import HeldWorker, call_at_once
 
@@ -38,9 +39,10 @@ class CommitTests(SynchronousTestCase):
         disk = sqlite3.connect(":memory:", factory=BrokenDisk, isolation_level=None)
         self.addCleanup(disk.close)
         disk.execute("CREATE TABLE note (text TEXT)")
+        commits = Commits(disk)
 
         def note(text: str) -> list[Any]:
-            return commit(disk, [Write(lambda c: c.execute("INSERT INTO note VALUES (?)", (text,)).rowcount)])
+            return commits.carry_out([Write(lambda c: c.execute("INSERT INTO note VALUES (?)", (text,)).rowcount)])
 
         disk.broken = True
         self.assertIsInstance(note("lost")[0], Failure)

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from lineside.model.batch import OBJECTS, Batch, Receipts
-from lineside.model.errors import JournalFull
+from lineside.model.errors import CommitInDoubt, JournalFull, JournalUnusable
 from lineside.model.event import Event
 from lineside.model.ports import Journal
 from lineside.wire.answers import UNAVAILABLE, encode_err, encode_receipts
@@ -248,8 +248,12 @@ class Intake:
 
     def _not_stored(self, failure: Failure, turn: list[Share], size: int) -> None:
         self._room(size)
-        failure.trap(sqlite3.Error, OSError)
+        failure.trap(sqlite3.Error, OSError, JournalUnusable)
         self._alarm(failure)
+        if failure.check(CommitInDoubt):
+            # Without an answer the device knows as little as we do.
+            self._cut(turn)
+            return
         answer = encode_err(UNAVAILABLE, "not stored, send it again")
         for share in turn:
             for session, _, count in share.runs:
@@ -264,6 +268,9 @@ class Intake:
 
     def _give_up(self, failure: Failure, turn: list[Share]) -> None:
         log.failure("lines.failed", failure=failure, source=self.id)
+        self._cut(turn)
+
+    def _cut(self, turn: list[Share]) -> None:
         for share in turn:
             for session, _, _ in share.runs:
                 session.abort()
@@ -276,13 +283,17 @@ class Intake:
                 "journal.cannot_write",
                 source=self.id,
                 reason=str(failure.value),
-                remedy=(
-                    "journal.full in this log names it; devices are told to send again"
-                    if failure.check(JournalFull)
-                    else "free space on the journal's disk or check it; devices are told to send again"
-                ),
+                remedy=f"{_remedy(failure)}; devices are told to send again",
             )
 
     def _cut_all(self) -> None:
         for session in list(self.sessions):
             session.abort()
+
+
+def _remedy(failure: Failure) -> str:
+    if failure.check(JournalFull):
+        return "journal.full in this log names it"
+    if failure.check(JournalUnusable):
+        return "lineside journal check says where it is damaged, lineside journal restore puts a backup back"
+    return "free space on the journal's disk or check it"

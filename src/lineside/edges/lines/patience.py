@@ -12,6 +12,7 @@ from twisted.logger import Logger
 
 from lineside.background import Background
 from lineside.model.batch import Batch, Receipts
+from lineside.model.errors import JournalUnusable
 from lineside.model.event import Event, Page, Receipt, Record, Seq
 from lineside.model.ports import Journal
 
@@ -62,7 +63,7 @@ class PatientJournal:
         """Store batches, however long that takes.
 
         Raises:
-            OSError or sqlite3.Error: it was stopped meanwhile; nothing of this call was stored.
+            OSError, sqlite3.Error or JournalUnusable: it was stopped meanwhile; nothing of this call was stored.
 
         """
         stored: Deferred[list[Receipts]] = Deferred()
@@ -104,7 +105,7 @@ class PatientJournal:
         while True:
             try:
                 receipts = await self._journal.append_batches(source, batches)
-            except (sqlite3.Error, OSError) as failed:
+            except (sqlite3.Error, OSError, JournalUnusable) as failed:
                 self._alarm(failed)
                 if self._stopping:
                     log.critical(
