@@ -71,6 +71,8 @@ class Call(Struct, frozen=True):
     """The body as it comes, where the endpoint declares ``stream``; the connection is read no faster."""
     peer: str = ""
     """The address that asked."""
+    local: bool = False
+    """It is this machine's, and the request was meant for it."""
 
     def header(self, name: str) -> str | None:
         """Return a header by its name in lower case."""

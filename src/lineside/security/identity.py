@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from lineside.model.errors import LinesideError
 
-Role = Literal["viewer", "operator", "admin", "device"]
+Role = Literal["viewer", "operator", "admin", "device", "nobody"]
 Permission = Literal["read", "send", "operate", "administer"]
 
 ROLES: dict[Role, frozenset[Permission]] = {
@@ -16,6 +16,7 @@ ROLES: dict[Role, frozenset[Permission]] = {
     "operator": frozenset({"read", "send", "operate"}),
     "admin": frozenset({"read", "send", "operate", "administer"}),
     "device": frozenset({"send"}),
+    "nobody": frozenset(),
 }
 """What each role may: see, bring events in, decide what becomes of them, change who may and what is kept."""
 
@@ -34,6 +35,8 @@ class NotPermitted(LinesideError):
     """The one who asks may not do this."""
 
 
+NOBODY = Identity("nobody known", "nobody")
+"""Who did not say who they are."""
 LOCAL_USER = Identity("local user", "admin")
 """Who can open the journal's own files: the command line and the control socket."""
 

@@ -1,0 +1,104 @@
+"""The typed operations as endpoints: a request's fields are the path's, the query's and the body's parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from lineside.operations.registry import Operations
+from lineside.operations.requests import Request
+from lineside.operations.web import JSON, Answer, Call, Endpoint, Parameter, Problem, Reply
+
+encode = msgspec.json.Encoder().encode
+
+
+def asked(
+    operations: Operations,
+    method: Literal["GET", "POST"],
+    path: str,
+    request: type[Request[Any]],
+    *,
+    tag: str,
+    fixed: Mapping[str, Any] | None = None,
+) -> Endpoint:
+    """Return the endpoint that carries out ``request``.
+
+    A field whose name is in the path is taken from there; the others are the query's of a GET, and members of the
+    JSON body of a POST. Their names are the request's own.
+
+    Args:
+        operations: carry it out.
+        method: GET for what changes nothing.
+        path: names fields in braces.
+        request: the operation; its docstring is the description's summary.
+        tag: under what the description lists it.
+        fixed: what this path says of the request by itself.
+
+    """
+    given = dict(fixed or {})
+    fields = {field.encode_name: field for field in msgspec.structs.fields(request) if field.name not in given}
+    in_path = {name for name in fields if f"{{{name}}}" in path}
+    rest = {name: field for name, field in fields.items() if name not in in_path}
+    members = f"{request.__name__}Body" if method == "POST" and rest else None
+    body = None
+    if members:
+        body = msgspec.defstruct(
+            members,
+            [
+                (field.name, field.type) if field.required else (field.name, field.type, field.default)
+                for field in rest.values()
+            ],
+            forbid_unknown_fields=True,
+        )
+    parameters = tuple(
+        Parameter(
+            name,
+            "path" if name in in_path else "query",
+            _schema(field),
+            required=name in in_path or field.required,
+        )
+        for name, field in fields.items()
+        if name in in_path or method == "GET"
+    )
+    summary = (request.__doc__ or "").strip()
+
+    async def answer(call: Call) -> Answer:
+        values: dict[str, Any] = {**given, **call.path, **call.query}
+        try:
+            if body is not None and call.body:
+                members = msgspec.json.decode(call.body, type=body)
+                values |= {name: getattr(members, name) for name in rest}
+            wanted = msgspec.convert(values, request, strict=False)
+        except (msgspec.ValidationError, msgspec.DecodeError) as wrong:
+            raise Problem(422 if call.body else 400, _told(str(wrong))) from wrong
+        return Answer(200, encode(await operations.call(wanted, call.identity)))
+
+    return Endpoint(
+        method,
+        path,
+        str(request.__struct_config__.tag).replace(".", "_") + "".join(f"_{name}" for name in given),
+        summary.partition("\n")[0].rstrip("."),
+        request.permission,
+        answer,
+        parameters=parameters,
+        takes={} if body is None else {JSON: body},
+        replies={200: Reply("Done." if method == "POST" else "As asked.", {JSON: request.result})},
+        tag=tag,
+    )
+
+
+def _schema(field: msgspec.structs.FieldInfo) -> Mapping[str, Any]:
+    schema = msgspec.json.schema(field.type)
+    if "anyOf" in schema:
+        # A parameter that is absent is None; it cannot be sent.
+        kinds = [kind for kind in schema["anyOf"] if kind != {"type": "null"}]
+        schema = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
+    if not field.required and field.default not in {None, msgspec.NODEFAULT}:
+        schema = {**schema, "default": field.default}
+    return schema
+
+
+def _told(wrong: str) -> str:
+    return wrong.replace("`$.", "`").replace("Object missing", "missing").replace(" - at `$`", "")

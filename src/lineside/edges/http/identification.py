@@ -1,0 +1,79 @@
+"""Who sends a request: a token's holder, somebody at this machine, or nobody known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+from typing import Protocol
+
+from lineside.operations.web import Problem
+from lineside.security.identity import NOBODY, Identity
+
+CHALLENGE = {"WWW-Authenticate": 'Bearer realm="lineside"'}
+"""RFC 6750, section 3."""
+FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
+"""Headers that a proxy adds: who asks through it is not at this machine, though the proxy may be."""
+LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+class Tokens(Protocol):
+    """The API tokens there are."""
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a token that was not revoked, even one that has expired."""
+        ...
+
+    def identify(self, text: str) -> Identity | None:
+        """Return whose token it is; None if it is none, or no longer one."""
+        ...
+
+
+class Identification:
+    """Tells who asks. As long as there is no token at all, who asks from this machine may look.
+
+    Args:
+        tokens: the API tokens.
+        names: hosts by which this machine's own browser may ask without a token, beside those of loopback. A page
+            of another site could have its own name resolve to loopback (DNS rebinding); its requests bear it.
+
+    """
+
+    def __init__(self, tokens: Tokens, names: frozenset[str] = frozenset()) -> None:
+        self._tokens = tokens
+        self._names = LOCAL_NAMES | names
+
+    def identify(self, headers: Mapping[str, str], peer: str) -> Identity:
+        """Return who sends a request with these ``headers`` (names in lower case) from the address ``peer``.
+
+        Raises:
+            Problem: 401, the token is not valid.
+
+        """
+        given = headers.get("authorization")
+        if given is not None:
+            scheme, _, token = given.partition(" ")
+            identity = self._tokens.identify(token.strip()) if scheme.lower() == "bearer" else None
+            if identity is None:
+                raise Problem(401, "this token is not valid, or no longer", headers=CHALLENGE)
+            return identity
+        if not self._tokens.any and self.is_local(headers, peer):
+            return Identity(f"somebody at {peer}", "viewer")
+        return NOBODY
+
+    def is_local(self, headers: Mapping[str, str], peer: str) -> bool:
+        """Tell whether a request comes from this machine, and was meant for it."""
+        try:
+            loopback = ip_address(peer).is_loopback
+        except ValueError:
+            return False
+        if not loopback or any(name in headers for name in FORWARDED):
+            return False
+        return host_of(headers.get("host", "")) in self._names
+
+
+def host_of(header: str) -> str:
+    """Return the host of a ``Host`` header in lower case, without its port; an IPv6 address keeps its brackets."""
+    if header.startswith("["):
+        return header.partition("]")[0].lower() + "]"
+    return header.partition(":")[0].lower().rstrip(".")

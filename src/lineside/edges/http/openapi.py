@@ -1,0 +1,120 @@
+"""The description of an API, OpenAPI 3.1 (https://spec.openapis.org/oas/v3.1.0), made from what it serves. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+
+from lineside.operations.web import PROBLEM, Endpoint, Reply
+
+PROBLEM_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "description": "What is wrong (RFC 9457).",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+    },
+}
+COMMON: dict[int, str] = {
+    400: "A parameter is not as described.",
+    401: "No token, or one that is not valid.",
+    403: "The token's role may not do this.",
+    404: "There is no such thing.",
+    409: "It cannot be done as things are.",
+    413: "The body is too large.",
+    415: "The body is of another kind.",
+    422: "The body is not as described.",
+    500: "The gateway failed; its log says why.",
+    503: "Not now; `Retry-After` says when.",
+}
+
+
+def describe(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
+    """Return the description as JSON's values."""
+    described = list(endpoints)
+    types = [kind for endpoint in described for kind in _types(endpoint)]
+    _, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    paths: dict[str, dict[str, Any]] = {}
+    for endpoint in described:
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Lineside",
+            "version": version("lineside"),
+            "description": "Events from the shop floor into an ERP, each exactly once.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "paths": paths,
+        "components": {
+            "schemas": {**components, "Problem": PROBLEM_SCHEMA},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+        "tags": [{"name": tag} for tag in sorted({endpoint.tag for endpoint in described if endpoint.tag})],
+    }
+
+
+def _types(endpoint: Endpoint) -> list[Any]:
+    contents = [endpoint.takes, *(reply.content for reply in endpoint.replies.values())]
+    return [kind for content in contents for kind in content.values() if not isinstance(kind, dict)]
+
+
+def _content(content: Mapping[str, Any]) -> dict[str, Any]:
+    described = {}
+    for media_type, kind in content.items():
+        if isinstance(kind, dict):
+            schema = kind
+        else:
+            [schema], _ = msgspec.json.schema_components([kind], ref_template="#/components/schemas/{name}")
+        described[media_type] = {"schema": schema}
+    return described
+
+
+def _operation(endpoint: Endpoint) -> dict[str, Any]:
+    told: dict[str, Any] = {"operationId": endpoint.name, "summary": endpoint.summary}
+    if endpoint.tag:
+        told["tags"] = [endpoint.tag]
+    if endpoint.parameters:
+        told["parameters"] = [
+            {
+                "name": parameter.name,
+                "in": parameter.place,
+                "required": parameter.required or parameter.place == "path",
+                "schema": dict(parameter.schema),
+                **({"description": parameter.description} if parameter.description else {}),
+            }
+            for parameter in endpoint.parameters
+        ]
+    if endpoint.takes:
+        told["requestBody"] = {"required": endpoint.stream, "content": _content(endpoint.takes)}
+    told["responses"] = {
+        str(status): {
+            "description": reply.description,
+            **({"content": _content(reply.content)} if reply.content else {}),
+        }
+        for status, reply in {**endpoint.replies, **_problems(endpoint)}.items()
+    }
+    told["security"] = [{"token": []}, {}] if endpoint.permission == "read" else [{"token": []}]
+    if endpoint.permission is None:
+        told["security"] = [{}]
+    return told
+
+
+def _problems(endpoint: Endpoint) -> dict[int, Reply]:
+    statuses = {400, 500}
+    if endpoint.permission is not None:
+        statuses |= {401, 403}
+    if "{" in endpoint.path:
+        statuses.add(404)
+    if endpoint.takes:
+        statuses |= {413, 415, 422}
+    if endpoint.method != "GET" or endpoint.permission is not None:
+        statuses |= {409, 503}
+    problem = {PROBLEM: {"$ref": "#/components/schemas/Problem"}}
+    return {status: Reply(COMMON[status], problem) for status in sorted(statuses - endpoint.replies.keys())}

@@ -1,0 +1,232 @@
+"""Requests on their way to endpoints, and answers on their way back."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Iterable
+from hashlib import blake2b
+from typing import Any
+from urllib.parse import parse_qsl
+
+from msgspec.structs import replace
+from twisted.internet.defer import CancelledError
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.logger import Logger
+from twisted.web.resource import Resource
+from twisted.web.server import Site
+
+from lineside.background import Background
+from lineside.edges.http.bodies import BodyStream, WholeBody, too_large
+from lineside.edges.http.channel import SILENCE, PatientChannel
+from lineside.edges.http.identification import CHALLENGE, Identification
+from lineside.edges.http.request import EarlyRequest
+from lineside.edges.http.routing import Found, Routes
+from lineside.model.errors import JournalClosed, LinesideError, NotFound
+from lineside.operations.web import Answer, Call, Endpoint, Problem
+from lineside.security.identity import NOBODY, Identity, NotPermitted, check
+
+log = Logger()
+
+MAX_BODY = 1024 * 1024
+"""Bytes of a body that is taken whole."""
+LATER = 5
+"""Seconds after which what the journal does not take at present may be sent again."""
+
+
+class Desk:
+    """Finds each request's endpoint, checks who asks and what for, and sends what the endpoint answers.
+
+    Args:
+        endpoints: everything there is.
+        identification: tells who asks.
+        max_body: bytes of a body that is taken whole.
+
+    """
+
+    def __init__(
+        self, endpoints: Iterable[Endpoint], identification: Identification, *, max_body: int = MAX_BODY
+    ) -> None:
+        self._routes = Routes(endpoints)
+        self._identification = identification
+        self._max_body = max_body
+        self.answering = Background("http")
+
+    def head_came(self, request: EarlyRequest) -> BodyStream | WholeBody:
+        """Find the endpoint, and check all that the head tells."""
+        found = self._routes.find(request.method, request.path)
+        if not isinstance(found, Found):
+            if not found:
+                raise Problem(404, f"there is nothing at {request.path.decode('utf-8', 'replace')}")
+            raise Problem(405, "this path knows other methods", headers={"Allow": ", ".join(sorted(found))})
+        endpoint = found.endpoint
+        headers = {
+            name.decode("latin-1").lower(): ", ".join(value.decode("latin-1") for value in values)
+            for name, values in request.requestHeaders.getAllRawHeaders()
+        }
+        peer = str(getattr(request.channel.getPeer(), "host", ""))
+        identity = self._identification.identify(headers, peer)
+        if endpoint.permission is not None:
+            permitted(identity, endpoint)
+        if endpoint.takes:
+            _check_type(endpoint, headers)
+        length = request.channel.length
+        query = _query(endpoint, request.uri.partition(b"?")[2])
+        request.call = Call(
+            identity,
+            found.path,
+            query,
+            headers,
+            peer=peer,
+            local=self._identification.is_local(headers, peer),
+        )
+        request.endpoint = endpoint
+        if endpoint.stream:
+            stream = BodyStream(request.channel.hold, request.channel.go_on)
+            self._begin(request, endpoint, replace(request.call, stream=stream))
+            return stream
+        if length is not None and length > self._max_body:
+            raise too_large(self._max_body)
+        return WholeBody(self._max_body)
+
+    def body_came(self, request: EarlyRequest) -> None:
+        """Answer a request that is there whole."""
+        assert isinstance(request.body, WholeBody)
+        call: Call = request.call
+        body = request.body.value()
+        self._begin(request, request.endpoint, replace(call, body=body) if body else call)
+
+    def _begin(self, request: EarlyRequest, endpoint: Endpoint, call: Call) -> None:
+        try:
+            answer = endpoint.answer(call)
+        except LinesideError as refused:
+            request.send(_refusal(refused))
+            return
+        except Exception:  # noqa: BLE001 (the client is told, and the log)
+            request.send(_failed(endpoint))
+            return
+        if isinstance(answer, Answer) and isinstance(answer.body, bytes):
+            request.send(_conditional(endpoint, call, answer))
+            return
+        running = self.answering.run(endpoint.name, self._finish(request, endpoint, call, answer))
+        if not running.called:
+            request.notifyFinish().addErrback(lambda _: running.cancel())
+
+    async def _finish(
+        self, request: EarlyRequest, endpoint: Endpoint, call: Call, answering: Answer | Awaitable[Answer]
+    ) -> None:
+        try:
+            answer = await answering if inspect.isawaitable(answering) else answering
+        except CancelledError:
+            raise
+        except LinesideError as refused:
+            answer = _refusal(refused)
+        except ConnectionError:
+            return
+        except Exception:  # noqa: BLE001 (the client is told, and the log)
+            answer = _failed(endpoint)
+        assert isinstance(answer, Answer)
+        if isinstance(answer.body, bytes):
+            request.send(_conditional(endpoint, call, answer))
+        else:
+            await request.send_stream(answer)
+
+
+class GatewaySite(Site):
+    """The site. It keeps no access log, which would cost half of its time, and no sessions.
+
+    Args:
+        desk: answers.
+        reactor: its clock ends connections.
+        max_connections: further ones are closed at once.
+
+    """
+
+    protocol: Any = PatientChannel
+    requestFactory: Any = EarlyRequest  # noqa: N815 (Twisted's name)
+
+    def __init__(self, desk: Desk, reactor: IReactorTime, *, max_connections: int = 1024) -> None:
+        super().__init__(Resource(), timeout=SILENCE, reactor=reactor)
+        self.desk = desk
+        self._max_connections = max_connections
+        self.connections: set[Any] = set()
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """Take a connection, if there are not too many."""
+        if len(self.connections) >= self._max_connections:
+            return None
+        return super().buildProtocol(addr)
+
+    def startFactory(self) -> None:
+        """Open no log, and start no clock for its lines."""
+
+    def stopFactory(self) -> None:
+        """Nothing was opened."""
+
+    def log(self, request: Any) -> None:
+        """Write nothing."""
+
+
+def permitted(identity: Identity, endpoint: Endpoint) -> None:
+    """Raise unless who asks may.
+
+    Raises:
+        Problem: 401, they did not say who they are; 403, they may not.
+
+    """
+    assert endpoint.permission is not None
+    try:
+        check(identity, endpoint.permission)
+    except NotPermitted as refused:
+        if identity is NOBODY:
+            raise Problem(401, "this needs a token: Authorization: Bearer …", headers=CHALLENGE) from refused
+        raise Problem(403, str(refused)) from refused
+
+
+def _query(endpoint: Endpoint, text: bytes) -> dict[str, str]:
+    if not text:
+        return {}
+    try:
+        query = dict(parse_qsl(text.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=100))
+    except ValueError as wrong:
+        raise Problem(400, f"the query cannot be read: {wrong}") from wrong
+    known = [parameter.name for parameter in endpoint.parameters if parameter.place == "query"]
+    unknown = [name for name in query if name not in known]
+    if unknown:
+        raise Problem(400, f"unknown parameter {unknown[0]!r}; there are: {', '.join(known) or 'none'}")
+    return query
+
+
+def _check_type(endpoint: Endpoint, headers: dict[str, str]) -> None:
+    given = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given not in endpoint.takes:
+        accepted = ", ".join(endpoint.takes)
+        raise Problem(415, f"the body's Content-Type must be one of: {accepted}", headers={"Accept-Post": accepted})
+
+
+def _conditional(endpoint: Endpoint, call: Call, answer: Answer) -> Answer:
+    if endpoint.method != "GET" or endpoint.permission is None or answer.status != 200:
+        return answer
+    assert isinstance(answer.body, bytes)
+    tag = f'W/"{blake2b(answer.body, digest_size=12).hexdigest()}"'
+    headers = (*answer.headers, ("ETag", tag), ("Cache-Control", "private, no-cache"), ("Vary", "Authorization"))
+    if tag in call.headers.get("if-none-match", ""):
+        return Answer(304, b"", answer.content_type, headers)
+    return Answer(200, answer.body, answer.content_type, headers)
+
+
+def _refusal(refused: LinesideError) -> Answer:
+    match refused:
+        case Problem():
+            return refused.answer()
+        case NotPermitted():
+            return Problem(403, str(refused)).answer()
+        case NotFound():
+            return Problem(404, str(refused)).answer()
+        case OSError() | JournalClosed():
+            return Problem(503, str(refused), headers={"Retry-After": str(LATER)}).answer()
+    return Problem(409, str(refused)).answer()
+
+
+def _failed(endpoint: Endpoint) -> Answer:
+    log.failure("http.failed", endpoint=endpoint.name)
+    return Problem(500, "this failed; the gateway's log says why").answer()
