@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
@@ -12,7 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from lineside.assemble.descriptors import RESERVED, share
-from lineside.assemble.edges import target_part
+from lineside.assemble.edges import http_part, target_part
 from lineside.assemble.parts import Dormant, JournalPart
 from lineside.assemble.settings import Settings
 from lineside.assemble.sources import WayIn
@@ -35,6 +36,7 @@ from lineside.operations.events import EventOperations
 from lineside.operations.registry import Operations
 from lineside.operations.results import RouteStatus, SourceStatus
 from lineside.operations.status import StatusOperations
+from lineside.operations.tokens import TokenOperations
 
 log = Logger()
 
@@ -114,15 +116,24 @@ class Gateway:
             problem=lambda: self.retention.problem,
         ).register(self.operations)
         self._watching.offer(self.operations, self._source_status, self.couriers, consumers, gates)
+        tokens = TokenOperations(store.database, settings.sources, time.time_ns)
+        tokens.register(self.operations)
+        self.http = (
+            None
+            if settings.http is None
+            else http_part(reactor, settings.http, self.operations, tokens, hindered=self._hindered)
+        )
         waiting: list[Part] = [way.patience for way in self._ways_in if way.patience is not None]
         self.stages: list[list[Part]] = [
             [store],
+            [tokens],
             self._watching.parts,
             [*self.targets.values()],
             [*self.couriers],
             [self.retention],
             # Only once the routes have their places can anything be told of them.
             [ControlSocket(reactor, settings.journal.control_path, self.operations, reactor)],
+            *([] if self.http is None else [list[Part]([self.http])]),
             *([waiting] if waiting else []),
             [*self.sources],
         ]
@@ -140,6 +151,8 @@ class Gateway:
                 log.info("source.dialling", source=way.source.id, address=way.source.address)
             else:
                 log.info("source.listening", source=way.source.id, address=way.source.address)
+        if self.http is not None:
+            log.info("http.listening", address=self.http.address)
         log.info("gateway.ready", journal=str(self._settings.journal.path), routes=len(self.couriers))
 
     def _share_descriptors(self) -> None:
@@ -158,6 +171,9 @@ class Gateway:
                 remedy=f"allow {sum(wanted.values()) + RESERVED} open files (LimitNOFILE in the unit, ulimit -n in "
                 "a shell), or lower max_connections",
             )
+
+    def _hindered(self) -> list[str]:
+        return [] if self.retention.problem is None else [self.retention.problem]
 
     def _status_line(self) -> str:
         return status_line(self._source_status(), self._route_status())
@@ -196,6 +212,7 @@ class Offline:
         }
         self.operations = Operations()
         offer(self.operations, self._store, settings, self._consumers, reactor, running=False)
+        TokenOperations(self._store.database, settings.sources, time.time_ns).register(self.operations)
         taken = {route: consumer.spec.sources for route, consumer in self._consumers.items()}
         StatusOperations(self._store.journal, self._store.database, list, list, taken=taken).register(
             self.operations

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from lineside.assemble.complaints import complaints, kind, not_listed
 from lineside.assemble.crosschecks import Tables, cross_check, warn
 from lineside.assemble.formats import FORMATS, JsonFormat
+from lineside.assemble.httpsettings import HttpSettings
 from lineside.assemble.plant import PlantSettings, check_watched
 from lineside.assemble.settings import (
     SOURCES,
@@ -32,7 +33,7 @@ from lineside.operations.control import LONGEST_PATH
 
 T = TypeVar("T", bound=Table)
 
-_TABLES = ("journal", "plant", "targets", "formats", "sources", "routes", "tests")
+_TABLES = ("journal", "plant", "targets", "formats", "sources", "routes", "http", "tests")
 _NAME = re.compile("[a-z0-9][a-z0-9_-]*")
 _SYNTAX = re.compile(r"(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|(?P<end>end of document))\)")
 
@@ -112,6 +113,7 @@ class _Reading:
         self._formats = {name: table or JsonFormat(type="json") for name, table in formats.items()}
         journal = self._table(JournalSettings, raw.get("journal", {}), "journal")
         plant = self._table(PlantSettings, raw.get("plant", {}), "plant")
+        http = self._table(HttpSettings, raw["http"], "http") if "http" in raw else None
         tables = Tables(self._named(raw, "targets"), self._named(raw, "sources"), self._named(raw, "routes"))
         targets = {
             name: self._typed(TARGETS, table, key_path("targets", name)) for name, table in tables.targets.items()
@@ -146,6 +148,7 @@ class _Reading:
             routes={name: table for name, table in routes.items() if table is not None},
             tests=tuple(table for table in tests if table is not None),
             warnings=self._warnings,
+            http=http,
         )
         self._warnings += warn(settings)
         return settings

@@ -21,7 +21,11 @@ from lineside.model.ports import Part, Target
 if TYPE_CHECKING:
     from twisted.web.iweb import IAgent
 
+    from lineside.assemble.httpsettings import HttpSettings
     from lineside.edges.frappe.client import FrappeClient
+    from lineside.edges.http.part import HttpPart
+    from lineside.operations.registry import Operations
+    from lineside.operations.tokens import TokenOperations
 
 
 class Source(Part, Protocol):
@@ -71,6 +75,21 @@ def frappe_client(
         from lineside.assemble.frappesites import frappe_client as made
 
     return made(reactor, settings, around)
+
+
+def http_part(
+    reactor: Any,
+    settings: HttpSettings,
+    operations: Operations,
+    tokens: TokenOperations,
+    *,
+    hindered: Callable[[], list[str]],
+) -> HttpPart:
+    """Return the part that serves HTTP requests."""
+    with importing():
+        from lineside.assemble.web import http_part as made
+
+    return made(reactor, settings, operations, tokens, hindered=hindered)
 
 
 def source_part(reactor: Any, settings: LinesSourceSettings, intake: Intake, random: Random) -> Source:

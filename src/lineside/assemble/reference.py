@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 
 from lineside.assemble.formats import FORMATS, FixedColumn
 from lineside.assemble.framings import LengthFraming, StxEtxFraming
+from lineside.assemble.httpsettings import HttpSettings
 from lineside.assemble.plant import PlantSettings
 from lineside.assemble.settings import (
     SOURCES,
@@ -44,6 +45,7 @@ TABLES: dict[str, type[Table]] = {
     "format fixed columns": FixedColumn,
     "routes": RouteSettings,
     "attachments": AttachmentSettings,
+    "http": HttpSettings,
     "tests": ExampleSettings,
 }
 """What a page has to describe, by the names of its marks."""

@@ -16,6 +16,7 @@ from lineside.assemble.clientendpoints import Dial, parse_client
 from lineside.assemble.endpoints import parse_listener
 from lineside.assemble.formats import Format, JsonFormat, unknown_field
 from lineside.assemble.framings import Framing
+from lineside.assemble.httpsettings import HttpSettings
 from lineside.assemble.plant import PlantSettings, WorkingHours
 from lineside.assemble.table import Table
 from lineside.assemble.values import (
@@ -468,6 +469,7 @@ class Settings(Struct, frozen=True):
     tests: tuple[ExampleSettings, ...]
     warnings: list[str]
     """What works but had better be otherwise, one line each."""
+    http: HttpSettings | None = None
 
     def target_of(self, route: RouteSettings) -> str:
         """Return the name of a route's target."""

@@ -27,6 +27,7 @@ COMMANDS = {
     "deadletters": "List, show, retry and discard dead letters.",
     "consumers": "List, forget and rewind the places of routes in the journal.",
     "journal": "Check, back up and restore the journal's file.",
+    "token": "Create, list and revoke API tokens.",
     "erp": "Prepare an ERP for exactly-once delivery.",
     "simulate": "Play a device against a running gateway.",
     "standin": "Run the Frappe-compatible stand-in.",

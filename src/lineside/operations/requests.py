@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 from lineside.operations.results import (
     ConsumerList,
     ConsumerSummary,
+    CreatedToken,
     DeadLetterList,
     DeadLetterSummary,
     Done,
@@ -21,6 +22,8 @@ from lineside.operations.results import (
     FollowedEvent,
     Overview,
     Status,
+    TokenList,
+    TokenSummary,
 )
 from lineside.security.identity import Permission
 
@@ -138,6 +141,35 @@ class ShowOverview(Request[Overview], frozen=True, tag="overview"):
     """Which devices."""
 
 
+class CreateToken(Request[CreatedToken], frozen=True, tag="tokens.create"):
+    """Make an API token."""
+
+    permission: ClassVar[Permission] = "administer"
+    result: ClassVar[Any] = CreatedToken
+    name: Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+    role: Literal["viewer", "operator", "admin", "device"]
+    sources: list[str] | None = None
+    """For the role device: the only sources that it may send to."""
+    seconds: Annotated[int, Meta(ge=1, le=100 * 366 * 86_400)] | None = None
+    """Until it expires; without it never."""
+
+
+class ListTokens(Request[TokenList], frozen=True, tag="tokens.list"):
+    """API tokens, without what makes them worth anything."""
+
+    permission: ClassVar[Permission] = "administer"
+    result: ClassVar[Any] = TokenList
+
+
+class RevokeToken(Request[TokenSummary], frozen=True, tag="tokens.revoke"):
+    """Make an API token worthless at once."""
+
+    permission: ClassVar[Permission] = "administer"
+    result: ClassVar[Any] = TokenSummary
+    token: str
+    """Its name or id."""
+
+
 AnyRequest = (
     ListEvents
     | ShowEvent
@@ -151,4 +183,7 @@ AnyRequest = (
     | RewindConsumer
     | ShowStatus
     | ShowOverview
+    | CreateToken
+    | ListTokens
+    | RevokeToken
 )

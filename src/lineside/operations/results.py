@@ -303,3 +303,30 @@ class Overview(Struct, frozen=True):
     alarms: list[Alarm]
     """The newest first."""
     dead_letters: int
+
+
+class TokenSummary(Struct, frozen=True):
+    """An API token, without what makes it one."""
+
+    id: str
+    name: str
+    role: str
+    sources: list[str] | None
+    """The only ones that its holder may send to; None for all."""
+    created: str
+    expires: str | None
+    expired: bool
+
+
+class TokenList(Struct, frozen=True):
+    """API tokens by name."""
+
+    tokens: list[TokenSummary]
+
+
+class CreatedToken(Struct, frozen=True):
+    """A new API token."""
+
+    text: str
+    """What its holder sends; it is told this once."""
+    token: TokenSummary

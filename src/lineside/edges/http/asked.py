@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from lineside.operations.registry import Operations
-from lineside.operations.requests import Request
+from lineside.operations.requests import Number, Request
 from lineside.operations.web import JSON, Answer, Call, Endpoint, Parameter, Problem, Reply
 
 encode = msgspec.json.Encoder().encode
@@ -21,7 +21,7 @@ def asked(
     request: type[Request[Any]],
     *,
     tag: str,
-    fixed: Mapping[str, Any] | None = None,
+    one: str | None = None,
 ) -> Endpoint:
     """Return the endpoint that carries out ``request``.
 
@@ -34,11 +34,12 @@ def asked(
         path: names fields in braces.
         request: the operation; its docstring is the description's summary.
         tag: under what the description lists it.
-        fixed: what this path says of the request by itself.
+        one: a field of a list of ids; the path names a single one, as ``{id}``, and no other field is asked for.
 
     """
-    given = dict(fixed or {})
-    fields = {field.encode_name: field for field in msgspec.structs.fields(request) if field.name not in given}
+    fields = {field.encode_name: field for field in msgspec.structs.fields(request)}
+    if one is not None:
+        fields = {}
     in_path = {name for name in fields if f"{{{name}}}" in path}
     rest = {name: field for name, field in fields.items() if name not in in_path}
     members = f"{request.__name__}Body" if method == "POST" and rest else None
@@ -62,10 +63,12 @@ def asked(
         for name, field in fields.items()
         if name in in_path or method == "GET"
     )
+    if one is not None:
+        parameters = (Parameter("id", "path", msgspec.json.schema(Number), required=True),)
     summary = (request.__doc__ or "").strip()
 
     async def answer(call: Call) -> Answer:
-        values: dict[str, Any] = {**given, **call.path, **call.query}
+        values: dict[str, Any] = {**call.path, **call.query} if one is None else {one: [call.path["id"]]}
         try:
             if body is not None and call.body:
                 members = msgspec.json.decode(call.body, type=body)
@@ -78,7 +81,7 @@ def asked(
     return Endpoint(
         method,
         path,
-        str(request.__struct_config__.tag).replace(".", "_") + "".join(f"_{name}" for name in given),
+        str(request.__struct_config__.tag).replace(".", "_") + ("" if one is None else "_one"),
         summary.partition("\n")[0].rstrip("."),
         request.permission,
         answer,

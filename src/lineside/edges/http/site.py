@@ -141,6 +141,7 @@ class GatewaySite(Site):
 
     """
 
+    noisy = False
     protocol: Any = PatientChannel
     requestFactory: Any = EarlyRequest  # noqa: N815 (Twisted's name)
 

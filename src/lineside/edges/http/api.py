@@ -1,0 +1,70 @@
+"""The API's endpoints that carry out operations, and its description."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from lineside.edges.http.asked import asked
+from lineside.edges.http.openapi import describe
+from lineside.operations.registry import Operations
+from lineside.operations.requests import (
+    CreateToken,
+    DiscardDeadLetters,
+    ListConsumers,
+    ListDeadLetters,
+    ListEvents,
+    ListTokens,
+    RetryDeadLetters,
+    RevokeToken,
+    ShowDeadLetter,
+    ShowEvent,
+    ShowOverview,
+    ShowStatus,
+)
+from lineside.operations.web import JSON, Answer, Endpoint, Reply
+
+API = "/api/v1"
+
+
+def operation_endpoints(operations: Operations) -> list[Endpoint]:
+    """Return the endpoints for what may be asked of a gateway."""
+    events, letters, gateway = "events", "dead letters", "gateway"
+    return [
+        asked(operations, "GET", f"{API}/status", ShowStatus, tag=gateway),
+        asked(operations, "GET", f"{API}/overview", ShowOverview, tag=gateway),
+        asked(operations, "GET", f"{API}/consumers", ListConsumers, tag=gateway),
+        asked(operations, "GET", f"{API}/events", ListEvents, tag=events),
+        asked(operations, "GET", f"{API}/events/{{seq}}", ShowEvent, tag=events),
+        asked(operations, "GET", f"{API}/dead-letters", ListDeadLetters, tag=letters),
+        asked(operations, "GET", f"{API}/dead-letters/{{id}}", ShowDeadLetter, tag=letters),
+        asked(operations, "POST", f"{API}/dead-letters/retry", RetryDeadLetters, tag=letters),
+        asked(operations, "POST", f"{API}/dead-letters/discard", DiscardDeadLetters, tag=letters),
+        asked(operations, "POST", f"{API}/dead-letters/{{id}}/retry", RetryDeadLetters, tag=letters, one="ids"),
+        asked(operations, "POST", f"{API}/dead-letters/{{id}}/discard", DiscardDeadLetters, tag=letters, one="ids"),
+        asked(operations, "GET", f"{API}/tokens", ListTokens, tag="tokens"),
+        asked(operations, "POST", f"{API}/tokens", CreateToken, tag="tokens"),
+        asked(operations, "POST", f"{API}/tokens/{{token}}/revoke", RevokeToken, tag="tokens"),
+    ]
+
+
+def description_endpoint(endpoints: Iterable[Endpoint]) -> Endpoint:
+    """Return the endpoint of the description of ``endpoints`` and of itself."""
+    described: list[bytes] = []
+
+    def answer(_: object) -> Answer:
+        return Answer(200, described[0])
+
+    own = Endpoint(
+        "GET",
+        "/openapi.json",
+        "openapi",
+        "This description, as OpenAPI 3.1",
+        None,
+        answer,
+        replies={200: Reply("The description.", {JSON: {"type": "object"}})},
+        tag="gateway",
+    )
+    described.append(msgspec.json.encode(describe([*endpoints, own])))
+    return own
