@@ -41,6 +41,7 @@ class Starting(TestCase):
         self.assertEqual(
             [
                 ["journal"],
+                ["watchdog"],
                 ["alarms", "silence alarms"],
                 ["target erp"],
                 ["route checkin", "route count"],

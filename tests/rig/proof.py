@@ -54,6 +54,8 @@ class Proof:
         self.patience = DEADLINE
         self.start_command: Start = self._fork
         """How the gateway is started."""
+        self.start_erp_command: Start = self._fork
+        """How the ERP is started."""
         self.reactor = reactor
         self._nursery = nursery
         self._dies_at: tuple[str, int] | None = None
@@ -262,7 +264,7 @@ class Proof:
         environ: Mapping[str, str],
         line: Callable[[str], None] = lambda line: None,
     ) -> Process:
-        start = self.start_command if arguments[0] == "run" else self._fork
+        start = self.start_command if arguments[0] == "run" else self.start_erp_command
         process = start(reactor, arguments, log=log, environ=environ, line=line)
         self._processes = [other for other in self._processes if other.code is None] + [process]
         return process

@@ -40,6 +40,9 @@ from lineside.operations.tokens import TokenOperations
 
 log = Logger()
 
+UNASKED = 40.0
+"""Seconds to `Watchdog` where no supervisor says: a disk that hangs is in the log within 30."""
+
 JITTER = 0.1
 """The share by which a route's delays vary."""
 
@@ -137,11 +140,12 @@ class Gateway:
             *([waiting] if waiting else []),
             [*self.sources],
         ]
+        send = _to_nobody if supervised.address is None else sender(supervised.address)
+        supervisor = Supervisor(send, reactor)
+        # As long as there is a journal, so that stopping is watched too.
+        watchdog = Watchdog(supervisor, supervised.watchdog or UNASKED, store.database.echo, reactor)
+        self.stages.insert(1, [watchdog])
         if supervised.address is not None:
-            supervisor = Supervisor(sender(supervised.address), reactor)
-            if supervised.watchdog is not None:
-                # As long as there is a journal, so that stopping is watched too.
-                self.stages.insert(1, [Watchdog(supervisor, supervised.watchdog, store.database.echo, reactor)])
             self.stages.append([Readiness(supervisor, self._status_line, reactor)])
 
     def announce(self) -> None:
@@ -252,3 +256,7 @@ def offer(
     EventOperations(store.journal, store.database, specs, clock).register(operations)
     DeadLetterOperations(store.journal, store.database, decoders, consumers).register(operations)
     ConsumerOperations(store.journal, store.database, consumers.keys(), running=running).register(operations)
+
+
+def _to_nobody(datagram: bytes) -> None:
+    """Send nothing: the log is all that there is."""

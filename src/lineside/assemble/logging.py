@@ -18,6 +18,7 @@ from twisted.logger import (
     formatEvent,
     globalLogBeginner,
 )
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 LogFormat = Literal["text", "json"]
@@ -77,13 +78,18 @@ def _level(event: LogEvent) -> str:
 
 def _fields(event: LogEvent) -> Mapping[str, Any]:
     # Twisted's own messages carry whole objects along; ours carry plain values under names of their own.
-    return {
+    fields = {
         name: value
         for name, value in event.items()
         if not name.startswith("log_")
         and name not in {"message", "time", "system", "format", "isError", "failure", "why"}
         and isinstance(value, str | int | float | bool | None)
     }
+    failure = event.get("log_failure") or event.get("failure")
+    if isinstance(failure, Failure) and failure.check(MemoryError):
+        # It shows wherever memory runs out, in any of our parts or Twisted's, and is no error of theirs.
+        fields["remedy"] = "allow the process more memory (MemoryMax, ulimit -v), or lower max_connections"
+    return fields
 
 
 def _word(value: object) -> str:

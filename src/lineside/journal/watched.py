@@ -5,15 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 
 from lineside.model.batch import Batch, Receipts
 from lineside.model.event import Event, Page, Receipt, Record, Seq
 from lineside.model.ports import Journal
 from lineside.model.traffic import Traffic
 
+log = Logger()
+
+SLOW = 2.0
+"""Seconds until a commit is synced that are too many."""
+SAY_AGAIN = 60.0
+"""Seconds between two lines of the log about it."""
+
 
 class WatchedJournal:
     """The `Journal` for one source: what it appends is counted in its `Traffic`, a call at a time.
+
+    A disk on which that takes too long is told in the log, as ``journal.slow``.
 
     Args:
         journal: where everything goes.
@@ -28,6 +38,7 @@ class WatchedJournal:
         self._traffic = traffic
         self._clock = clock
         self._now_ns = now_ns
+        self._said = float("-inf")
 
     async def append(self, source: str, events: list[Event]) -> list[Receipt]:
         """Append as the journal does."""
@@ -40,6 +51,8 @@ class WatchedJournal:
         self._traffic.heard, self._traffic.heard_ns = began, self._now_ns()
         told = await self._journal.append_batches(source, batches)
         now = self._clock.seconds()
+        if now - began > SLOW:
+            self._say_slow(source, now - began, now)
         undecodable = sum(len(receipts.errors) for receipts in told)
         self._traffic.stored(sum(receipts.count for receipts in told), undecodable, now - began, now)
         return told
@@ -55,3 +68,13 @@ class WatchedJournal:
     def came(self, batch: Batch, senders: list[tuple[str, int]]) -> None:
         """Take note of who sent a batch; see `Traffic.came`."""
         self._traffic.came(batch, senders, self._clock.seconds(), self._now_ns())
+
+    def _say_slow(self, source: str, seconds: float, now: float) -> None:
+        if now - self._said >= SAY_AGAIN:
+            self._said = now
+            log.warn(
+                "journal.slow",
+                source=source,
+                seconds=round(seconds, 1),
+                remedy="see what else uses the journal's disk, and whether it fails (journalctl -k)",
+            )

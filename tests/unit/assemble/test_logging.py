@@ -6,6 +6,7 @@ from io import StringIO
 
 import msgspec
 from twisted.logger import Logger, LogPublisher
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.assemble.logging import LineObserver, LogFormat
@@ -50,6 +51,15 @@ class LineObserverTests(SynchronousTestCase):
         log.info("delivery.refused", event="epoch-1")
         fact = msgspec.json.decode(stream.getvalue())
         self.assertEqual(("delivery.refused", "epoch-1"), (fact["event"], fact["event_"]))
+
+    def test_want_of_memory_has_a_remedy(self) -> None:
+        """Wherever it shows: in a part of ours, and where Twisted tells it in its older way."""
+        log, stream = self.write("json")
+        failure = Failure(MemoryError())
+        log.failure("lines.failed", failure=failure)
+        log.critical("Unhandled Error", failure=failure)
+        for line in stream.getvalue().splitlines():
+            self.assertIn("allow the process more memory", msgspec.json.decode(line)["remedy"])
 
     def test_a_failure_keeps_its_traceback(self) -> None:
         """A bug is logged with the place where it happened."""
