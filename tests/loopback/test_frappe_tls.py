@@ -20,8 +20,8 @@ from twisted.web.server import Site
 
 from lineside.assemble.build import Gateway
 from lineside.assemble.config import load
-from lineside.assemble.lifecycle import System
 from lineside.assemble.edges import frappe_client
+from lineside.assemble.lifecycle import System
 from lineside.assemble.soundings import Sounding, sound
 from lineside.edges.frappe.client import FrappeClient
 from lineside.edges.frappe.outcomes import classify_insert

@@ -21,6 +21,31 @@ from lineside.testing.ledger import LineAcked, LineSent, read_entries
 LINESIDE = (sys.executable, "-m", "lineside")
 
 
+CONFIGURATION = """
+[journal]
+control = "/run/lineside.sock"
+
+[targets.erp]
+type = "frappe"
+url = "http://127.0.0.1:9"
+api_key = "none"
+api_secret = "none"
+
+[sources.scale]
+type = "lines"
+listen = "tcp:7001:interface=127.0.0.1"
+format = { type = "regex", pattern = "(?P<kg>[0-9.]+)kg" }
+
+[sources.sensors]
+type = "lines"
+listen = "udp:9:interface=127.0.0.1"
+
+[routes.note]
+doctype = "ToDo"
+document = { description = "{{ payload }}" }
+"""
+
+
 class PlayedGateway(socketserver.ThreadingTCPServer):
     """Acknowledges every line, a repeated one with its first sequence; may cut each n-th line's connection."""
 
@@ -119,6 +144,31 @@ class Simulate(SynchronousTestCase):
             self.assertEqual(done.returncode, 2, done.stderr)
             self.assertIn("tcp:127.0.0.1:7001", done.stderr)
             self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+
+    def test_where_to(self) -> None:
+        """Wrong use is one line with the way out, before anything is sent."""
+        path = self.directory / "lineside.toml"
+        path.write_text(CONFIGURATION)
+        source = ("-c", str(path), "--source")
+        for arguments, code, advice in (
+            ([], 2, "Give --source NAME, or --connect"),
+            (["--connect", "tcp:127.0.0.1:7001", "--from", str(path)], 2, "--from needs --source"),
+            ([*source, "sensor"], 2, 'there is no source "sensor"; did you mean "sensors"?'),
+            ([*source, "sensors"], 2, "give --rate"),
+            ([*source, "scale"], 1, "give --from FILE"),
+        ):
+            done = self.simulate("counter", *arguments)
+            self.assertEqual((code, 1), (done.returncode, done.stderr.count("\n")), done.stderr)
+            self.assertIn(advice, done.stderr)
+
+    def test_datagrams_to_nobody(self) -> None:
+        """What no gateway takes is told where the operating system tells it, and nothing is said to be stored."""
+        path = self.directory / "lineside.toml"
+        path.write_text(CONFIGURATION)
+        done = self.simulate("counter", "-c", str(path), "--source", "sensors", "--rate", "100", "--count", "3")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("3 lines sent", done.stdout)
+        self.assertIn("the source answers nothing", done.stdout)
 
     def test_a_record_that_cannot_be_written(self) -> None:
         """It is said before any line is sent."""

@@ -11,12 +11,16 @@ from typing import Any
 
 import click
 import msgspec
+from msgspec import Struct
 from twisted.internet.endpoints import clientFromString
+from twisted.internet.interfaces import IStreamClientEndpoint
 
-from lineside.assemble.lifecycle import run_reactor
-from lineside.model.errors import LinesideError
+from lineside.cli.session import config_option, run_command, settings_of
+from lineside.model.errors import ConfigurationError, LinesideError
+from lineside.model.wording import did_you_mean
+from lineside.testing.datagrams import DatagramEndpoint
 from lineside.testing.ledger import LedgerFile
-from lineside.testing.simulation import Plan, Simulation, Status, Summary
+from lineside.testing.simulation import AS_PLANNED, Plan, Played, Simulation, Status, Summary
 
 
 class PlainView:
@@ -25,18 +29,20 @@ class PlainView:
     every = 1.0
 
     def __init__(self) -> None:
-        self._acked = 0
+        self._done = 0
         self._seconds = 0.0
 
     def line(self, status: Status) -> str:
         """Return the status as a line."""
         elapsed = status.seconds - self._seconds
-        rate = (status.acked - self._acked) / elapsed if elapsed > 0 else 0.0
-        self._acked, self._seconds = status.acked, status.seconds
+        done = status.acked if status.answered else status.sent
+        rate = (done - self._done) / elapsed if elapsed > 0 else 0.0
+        self._done, self._seconds = done, status.seconds
         trouble = f"  ({status.trouble})" if status.trouble and status.connected < status.devices else ""
+        what, errors = ("acknowledged", f"  {status.errors:,} errors") if status.answered else ("sent", "")
         return (
-            f"{status.seconds:6.1f} s  {status.acked:,} acknowledged  {rate:,.0f}/s  {status.errors:,} errors  "
-            f"{status.reconnects:,} reconnects  {status.connected}/{status.devices} connected{trouble}"
+            f"{status.seconds:6.1f} s  {done:,} {what}  {rate:,.0f}/s{errors}  {status.reconnects:,} reconnects  "
+            f"{status.connected}/{status.devices} connected{trouble}"
         )
 
     def show(self, status: Status) -> None:
@@ -71,6 +77,12 @@ class LiveView(PlainView):
 def summary_lines(summary: Summary) -> list[str]:
     """Return the summary for a person."""
     devices = f"{summary.devices:,} {summary.device}{'s' if summary.devices > 1 else ''}"
+    if not summary.answered:
+        sent = f"{summary.sent:,} lines sent ({summary.per_second:,.1f}/s), {summary.reconnects:,} reconnects"
+        return [
+            f"{devices}, {summary.seconds:.1f} s: {sent}",
+            "the source answers nothing: what came of them is in `lineside status` and `lineside events list`",
+        ]
     acknowledged = f"{summary.acked:,} acknowledged ({summary.per_second:,.1f}/s)"
     cuts = f"{summary.reconnects:,} reconnects, {summary.resent:,} lines sent again"
     lines = [
@@ -82,20 +94,84 @@ def summary_lines(summary: Summary) -> list[str]:
     return lines
 
 
-async def simulate(reactor: Any, connect: str, plan: Plan, record: Path | None, as_json: bool) -> None:
-    """Run a plan on a real reactor, and exit 1 where lines stay unanswered."""
-    try:
-        endpoint = clientFromString(reactor, connect)
-    except (ValueError, TypeError, LookupError) as wrong:
-        click.echo(f"lineside: --connect {connect}: {wrong or 'no endpoint'}; try tcp:127.0.0.1:7001", err=True)
-        raise SystemExit(2) from None
+class Place(Struct, frozen=True):
+    """Where devices send to, and how they speak there."""
+
+    endpoint: Callable[[Any], IStreamClientEndpoint]
+    """Made once the reactor is there."""
+    played: Played
+    datagrams: bool = False
+
+
+def place_of_lines(connect: str) -> Place:
+    """Return the place of a source of JSON lines that answers.
+
+    Raises:
+        ConfigurationError: it is no place.
+
+    """
+    return Place(_stream(connect), AS_PLANNED)
+
+
+def place_of_source(config: Path, name: str, connect: str | None, sample: Path | None, *, endless: bool) -> Place:
+    """Return the place of a source as the configuration has it, or where ``connect`` says instead.
+
+    Raises:
+        LinesideError: there is no such source, or it cannot be played.
+
+    """
+    # What reads configurations takes its time, and is needed for this only.
+    from lineside.assemble.simulated import datagram_place, played, reach  # noqa: PLC0415
+
+    settings = settings_of(config, secrets=False)
+    if name not in settings.sources:
+        raise ConfigurationError([f'{config}: there is no source "{name}"{did_you_mean(name, settings.sources)}'])
+    source = settings.sources[name]
+    speech = played(name, source, sample, endless=endless)
+    if connect is None:
+        place = reach(name, source)
+        if place.datagrams is None:
+            assert place.stream is not None
+            return Place(_stream(place.stream), speech)
+        host, port = place.datagrams
+    elif not source.datagrams:
+        return Place(_stream(connect), speech)
+    else:
+        try:
+            host, port = datagram_place(connect)
+        except ValueError as wrong:
+            raise ConfigurationError([f"lineside: --connect {connect}: {wrong}"]) from wrong
+    return Place(lambda reactor: DatagramEndpoint(reactor, host, port), speech, datagrams=True)
+
+
+def _stream(connect: str) -> Callable[[Any], IStreamClientEndpoint]:
+    def endpoint(reactor: Any) -> IStreamClientEndpoint:
+        try:
+            made: IStreamClientEndpoint = clientFromString(reactor, connect)
+        except (ValueError, TypeError, LookupError) as wrong:
+            raise ConfigurationError(
+                [f"lineside: --connect {connect}: {wrong or 'no endpoint'}; try tcp:127.0.0.1:7001"]
+            ) from None
+        return made
+
+    return endpoint
+
+
+async def simulate(reactor: Any, place: Place, plan: Plan, record: Path | None, as_json: bool) -> None:
+    """Run a plan on a real reactor, and exit 1 where lines stay unanswered.
+
+    Raises:
+        ConfigurationError: the place is no endpoint.
+
+    """
+    endpoint = place.endpoint(reactor)
     with ExitStack() as closing:
         try:
             ledger = closing.enter_context(LedgerFile(record)) if record is not None else None
-            simulation = Simulation(reactor, endpoint, plan, ledger)
+            simulation = Simulation(reactor, endpoint, plan, ledger, place.played)
             reactor.callWhenRunning(end_by_signal, reactor, simulation)
             summary = await simulation.run(*view(as_json, closing))
-        except (LinesideError, OSError) as failed:
+        except (LinesideError, OSError, ValueError) as failed:
             raise SystemExit(complain(str(failed))) from None
     print(msgspec.json.encode(summary).decode() if as_json else "\n".join(summary_lines(summary)), flush=True)
     if summary.unanswered:
@@ -133,9 +209,20 @@ def end_by_signal(reactor: Any, simulation: Simulation) -> None:
         signal.signal(number, lambda *_: reactor.callFromThread(simulation.end))
 
 
-@click.command(epilog="Example: lineside simulate scanner --connect tcp:127.0.0.1:7001 --devices 5 --rate 10")
+@click.command(epilog="Example: lineside simulate scanner --source gate --devices 5 --rate 10")
 @click.argument("device", type=click.Choice(["scanner", "counter"]))
-@click.option("--connect", required=True, metavar="ENDPOINT", help="The gateway's lines source: tcp:HOST:PORT.")
+@click.option(
+    "--source", metavar="NAME", help="The source to play against: in its framing and format, at its address."
+)
+@config_option
+@click.option("--connect", metavar="ENDPOINT", help="Where the gateway is, for JSON lines: tcp:HOST:PORT.")
+@click.option(
+    "--from",
+    "sample",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Send what a file has, one message a line, instead of made-up ones; --count or --seconds repeat it.",
+)
 @click.option("--devices", type=click.IntRange(1, 5_000), default=1, show_default=True, help="How many devices.")
 @click.option(
     "--rate",
@@ -166,7 +253,10 @@ def end_by_signal(reactor: Any, simulation: Simulation) -> None:
 )
 def command(
     device: str,
-    connect: str,
+    source: str | None,
+    config: Path,
+    connect: str | None,
+    sample: Path | None,
     devices: int,
     rate: float | None,
     window: int,
@@ -178,9 +268,22 @@ def command(
 ) -> None:
     """Play DEVICE against a running gateway.
 
-    A scanner sends employee checkins, a counter sends stock counts, as one JSON object a line. Each line is
-    sent until it is answered, through any number of lost connections. Ends by --count, by --seconds or by
-    Ctrl-C, waits a while for the answers still owed, and prints a summary. Exits 1 when lines stay unanswered.
+    A scanner sends employee checkins, a counter sends stock counts: as JSON lines to --connect, or to a --source of
+    the configuration as its own devices would, with values that fit its format. Each line is sent until it is
+    answered, through any number of lost connections; a source that answers nothing is sent to, and no more. Ends by
+    --count, by --seconds or by Ctrl-C, waits a while for the answers still owed, and prints a summary. Exits 1 when
+    lines stay unanswered.
     """
     plan = Plan(device, devices, rate, window, count, seconds, answer_timeout)
-    run_reactor(simulate, connect, plan, record, as_json)
+    if source is not None:
+        endless = count is not None or seconds is not None
+        place = place_of_source(config, source, connect, sample, endless=endless)
+    elif connect is None:
+        raise ConfigurationError(["lineside: where to? Give --source NAME, or --connect tcp:HOST:PORT"])
+    elif sample is not None:
+        raise ConfigurationError(["lineside: --from needs --source, whose framing it is sent in"])
+    else:
+        place = place_of_lines(connect)
+    if rate is None and place.datagrams:
+        raise ConfigurationError(["lineside: datagrams have no answers that set the pace: give --rate"])
+    run_command(simulate, place, plan, record, as_json)

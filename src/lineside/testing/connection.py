@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 from typing import Protocol, cast
 
+from twisted.application.internet import ClientService, backoffPolicy
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
     IDelayedCall,
@@ -14,13 +16,14 @@ from twisted.internet.interfaces import (
     IStreamClientEndpoint,
     ITCPTransport,
 )
-from twisted.internet.protocol import connectionDone
-from twisted.protocols.basic import LineOnlyReceiver
+from twisted.internet.protocol import Factory, connectionDone
+from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from lineside.wire import answers
+from lineside.testing.speech import Speech
+from lineside.wire.answers import Err, Ok
 
 
 class Caller(Protocol):
@@ -30,12 +33,12 @@ class Caller(Protocol):
         """The connection stands."""
         ...
 
-    def answered(self, connection: LineConnection, text: bytes) -> None:
-        """One line came, without its line end."""
+    def answered(self, connection: LineConnection, answer: Ok | Err) -> None:
+        """One answer came."""
         ...
 
     def go_on(self) -> None:
-        """All lines of one chunk were told."""
+        """All answers of one chunk were told."""
         ...
 
     def garbled(self, what: str) -> None:
@@ -51,24 +54,22 @@ class Caller(Protocol):
         ...
 
 
-class LineConnection(LineOnlyReceiver, TimeoutMixin):
-    """Frames lines and answers; ``answer_timeout`` is in seconds. Decides nothing itself."""
+class LineConnection(TwistedProtocol, TimeoutMixin):
+    """Sends frames, and finds answers; ``answer_timeout`` is in seconds. Decides nothing itself."""
 
-    delimiter = b"\n"
-    MAX_LENGTH = answers.ANSWER_LIMIT
-
-    def __init__(self, caller: Caller, reactor: IReactorTime, answer_timeout: float) -> None:
+    def __init__(self, caller: Caller, reactor: IReactorTime, answer_timeout: float, speech: Speech) -> None:
         self._caller = caller
         self._reactor = reactor
         self._answer_timeout = answer_timeout
+        self._hearing = speech.hearing()
         self._expecting = False
         self._open = False
 
-    def send(self, payloads: list[bytes]) -> None:
-        """Write lines in one go."""
-        if payloads:
+    def send(self, frames: list[bytes]) -> None:
+        """Write frames in one go."""
+        if frames:
             assert self.transport is not None
-            self.transport.write(b"\n".join([*payloads, b""]))
+            self.transport.write(b"".join(frames))
 
     def cut(self) -> None:
         """Close at once, whatever is still to be written."""
@@ -95,17 +96,13 @@ class LineConnection(LineOnlyReceiver, TimeoutMixin):
 
     def dataReceived(self, data: bytes) -> None:
         """Tell each answer, then let the caller send on, once for the whole chunk."""
-        super().dataReceived(data)
+        try:
+            for answer in self._hearing.feed(data):
+                self.resetTimeout()
+                self._caller.answered(self, answer)
+        except ValueError as garbled:
+            self._caller.garbled(str(garbled))
         self._caller.go_on()
-
-    def lineReceived(self, line: bytes) -> None:
-        """Tell one answer; the watch begins anew."""
-        self.resetTimeout()
-        self._caller.answered(self, line)
-
-    def lineLengthExceeded(self, line: bytes) -> None:
-        """Tell that what comes is no answer."""
-        self._caller.garbled(f"an answer longer than {self.MAX_LENGTH} bytes")
 
     def timeoutConnection(self) -> None:
         """Tell that the answer is overdue."""
@@ -135,3 +132,19 @@ class WatchedEndpoint:
             return failure
 
         return self._endpoint.connect(protocolFactory).addErrback(tell)
+
+
+def dialling(
+    reactor: IReactorTime,
+    endpoint: IStreamClientEndpoint,
+    failed: Callable[[Failure], None],
+    connection: Callable[[], TwistedProtocol],
+    random: Random,
+) -> ClientService:
+    """Return what dials, and dials again, until it is stopped; ``failed`` is told of each vain attempt."""
+    return ClientService(
+        WatchedEndpoint(endpoint, failed),
+        Factory.forProtocol(connection),
+        retryPolicy=backoffPolicy(0.1, 3.0, 1.7, jitter=lambda: random.uniform(0.0, 0.2)),
+        clock=reactor,
+    )

@@ -9,16 +9,15 @@ from itertools import chain, repeat
 from random import Random
 
 from msgspec import Struct
-from twisted.application.internet import ClientService, backoffPolicy
 from twisted.internet.defer import Deferred, TimeoutError  # noqa: A004 - what addTimeout raises
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClientEndpoint
-from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from lineside.testing.connection import LineConnection, WatchedEndpoint
+from lineside.testing.connection import LineConnection, dialling
 from lineside.testing.ledger import Ledger, Line
 from lineside.testing.pace import Pace
+from lineside.testing.speech import AS_LINES, Speech
 from lineside.wire import answers
 
 log = Logger()
@@ -54,6 +53,7 @@ class _Sent(Struct):
 
     line: Line
     sent_at: float
+    frame: bytes
 
 
 class LineDevice:
@@ -66,8 +66,9 @@ class LineDevice:
 
     ``lines`` is asked for a line only when it can be sent at once. ``rate`` is in lines per second; what an
     outage kept back is caught up for at most one second's worth. ``answer_timeout`` is how many seconds the
-    gateway may leave all unanswered lines without one answer before the connection is cut. ``wall`` gives
-    the time stamps in the ledger, seconds since 1970. Everything happens on the reactor's thread.
+    gateway may leave all unanswered lines without one answer before the connection is cut. ``speech`` is how
+    the device frames lines and hears answers. ``wall`` gives the time stamps in the ledger, seconds since 1970.
+    Everything happens on the reactor's thread.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class LineDevice:
         window: int = 1,
         rate: float | None = None,
         answer_timeout: float = 30.0,
+        speech: Speech = AS_LINES,
         wall: Callable[[], float] = time.time,
         random: Random | None = None,
     ) -> None:
@@ -99,12 +101,13 @@ class LineDevice:
         self._pace = None if rate is None else Pace(rate)
         self._wall = wall
         self._random = random if random is not None else Random()  # noqa: S311 - jitter
-        jitter = self._random
-        self._service = ClientService(
-            WatchedEndpoint(endpoint, self._dial_failed),
-            Factory.forProtocol(lambda: LineConnection(self, reactor, answer_timeout)),
-            retryPolicy=backoffPolicy(0.1, 3.0, 1.7, jitter=lambda: jitter.uniform(0.0, 0.2)),
-            clock=reactor,
+        self._frame = speech.framing().encode
+        self._service = dialling(
+            reactor,
+            endpoint,
+            self._dial_failed,
+            lambda: LineConnection(self, reactor, answer_timeout, speech),
+            self._random,
         )
         self._connection: LineConnection | None = None
         self._unanswered: deque[_Sent] = deque()
@@ -222,14 +225,9 @@ class LineDevice:
         log.warn("device.answer_overdue", device=self.name)
         self._cut()
 
-    def answered(self, connection: LineConnection, text: bytes) -> None:
+    def answered(self, connection: LineConnection, answer: answers.Ok | answers.Err) -> None:
         """Match the answer to the oldest unanswered line."""
         if connection is not self._connection:
-            return
-        try:
-            answer = answers.parse(text)
-        except ValueError as garbled:
-            self.garbled(str(garbled))
             return
         if not self._unanswered:
             self.garbled("an answer to a line that was never sent")
@@ -289,27 +287,26 @@ class LineDevice:
     def _send_again(self, sent: deque[_Sent]) -> None:
         if sent and self._connection is not None:
             self.counts.resent += len(sent)
-            self._connection.send([each.line.payload for each in sent])
+            self._connection.send([each.frame for each in sent])
 
     def _send_new(self, connection: LineConnection) -> None:
         room = self._window - len(self._unanswered)
         turns = room if self._pace is None else self._pace.take(room, self._reactor.seconds())
-        payloads = []
+        frames = []
         try:
             for _ in repeat(None, turns):
                 line = next(self._lines, None)
                 if line is None:
                     self._exhausted = True
                     break
-                if b"\n" in line.payload or not line.payload.strip():
-                    raise ValueError(f"line {line.id} is blank or holds a line feed: it would not get one answer")
+                frame = framed(line, self._frame)
                 sent_at = self._wall()
                 self._ledger.on_sent(line, sent_at)
-                self._unanswered.append(_Sent(line, sent_at))
-                payloads.append(line.payload)
+                self._unanswered.append(_Sent(line, sent_at, frame))
+                frames.append(frame)
         finally:
-            self.counts.sent += len(payloads)
-            connection.send(payloads)
+            self.counts.sent += len(frames)
+            connection.send(frames)
         if self._pace is not None and turns < room and not self._exhausted:
             self._wake_in(self._pace.wait(self._reactor.seconds()))
 
@@ -328,3 +325,18 @@ class LineDevice:
         if self._wakeup is not None:
             self._wakeup.cancel()
             self._wakeup = None
+
+
+def framed(line: Line, encode: Callable[[bytes], bytes]) -> bytes:
+    """Return a line as one frame.
+
+    Raises:
+        ValueError: it is blank, or is no one frame, and would not get one answer.
+
+    """
+    if not line.payload.strip():
+        raise ValueError(f"line {line.id} is blank: it would get no answer")
+    try:
+        return encode(line.payload)
+    except ValueError as wrong:
+        raise ValueError(f"line {line.id} cannot be framed: {wrong}") from wrong

@@ -6,22 +6,58 @@ import math
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from lineside.model.event import Seq
-from lineside.testing.devices import Counts, LineDevice
+from lineside.testing.devices import Counts
 from lineside.testing.ledger import Ledger, Line
 
 T = TypeVar("T")
 
 
+class Device(Protocol):
+    """One of a fleet, as `LineDevice` is."""
+
+    @property
+    def counts(self) -> Counts:
+        """What it has done so far."""
+        ...
+
+    @property
+    def trouble(self) -> str | None:
+        """Why there is no connection."""
+        ...
+
+    @property
+    def connected(self) -> bool:
+        """There is a connection now."""
+        ...
+
+    @property
+    def unanswered(self) -> list[Line]:
+        """The lines that were sent and have no final answer."""
+        ...
+
+    def start(self) -> None:
+        """Dial, and keep dialling until `stop`."""
+        ...
+
+    async def finished(self) -> None:
+        """Wait until every line is sent and, where there are answers, answered."""
+        ...
+
+    async def stop(self, within: float) -> list[Line]:
+        """Wait up to ``within`` seconds for answers still owed, and hang up; returns what is unanswered."""
+        ...
+
+
 class Fleet:
     """Devices that begin and end together."""
 
-    def __init__(self, reactor: IReactorTime, devices: Sequence[LineDevice]) -> None:
+    def __init__(self, reactor: IReactorTime, devices: Sequence[Device]) -> None:
         self._reactor = reactor
         self._devices = devices
         self._starts: list[IDelayedCall] = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import islice
 from random import Random
 
 from msgspec import Struct
@@ -13,8 +12,11 @@ from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
 from lineside.testing.devices import LineDevice
-from lineside.testing.fleet import Fleet, TimedLedger
+from lineside.testing.fleet import Device, Fleet, TimedLedger
 from lineside.testing.ledger import Ledger, Line
+from lineside.testing.samples import share
+from lineside.testing.silent import SilentDevice
+from lineside.testing.speech import AS_LINES, Speech
 from lineside.testing.workload import checkins, counts, new_run
 
 GRACE = 10.0
@@ -35,8 +37,31 @@ class Plan(Struct, frozen=True):
     answer_timeout: float = 30.0
 
 
+def workload_of(plan: Plan, run: str, number: int) -> Iterator[Line]:
+    """Return what one of a plan's devices has to say, without end, as JSON."""
+    random = Random()  # noqa: S311 - believable, not secret
+    if plan.kind == "scanner":
+        return checkins(random, run, number, devices=plan.devices)
+    return counts(random, run, number)
+
+
+class Played(Struct, frozen=True):
+    """As what a source knows its devices."""
+
+    speech: Speech
+    lines: Callable[[Plan, str, int], Iterator[Line]]
+    """Returns the lines, without end or as many as there are, of a run's device, counted from 0."""
+
+
+AS_PLANNED = Played(AS_LINES, workload_of)
+"""JSON lines, each with its answer."""
+
+
 class Status(Struct, frozen=True):
     """How it stands."""
+
+    answered: bool
+    """Lines have answers."""
 
     seconds: float
     devices: int
@@ -55,10 +80,13 @@ class Summary(Struct, frozen=True):
 
     device: str
     devices: int
+    answered: bool
+    """Lines have answers; without, nobody knows what became of those that were sent."""
     seconds: float
     sent: int
     acked: int
     per_second: float
+    """Acknowledged; sent, where there are no answers."""
     errors: int
     unavailable: int
     resent: int
@@ -74,37 +102,52 @@ class Simulation:
     """One run of a plan. Ends by the plan or by `end`; everything happens on the reactor's thread."""
 
     def __init__(
-        self, reactor: IReactorTime, endpoint: IStreamClientEndpoint, plan: Plan, record: Ledger | None = None
+        self,
+        reactor: IReactorTime,
+        endpoint: IStreamClientEndpoint,
+        plan: Plan,
+        record: Ledger | None = None,
+        played: Played = AS_PLANNED,
     ) -> None:
+        self._answered = played.speech.answered
         self._reactor = reactor
         self._plan = plan
         self._ledger = TimedLedger(record)
         run = new_run()
         self._fleet = Fleet(
             reactor,
-            [
-                LineDevice(
-                    reactor,
-                    endpoint,
-                    lines_of(plan, run, number),
-                    self._ledger,
-                    name=f"{plan.kind}-{number}",
-                    window=plan.window,
-                    rate=plan.rate,
-                    answer_timeout=plan.answer_timeout,
-                )
-                for number in range(plan.devices)
-            ],
+            [self._device(endpoint, played, run, number) for number in range(plan.devices)],
         )
         self._began = reactor.seconds()
         self._ended: Deferred[None] = Deferred()
         self._failure: Failure | None = None
         self._stopping: Deferred[list[Line]] | None = None
 
+    def _device(self, endpoint: IStreamClientEndpoint, played: Played, run: str, number: int) -> Device:
+        plan = self._plan
+        lines = share(played.lines(plan, run, number), plan.count, number, plan.devices)
+        name = f"{plan.kind}-{number}"
+        if not played.speech.answered:
+            return SilentDevice(
+                self._reactor, endpoint, lines, self._ledger, played.speech, name=name, rate=plan.rate
+            )
+        return LineDevice(
+            self._reactor,
+            endpoint,
+            lines,
+            self._ledger,
+            name=name,
+            window=plan.window,
+            rate=plan.rate,
+            answer_timeout=plan.answer_timeout,
+            speech=played.speech,
+        )
+
     def status(self) -> Status:
         """Return how it stands now."""
         fleet, done = self._fleet, self._fleet.counts
         return Status(
+            answered=self._answered,
             seconds=self._reactor.seconds() - self._began,
             devices=fleet.size,
             connected=fleet.connected,
@@ -166,14 +209,16 @@ class Simulation:
 
     def _summary(self, unanswered: int, trouble: str | None) -> Summary:
         last = self.status()
+        done = last.acked if last.answered else last.sent
         p50, p99 = (self._ledger.latencies.percentile(percent) for percent in (50, 99))
         return Summary(
             device=self._plan.kind,
             devices=last.devices,
+            answered=last.answered,
             seconds=round(last.seconds, 3),
             sent=last.sent,
             acked=last.acked,
-            per_second=round(last.acked / last.seconds, 1) if last.seconds else 0.0,
+            per_second=round(done / last.seconds, 1) if last.seconds else 0.0,
             errors=last.errors,
             unavailable=last.unavailable,
             resent=last.resent,
@@ -183,17 +228,3 @@ class Simulation:
             p99_ms=None if p99 is None else round(1000 * p99, 2),
             trouble=trouble,
         )
-
-
-def lines_of(plan: Plan, run: str, number: int) -> Iterator[Line]:
-    """Return the lines of one of a plan's devices, counted from 0."""
-    random = Random()  # noqa: S311 - believable, not secret
-    lines = (
-        checkins(random, run, number, devices=plan.devices)
-        if plan.kind == "scanner"
-        else counts(random, run, number)
-    )
-    if plan.count is None:
-        return lines
-    share, extra = divmod(plan.count, plan.devices)
-    return islice(lines, share + (number < extra))
