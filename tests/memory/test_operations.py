@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from lineside.journal import search
 from lineside.journal.consumer import DurableConsumer
 from lineside.model.errors import LinesideError
 from lineside.model.event import Event
@@ -184,6 +185,53 @@ class ListingEvents(OperationsCase):
         self.assertEqual((good.received, good.device, good.key), (READ_AT_NOON, "10.0.0.7", "k1"))
         self.assertEqual((good.body, good.error), ('{"id":"k1"}', None))
         self.assertEqual((bad.body, bad.error), ("M\\xfcller", "utf8: byte 2 is not UTF-8"))
+
+
+class SearchingEvents(OperationsCase):
+    """Finding an event among many."""
+
+    def found(self, **asked: Any) -> tuple[list[int], int | None]:
+        answer = self.call(ListEvents(**asked))
+        return [event.seq for event in answer.events], answer.next_before
+
+    def store(self, *events: Event) -> None:
+        self.done(self.file.journal.append("gate", list(events)))
+
+    def test_one_pages_back_from_the_newest(self) -> None:
+        """Each page names where the next older one begins, and the last names nothing."""
+        self.store(*(Event(b"%d" % number) for number in range(5)))
+        self.assertEqual(self.found(limit=2), ([4, 5], 4))
+        self.assertEqual(self.found(limit=2, before=4), ([2, 3], 2))
+        self.assertEqual(self.found(limit=2, before=2), ([1], None))
+        self.assertIn("not both", self.refused(ListEvents(after=1, before=4)))
+
+    def test_a_text_is_found_wherever_it_stands(self) -> None:
+        """In the JSON, the key, the device or the raw bytes, in any case."""
+        self.store(
+            Event(b'{"employee": "HR-EMP-7"}'),
+            Event(b"{}", key="hr-emp-7/9"),
+            Event(b"{}", device="HR-EMP-7"),
+            Event(b"", raw=b"\x02hr-EMP-7", error="unreadable"),
+            Event(b'{"employee": "HR-EMP-8"}'),
+        )
+        self.assertEqual(self.found(contains="hr-emp-7"), ([1, 2, 3, 4], None))
+        self.assertEqual(self.found(contains="hr-emp-7", undecodable=True), ([4], None))
+        self.assertEqual(self.found(device="HR-EMP-7"), ([3], None))
+
+    def test_a_search_goes_on_where_it_stopped_for_lack_of_time(self) -> None:
+        """However large the journal, one question costs a bounded time; all questions together miss nothing."""
+        self.patch(search, "STRETCH", 1)
+        for number in range(6):
+            self.store(Event(b'{"n": %d, "odd": %s}' % (number, b"true" if number % 2 else b"false")))
+        found: list[int] = []
+        before, questions = None, 0
+        while True:
+            some, before = self.found(contains='"odd": true', before=before)
+            found += some
+            questions += 1
+            if before is None:
+                break
+        self.assertEqual((sorted(found), questions), ([2, 4, 6], 6))
 
 
 class ShowingEvents(OperationsCase):

@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from lineside.assemble.descriptors import RESERVED, share
+from lineside.assemble.documentlinks import document_links
 from lineside.assemble.edges import http_part, target_part
 from lineside.assemble.parts import Dormant, JournalPart
 from lineside.assemble.settings import Settings
@@ -253,7 +254,7 @@ def offer(
         name: decoder_of(source).decode for name, source in settings.sources.items()
     }
     specs = {route: consumer.spec for route, consumer in consumers.items()}
-    EventOperations(store.journal, store.database, specs, clock).register(operations)
+    EventOperations(store.journal, store.database, specs, clock, document_links(settings)).register(operations)
     DeadLetterOperations(store.journal, store.database, decoders, consumers).register(operations)
     ConsumerOperations(store.journal, store.database, consumers.keys(), running=running).register(operations)
 

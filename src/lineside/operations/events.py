@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
+from msgspec.structs import replace
 from twisted.internet.interfaces import IReactorTime
 
 from lineside.journal.log import SqliteJournal
-from lineside.model.errors import NotFound
+from lineside.journal.search import Found, Wanted, search_back, search_on
+from lineside.model.errors import LinesideError, NotFound
 from lineside.model.event import NO_SEQ, Record, Seq
 from lineside.model.ports import ConsumerSpec
 from lineside.operations.registry import Operations
 from lineside.operations.requests import ListEvents, ShowEvent, TailEvents
-from lineside.operations.results import EventList, EventStory, FollowedEvent
+from lineside.operations.results import DeliveryStory, EventList, EventStory, FollowedEvent
 from lineside.operations.stories import deliveries
 from lineside.operations.texts import readable, summarize
 from lineside.store.database import Database
@@ -35,16 +37,23 @@ class EventOperations:
         database: the journal's.
         specs: by route, how it reads the journal.
         clock: tells followers when to look again.
+        links: where people see a document, by its route and its name; None where they cannot.
 
     """
 
     def __init__(
-        self, journal: SqliteJournal, database: Database, specs: Mapping[str, ConsumerSpec], clock: IReactorTime
+        self,
+        journal: SqliteJournal,
+        database: Database,
+        specs: Mapping[str, ConsumerSpec],
+        clock: IReactorTime,
+        links: Callable[[str, str], str | None] = lambda route, name: None,
     ) -> None:
         self._journal = journal
         self._database = database
         self._specs = specs
         self._clock = clock
+        self._links = links
 
     def register(self, operations: Operations) -> None:
         """Offer the operations."""
@@ -53,16 +62,25 @@ class EventOperations:
         operations.stream(TailEvents, self.tail)
 
     async def list_events(self, request: ListEvents) -> EventList:
-        """Return events above ``after``, or the newest."""
-        sources = _only(request.source)
+        """Return events above ``after``, or the newest, or the newest below ``before``.
+
+        Raises:
+            LinesideError: both were given.
+
+        """
+        if request.after is not None and request.before is not None:
+            raise LinesideError("give after or before, not both")
+        wanted = Wanted(_only(request.source), request.device, request.contains, request.undecodable)
         limit = max(1, min(request.limit, MOST))
-        if request.after is None:
-            records = await self._journal.last(limit, sources=sources)
-            next_after, head = self._journal.head, self._journal.head
-        else:
-            page = await self._journal.read(Seq(request.after), sources=sources, limit=limit)
-            records, next_after, head = page.records, page.next_after, page.head
-        return EventList([summarize(record) for record in records], next_after, head)
+        head = self._journal.head
+        if request.after is not None:
+            after = Seq(request.after)
+            found = await self._database.read(lambda connection: search_on(connection, wanted, after, limit))
+            next_after = max(after, _end(found, head)) if found.reached is None else found.reached
+            return EventList([summarize(record) for record in found.records], next_after, head)
+        before = None if request.before is None else Seq(request.before)
+        found = await self._database.read(lambda connection: search_back(connection, wanted, before, limit))
+        return EventList([summarize(record) for record in found.records], _end(found, head), head, found.reached)
 
     async def show(self, request: ShowEvent) -> EventStory:
         """Return one event's story.
@@ -85,8 +103,18 @@ class EventOperations:
             summarize(record),
             record.identity,
             None if raw is None else readable(raw),
-            await self._database.read(lambda connection: deliveries(connection, record, self._specs)),
+            [
+                self._linked(story)
+                for story in await self._database.read(
+                    lambda connection: deliveries(connection, record, self._specs)
+                )
+            ],
         )
+
+    def _linked(self, story: DeliveryStory) -> DeliveryStory:
+        if story.name is None:
+            return story
+        return replace(story, link=self._links(story.route, story.name))
 
     async def tail(self, request: TailEvents) -> AsyncIterator[FollowedEvent]:
         """Yield the newest events or those after a sequence, then each as it is committed, and once it is decided.
@@ -154,6 +182,11 @@ class EventOperations:
         return [
             FollowedEvent(summarize(record), story, again) for record, story in zip(records, stories, strict=True)
         ]
+
+
+def _end(found: Found, head: Seq) -> Seq:
+    # A commit may have come between the look at the head and the search.
+    return max([head, *(record.seq for record in found.records[-1:])])
 
 
 def _only(source: str | None) -> frozenset[str] | None:

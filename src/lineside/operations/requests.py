@@ -40,12 +40,21 @@ class Request(Struct, Generic[R], frozen=True, tag_field="operation", forbid_unk
 
 
 class ListEvents(Request[EventList], frozen=True, tag="events.list"):
-    """Events above ``after``; without it the newest ones."""
+    """Events above ``after``, or the newest ones, or the newest below ``before``.
+
+    A search looks through a stretch of the journal at a time: it may find nothing and yet have a cursor to go on.
+    """
 
     result: ClassVar[Any] = EventList
     after: Number | None = None
     source: str | None = None
     limit: Number = 50
+    before: Number | None = None
+    device: str | None = None
+    contains: Annotated[str, Meta(min_length=1)] | None = None
+    """In the event's key, device, JSON or raw bytes; ASCII letters in any case."""
+    undecodable: bool = False
+    """Only those."""
 
 
 class ShowEvent(Request[EventStory], frozen=True, tag="events.show"):

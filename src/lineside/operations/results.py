@@ -26,7 +26,10 @@ class EventList(Struct, frozen=True):
 
     events: list[EventSummary]
     next_after: int
+    """What came later lies above."""
     head: int
+    next_before: int | None = None
+    """Older ones lie below; None where there are none, or the question was for what lies above ``after``."""
 
 
 class DeliveryStory(Struct, frozen=True):
@@ -45,6 +48,8 @@ class DeliveryStory(Struct, frozen=True):
     dead_letter: int | None = None
     altered: list[str] = []
     """Fields of the document that did not hold what was sent, when it was stored."""
+    link: str | None = None
+    """Where people see the document."""
 
 
 class EventStory(Struct, frozen=True):
