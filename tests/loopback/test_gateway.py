@@ -45,7 +45,7 @@ class Starting(TestCase):
                 ["alarms", "silence alarms"],
                 ["target erp"],
                 ["route checkin", "route count"],
-                ["retention"],
+                ["retention", "inspection"],
                 ["control socket"],
                 ["source gate"],
             ],

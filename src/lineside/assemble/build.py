@@ -27,6 +27,7 @@ from lineside.edges.systemd.notify import UNSUPERVISED, Supervision, Supervisor,
 from lineside.edges.systemd.readiness import Readiness, status_line
 from lineside.edges.systemd.watchdog import Watchdog
 from lineside.journal.consumer import DurableConsumer
+from lineside.journal.inspection import Inspection
 from lineside.journal.retention import Retention
 from lineside.model.event import Event
 from lineside.model.ports import Part
@@ -134,7 +135,7 @@ class Gateway:
             self._watching.parts,
             [*self.targets.values()],
             [*self.couriers],
-            [self.retention],
+            [self.retention, Inspection(store.database, reactor)],
             # Only once the routes have their places can anything be told of them.
             [ControlSocket(reactor, settings.journal.control_path, self.operations, reactor)],
             *([] if self.http is None else [list[Part]([self.http])]),
