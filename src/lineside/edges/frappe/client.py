@@ -28,9 +28,10 @@ from zope.interface import implementer
 from lineside.delivery.budget import Budget
 from lineside.edges.frappe.allowance import allowance
 from lineside.edges.frappe.endpoint import KeptEndpoint
-from lineside.edges.frappe.handshakes import HandshakeFailed, SitePolicy, words
 from lineside.edges.frappe.reply import Reply, Unreachable
+from lineside.edges.frappe.sitepolicy import SitePolicy
 from lineside.model.errors import ConfigurationError
+from lineside.security.handshakes import HandshakeFailed, words
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 IDLE_SECONDS = 10.0

@@ -11,7 +11,7 @@ from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
 from lineside.edges.frappe.endpoint import KeptEndpoint
-from lineside.edges.frappe.handshakes import SitePolicy
+from lineside.edges.frappe.sitepolicy import SitePolicy
 
 
 @implementer(IPolicyForHTTPS)

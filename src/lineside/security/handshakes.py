@@ -1,4 +1,4 @@
-"""TLS to a site: who is trusted, that the certificate is for the host, and what failed in a person's words."""
+"""TLS to a server: who is trusted, that its certificate is for the host, and what failed in a person's words."""
 
 from __future__ import annotations
 
@@ -7,21 +7,17 @@ from typing import Any, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from msgspec import Struct
 from OpenSSL import SSL
 from OpenSSL.crypto import X509, X509StoreContext, X509StoreContextError
 from service_identity import CertificateError, VerificationError
 from service_identity.pyopenssl import verify_hostname, verify_ip_address
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
-from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
+from twisted.internet.ssl import Certificate, PrivateCertificate, optionsForClientTLS, trustRootFromCertificates
 from twisted.protocols.tls import TLSMemoryBIOProtocol
-from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
-SET_CA = "set the target's ca"
-CHECK_CA = "give the target's ca the CA which signed it"
-CHECK_ADDRESS = "check the target's url"
-RENEW = "renew it at the site"
 CHECK_CLOCKS = "check the clocks"
 
 MAX_NAMES = 200
@@ -56,35 +52,59 @@ class HandshakeFailed(SSL.Error):
         self.remedy = remedy
 
 
-@implementer(IPolicyForHTTPS)
-class SitePolicy:
+class Remedies(Struct, frozen=True):
+    """What to do about a server, in the words of what the reader configures."""
+
+    server: str
+    """What it is: ``the site``."""
+    address: str
+    """Where its address stands."""
+    ca: str
+    """Where the CA that signed its certificate is given."""
+    old: str
+    """What to do where it speaks only what is no longer safe."""
+
+
+class Trust:
     """TLS 1.2 or later, to servers whose certificate is for the host and signed by a trusted authority.
 
     Nothing turns this off. All that fails before the connection is made is raised as `HandshakeFailed`.
 
     Args:
         authorities: the only ones to trust; None for the platform's.
+        remedies: for what is raised.
+        identity: what is shown to a server that asks who we are.
 
     """
 
-    def __init__(self, authorities: Sequence[x509.Certificate] | None) -> None:
+    def __init__(
+        self,
+        authorities: Sequence[x509.Certificate] | None,
+        remedies: Remedies,
+        identity: PrivateCertificate | None = None,
+    ) -> None:
         self._own = authorities is not None
         self._trust = None
+        self._remedies = remedies
+        self._identity = identity
         if authorities is not None:
             pems = [each.public_bytes(Encoding.PEM) for each in authorities]
             self._trust = trustRootFromCertificates([Certificate.loadPEM(pem) for pem in pems])
 
-    def creatorForNetloc(self, hostname: bytes, port: int) -> IOpenSSLClientConnectionCreator:
+    def creator(self, host: str, port: int) -> IOpenSSLClientConnectionCreator:
         """Return what makes the connections to one server."""
-        host = hostname.decode("ascii")
         # Twisted's least is TLS 1.2.
-        return _Creator(optionsForClientTLS(host, trustRoot=self._trust), host, port, own=self._own)
+        options = optionsForClientTLS(host, trustRoot=self._trust, clientCertificate=self._identity)
+        return _Creator(options, host, port, self._remedies, own=self._own)
 
 
 @implementer(IOpenSSLClientConnectionCreator)
 class _Creator:
-    def __init__(self, options: IOpenSSLClientConnectionCreator, host: str, port: int, *, own: bool) -> None:
+    def __init__(
+        self, options: IOpenSSLClientConnectionCreator, host: str, port: int, remedies: Remedies, *, own: bool
+    ) -> None:
         self._options = options
+        self._remedies = remedies
         self._host = host
         self._port = port
         self._own = own
@@ -94,7 +114,7 @@ class _Creator:
         # Twisted's own callback lets a certificate pass that names no host at all. OpenSSL's check of the chain
         # stays, and `_Telling` checks the name.
         connection.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _as_openssl_says)
-        return cast(SSL.Connection, _Telling(connection, self._host, self._port, own=self._own))
+        return cast(SSL.Connection, _Telling(connection, self._host, self._port, self._remedies, own=self._own))
 
 
 def _as_openssl_says(_connection: SSL.Connection, _shown: X509, _code: int, _depth: int, right: int) -> bool:
@@ -105,8 +125,9 @@ def _as_openssl_says(_connection: SSL.Connection, _shown: X509, _code: int, _dep
 class _Telling:
     """A connection of OpenSSL of which nobody gets hold before the host's name was found in its certificate."""
 
-    def __init__(self, connection: SSL.Connection, host: str, port: int, *, own: bool) -> None:
+    def __init__(self, connection: SSL.Connection, host: str, port: int, remedies: Remedies, *, own: bool) -> None:
         self._connection = connection
+        self._remedies = remedies
         self._host = host
         self._port = port
         self._own = own
@@ -143,26 +164,30 @@ class _Telling:
         except VerificationError as error:
             names = _names(self._connection.get_peer_certificate())
             reason = f"the certificate of {self._host} is for {names or 'another host'}"
-            raise HandshakeFailed(reason, CHECK_ADDRESS) from error
+            raise HandshakeFailed(reason, f"check {self._remedies.address}") from error
         except CertificateError as error:
             reason = f"the certificate of {self._host} names no host in its subjectAltName"
-            raise HandshakeFailed(reason, "give the site one that does") from error
+            raise HandshakeFailed(reason, f"give {self._remedies.server} one that does") from error
 
     def _explained(self, error: SSL.Error) -> HandshakeFailed:
         told = words(error)
         if "certificate verify failed" in told:
             return self._distrusted()
         if any(each in told for each in PLAIN):
-            return HandshakeFailed(f"{self._host} does not speak TLS on port {self._port}", CHECK_ADDRESS)
+            reason = f"{self._host} does not speak TLS on port {self._port}"
+            return HandshakeFailed(reason, f"check {self._remedies.address}")
         if any(each in told for each in OLD):
-            return HandshakeFailed(f"{self._host} speaks no TLS 1.2 or later", "renew the site's web server")
+            return HandshakeFailed(
+                f"{self._host} speaks no TLS 1.2 or later", f"renew the server of {self._remedies.server}"
+            )
         return HandshakeFailed(f"TLS with {self._host} failed: {told or 'the connection was cut'}")
 
     def _distrusted(self) -> HandshakeFailed:
         """Ask OpenSSL again what is wrong with the chain that was shown: the handshake does not tell."""
         shown = self._connection.get_peer_cert_chain()
         trusted = self._connection.get_context().get_cert_store()
-        remedy = CHECK_CA if self._own else SET_CA
+        ca = self._remedies.ca
+        remedy = f"give {ca} the CA which signed it" if self._own else f"set {ca}"
         whose = f"the certificate of {self._host}"
         if not shown or trusted is None:
             return HandshakeFailed(f"{whose} was rejected", remedy)
@@ -174,16 +199,19 @@ class _Telling:
             if depth > 0:
                 whose = f"a CA behind {whose}"
             if code == EXPIRED:
-                return HandshakeFailed(f"{whose} expired on {certificate.not_valid_after_utc:%Y-%m-%d}", RENEW)
+                return HandshakeFailed(
+                    f"{whose} expired on {certificate.not_valid_after_utc:%Y-%m-%d}",
+                    f"renew it at {self._remedies.server}",
+                )
             if code == NOT_YET_VALID:
                 since = f"{certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
                 return HandshakeFailed(f"{whose} is not valid before {since}", CHECK_CLOCKS)
             if code in UNTRUSTED:
-                known = "the CA in the target's ca" if self._own else "a CA that we trust"
+                known = f"the CA in {ca}" if self._own else "a CA that we trust"
                 return HandshakeFailed(f"{whose} is not signed by {known}", remedy)
             return HandshakeFailed(f"{whose} was rejected: {told}", remedy)
         # The chain is right, and yet it is none of a web server.
-        return HandshakeFailed(f"{whose} is not one of a server", "give the site one that is")
+        return HandshakeFailed(f"{whose} is not one of a server", f"give {self._remedies.server} one that is")
 
 
 def _is_address(host: str) -> bool:
