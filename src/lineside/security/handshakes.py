@@ -177,9 +177,7 @@ class _Telling:
             reason = f"{self._host} does not speak TLS on port {self._port}"
             return HandshakeFailed(reason, f"check {self._remedies.address}")
         if any(each in told for each in OLD):
-            return HandshakeFailed(
-                f"{self._host} speaks no TLS 1.2 or later", f"renew the server of {self._remedies.server}"
-            )
+            return HandshakeFailed(f"{self._host} speaks no TLS 1.2 or later", self._remedies.old)
         return HandshakeFailed(f"TLS with {self._host} failed: {told or 'the connection was cut'}")
 
     def _distrusted(self) -> HandshakeFailed:
