@@ -215,6 +215,41 @@ class DeliveryTests(CourierCase):
         self.assertIn("coughs", reason)
 
 
+class PauseTests(CourierCase):
+    """A person stops the route, or its target."""
+
+    def test_a_paused_route_delivers_nothing_and_loses_nothing(self) -> None:
+        """What is under way is finished; the rest waits in the journal, and is delivered once it goes on."""
+        self.send(self.punch("ann"))
+        self.courier.pause(True)
+        self.target.answer(Delivered("CHK-1"))
+        self.send(self.punch("bob"))
+        self.assertTrue(self.courier.paused)
+        self.assertEqual(1, len(self.target.seen))
+        self.courier.pause(False)
+        self.target.answer(Delivered("CHK-2"))
+        self.assertFalse(self.owed())
+
+    def test_a_paused_target_stops_each_route_to_it(self) -> None:
+        """The route says that it is paused, though nobody paused it by its own name."""
+        self.courier.gate.paused = True
+        self.send(self.punch("ann"))
+        self.assertTrue(self.courier.paused)
+        self.assertEqual([], self.target.seen)
+        self.courier.gate.paused = False
+        self.courier.go_on()
+        self.target.answer(Delivered("CHK-1"))
+        self.assertFalse(self.owed())
+
+    def test_a_paused_route_stops_with_the_gateway(self) -> None:
+        """Nobody has to resume it first; the next start delivers, if it is not paused again."""
+        self.courier.pause(True)
+        self.send(self.punch("ann"))
+        self.restart()
+        self.target.answer(Delivered("CHK-1"))
+        self.assertFalse(self.owed())
+
+
 class TroubleTests(CourierCase):
     """A target that is down, slow, or turns the gateway away."""
 

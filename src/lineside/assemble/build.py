@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -35,6 +36,7 @@ from lineside.operations.consumers import ConsumerOperations
 from lineside.operations.control import ControlSocket
 from lineside.operations.deadletters import DeadLetterOperations
 from lineside.operations.events import EventOperations
+from lineside.operations.pauses import Kind, Pauses
 from lineside.operations.registry import Operations
 from lineside.operations.results import RouteStatus, SourceStatus
 from lineside.operations.status import StatusOperations
@@ -121,6 +123,18 @@ class Gateway:
             problem=lambda: self.retention.problem,
         ).register(self.operations)
         self._watching.offer(self.operations, self._source_status, self.couriers, consumers, gates)
+        pauses = Pauses(
+            store.database,
+            {
+                "source": {name: journal.pause for name, journal in self._watching.journals.items()},
+                "route": {
+                    name: courier.pause for name, courier in zip(settings.routes, self.couriers, strict=True)
+                },
+                "target": {name: partial(self._pause_target, gate) for name, gate in gates.items()},
+            },
+            time.time_ns,
+        )
+        pauses.register(self.operations)
         tokens = TokenOperations(store.database, settings.sources, time.time_ns)
         tokens.register(self.operations)
         self.http = (
@@ -131,7 +145,7 @@ class Gateway:
         waiting: list[Part] = [way.patience for way in self._ways_in if way.patience is not None]
         self.stages: list[list[Part]] = [
             [store],
-            [tokens],
+            [tokens, pauses],
             self._watching.parts,
             [*self.targets.values()],
             [*self.couriers],
@@ -178,6 +192,12 @@ class Gateway:
                 "a shell), or lower max_connections",
             )
 
+    def _pause_target(self, gate: Gate, paused: bool) -> None:
+        gate.paused = paused
+        for courier in self.couriers:
+            if courier.gate is gate:
+                courier.go_on()
+
     def _hindered(self) -> list[str]:
         return [] if self.retention.problem is None else [self.retention.problem]
 
@@ -201,6 +221,7 @@ class Gateway:
                 paced=courier.gate.paced,
                 altered=courier.alterations.documents,
                 warning=courier.alterations.line(),
+                paused=courier.paused,
             )
             for courier in self.couriers
         ]
@@ -219,6 +240,13 @@ class Offline:
         self.operations = Operations()
         offer(self.operations, self._store, settings, self._consumers, reactor, running=False)
         TokenOperations(self._store.database, settings.sources, time.time_ns).register(self.operations)
+        paused: dict[Kind, dict[str, Callable[[bool], None]]] = {
+            # The next start pauses them.
+            "source": dict.fromkeys(settings.sources, lambda _: None),
+            "route": dict.fromkeys(settings.routes, lambda _: None),
+            "target": dict.fromkeys(settings.targets, lambda _: None),
+        }
+        Pauses(self._store.database, paused, time.time_ns).register(self.operations)
         taken = {route: consumer.spec.sources for route, consumer in self._consumers.items()}
         StatusOperations(self._store.journal, self._store.database, list, list, taken=taken).register(
             self.operations

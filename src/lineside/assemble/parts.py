@@ -10,6 +10,7 @@ from lineside.journal.deadletters import DeadLetter
 from lineside.journal.log import SqliteJournal
 from lineside.journal.tables import JOURNAL
 from lineside.model.ports import ConsumerSpec
+from lineside.operations.pauses import PAUSES
 from lineside.operations.silence import DEVICES
 from lineside.operations.tokens import TOKENS
 from lineside.store.database import Database
@@ -21,7 +22,7 @@ class JournalPart:
     name = "journal"
 
     def __init__(self, reactor: Any, settings: JournalSettings) -> None:
-        self.database = Database(settings.path, (JOURNAL, DEVICES, TOKENS), reactor.callFromThread)
+        self.database = Database(settings.path, (JOURNAL, DEVICES, TOKENS, PAUSES), reactor.callFromThread)
         self.journal = SqliteJournal(self.database, dedupe_window=settings.dedupe_window)
         self._reactor = reactor
 

@@ -64,6 +64,7 @@ class Watching:
             rate=traffic.lines.last_minute(self._reactor.seconds()),
             last_seen=None if traffic.heard is None else moment(traffic.heard_ns),
             silent=self._silence.silent(status.id),
+            paused=self.journals[status.id].paused,
         )
 
     def offer(

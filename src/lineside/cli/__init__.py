@@ -26,6 +26,8 @@ COMMANDS = {
     "events": "List, show and follow events.",
     "deadletters": "List, show, retry and discard dead letters.",
     "consumers": "List, forget and rewind the places of routes in the journal.",
+    "pause": "Stop a source, a route or a target for a while.",
+    "resume": "Let a source, a route or a target work again.",
     "journal": "Check, back up and restore the journal's file.",
     "token": "Create, list and revoke API tokens.",
     "erp": "Prepare an ERP for exactly-once delivery.",

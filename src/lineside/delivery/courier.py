@@ -62,12 +62,28 @@ class Courier:
         self._suspects = Suspects()
         self._blocked: Blocked | None = None
         self._was_blocked = False
+        self._paused = False
+        self._resumed = Wakeup()
         self.delivered = 0
         self.rate = Rate(clock.seconds())
         """Of what is delivered."""
         self.refused = 0
         self.retried = 0
         self.alterations = Alterations()
+
+    @property
+    def paused(self) -> bool:
+        """Whether a person stopped the route, or all that goes to its target."""
+        return self._paused or self.gate.paused
+
+    def pause(self, paused: bool) -> None:
+        """Deliver nothing more once what is under way is finished, or deliver again; also before `start`."""
+        self._paused = paused
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Look again whether the route is paused: its target's pause began or ended."""
+        self._resumed.set()
 
     @property
     def problem(self) -> TargetDown | Blocked | None:
@@ -111,6 +127,8 @@ class Courier:
             self._blocked = None
             self._was_blocked = True
         ready = await self.gate.passed()
+        while self.paused:
+            await self._resumed.wait()
         self._start_waiting()
         room = self.route.concurrency - len(self._deliveries)
         pulled = await self.consumer.pull(room * self.route.batch) if room > 0 else []

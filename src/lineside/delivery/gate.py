@@ -62,6 +62,8 @@ class Gate:
         self._rest = 0.0
         self._probing = DeferredLock()
         self._problem: TargetDown | Blocked | None = None
+        self.paused = False
+        """A person stopped all that goes to the target. Couriers look; who changes it calls `Courier.go_on`."""
         self.latency = Delays()
         """How long the target took to answer deliveries."""
 

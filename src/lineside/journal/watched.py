@@ -8,6 +8,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from lineside.model.batch import Batch, Receipts
+from lineside.model.errors import SourcePaused
 from lineside.model.event import Event, Page, Receipt, Record, Seq
 from lineside.model.ports import Journal
 from lineside.model.traffic import Traffic
@@ -39,6 +40,8 @@ class WatchedJournal:
         self._clock = clock
         self._now_ns = now_ns
         self._said = float("-inf")
+        self.paused = False
+        """A person stopped the source: nothing is appended."""
 
     async def append(self, source: str, events: list[Event]) -> list[Receipt]:
         """Append as the journal does."""
@@ -46,7 +49,14 @@ class WatchedJournal:
         return [receipt for receipts in await self.append_batches(source, batches) for receipt in receipts]
 
     async def append_batches(self, source: str, batches: list[Batch]) -> list[Receipts]:
-        """Append as the journal does."""
+        """Append as the journal does.
+
+        Raises:
+            SourcePaused: a person stopped the source; nothing was stored.
+
+        """
+        if self.paused:
+            raise SourcePaused(f"the source is paused: lineside resume source {source}")
         began = self._clock.seconds()
         self._traffic.heard, self._traffic.heard_ns = began, self._now_ns()
         told = await self._journal.append_batches(source, batches)
@@ -64,6 +74,10 @@ class WatchedJournal:
     def on_commit(self, published: Callable[[list[Record]], None]) -> Callable[[], None]:
         """Listen as to the journal."""
         return self._journal.on_commit(published)
+
+    def pause(self, paused: bool) -> None:
+        """Take no events, or take them again."""
+        self.paused = paused
 
     def came(self, batch: Batch, senders: list[tuple[str, int]]) -> None:
         """Take note of who sent a batch; see `Traffic.came`."""

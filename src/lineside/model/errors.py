@@ -31,6 +31,10 @@ class JournalFull(LinesideError, OSError):
     """The journal takes no events at present, before the disk itself refuses: what was not stored is sent again."""
 
 
+class SourcePaused(JournalFull):
+    """A person stopped the source for a while: what was not stored is sent again."""
+
+
 class CommitInDoubt(LinesideError, OSError):
     """The journal's disk failed in the middle of a commit, and goes on failing: nobody knows whether it is stored.
 

@@ -130,6 +130,7 @@ class OverviewOperations:
             last_seen=None if traffic.heard is None else moment(traffic.heard_ns),
             commit_p50=traffic.commits.quantile(now, 0.5),
             commit_p99=traffic.commits.quantile(now, 0.99),
+            paused=status.paused,
         )
 
     def _devices(self, request: ShowOverview, now: float) -> list[DeviceView]:
@@ -172,6 +173,7 @@ class OverviewOperations:
             oldest=waited,
             dead_letters=dead.get(courier.route.id, 0),
             problem=None if courier.problem is None else courier.problem.reason,
+            paused=courier.paused,
         )
 
     def _target(self, name: str, gate: Gate, now: float) -> TargetView:
@@ -185,6 +187,7 @@ class OverviewOperations:
             p99=gate.latency.quantile(now, 0.99),
             paced=gate.paced,
             problem=None if problem is None else problem.reason,
+            paused=gate.paused,
         )
 
 

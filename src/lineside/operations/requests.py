@@ -21,6 +21,7 @@ from lineside.operations.results import (
     EventStory,
     FollowedEvent,
     Overview,
+    Paused,
     Status,
     TokenList,
     TokenSummary,
@@ -150,6 +151,24 @@ class ShowOverview(Request[Overview], frozen=True, tag="overview"):
     """Which devices."""
 
 
+class Pause(Request[Paused], frozen=True, tag="pause"):
+    """Stop a source, a route, or everything that goes to a target, until it is resumed; nothing is lost."""
+
+    permission: ClassVar[Permission] = "operate"
+    result: ClassVar[Any] = Paused
+    kind: Literal["source", "route", "target"]
+    id: str
+
+
+class Resume(Request[Paused], frozen=True, tag="resume"):
+    """Let a source, a route or a target work again."""
+
+    permission: ClassVar[Permission] = "operate"
+    result: ClassVar[Any] = Paused
+    kind: Literal["source", "route", "target"]
+    id: str
+
+
 class CreateToken(Request[CreatedToken], frozen=True, tag="tokens.create"):
     """Make an API token."""
 
@@ -192,6 +211,8 @@ AnyRequest = (
     | RewindConsumer
     | ShowStatus
     | ShowOverview
+    | Pause
+    | Resume
     | CreateToken
     | ListTokens
     | RevokeToken

@@ -119,6 +119,8 @@ class SourceStatus(Struct, frozen=True):
     """When something last came; None where nothing has since the start."""
     silent: list[str] = []
     """What was not heard for longer than it should: the source itself, as ``""``, or devices."""
+    paused: bool = False
+    """A person stopped it."""
 
 
 class RouteStatus(Struct, frozen=True):
@@ -138,6 +140,8 @@ class RouteStatus(Struct, frozen=True):
     """Documents that do not hold what was sent."""
     warning: str | None = None
     """Which of their fields."""
+    paused: bool = False
+    """A person stopped it."""
 
 
 class ConsumerSummary(Struct, frozen=True):
@@ -219,6 +223,7 @@ class SourceView(Struct, frozen=True):
     commit_p50: float | None
     """From a line's arrival until it is on the disk, in the last minute."""
     commit_p99: float | None
+    paused: bool = False
 
 
 class DeviceView(Struct, frozen=True):
@@ -266,6 +271,7 @@ class RouteView(Struct, frozen=True):
     """Seconds since the oldest of them arrived."""
     dead_letters: int
     problem: str | None
+    paused: bool = False
 
 
 class TargetView(Struct, frozen=True):
@@ -283,6 +289,7 @@ class TargetView(Struct, frozen=True):
     paced: str | None
     """How its rate limit holds deliveries back."""
     problem: str | None
+    paused: bool = False
 
 
 class Alarm(Struct, frozen=True):
@@ -308,6 +315,15 @@ class Overview(Struct, frozen=True):
     alarms: list[Alarm]
     """The newest first."""
     dead_letters: int
+
+
+class Paused(Struct, frozen=True):
+    """A source, route or target, and whether it is paused."""
+
+    kind: str
+    id: str
+    since: str | None
+    """None where it works."""
 
 
 class TokenSummary(Struct, frozen=True):

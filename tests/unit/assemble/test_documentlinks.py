@@ -10,6 +10,8 @@ from lineside.assemble.config import load
 from lineside.assemble.documentlinks import document_links
 
 CONFIGURATION = """
+[journal]
+control = "/tmp/documentlinks.sock"
 [targets.erp]
 type = "frappe"
 url = "https://erp.example.com"
@@ -25,6 +27,7 @@ document = { employee = "{{ employee }}" }
 [routes.ring]
 action = "call"
 method = "frappe.ping"
+document = { answer = "pong" }
 """
 
 

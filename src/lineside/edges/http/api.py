@@ -16,6 +16,8 @@ from lineside.operations.requests import (
     ListDeadLetters,
     ListEvents,
     ListTokens,
+    Pause,
+    Resume,
     RetryDeadLetters,
     RevokeToken,
     ShowDeadLetter,
@@ -43,6 +45,18 @@ def operation_endpoints(operations: Operations) -> list[Endpoint]:
         asked(operations, "POST", f"{API}/dead-letters/discard", DiscardDeadLetters, tag=letters),
         asked(operations, "POST", f"{API}/dead-letters/{{id}}/retry", RetryDeadLetters, tag=letters, one="ids"),
         asked(operations, "POST", f"{API}/dead-letters/{{id}}/discard", DiscardDeadLetters, tag=letters, one="ids"),
+        *[
+            asked(
+                operations,
+                "POST",
+                f"{API}/{kind}s/{{id}}/{request.__name__.lower()}",
+                request,
+                tag=gateway,
+                fixed={"kind": kind},
+            )
+            for kind in ("source", "route", "target")
+            for request in (Pause, Resume)
+        ],
         asked(operations, "GET", f"{API}/tokens", ListTokens, tag="tokens"),
         asked(operations, "POST", f"{API}/tokens", CreateToken, tag="tokens"),
         asked(operations, "POST", f"{API}/tokens/{{token}}/revoke", RevokeToken, tag="tokens"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -21,6 +21,7 @@ def asked(
     request: type[Request[Any]],
     *,
     tag: str,
+    fixed: Mapping[str, str] | None = None,
     one: str | None = None,
 ) -> Endpoint:
     """Return the endpoint that carries out ``request``.
@@ -34,10 +35,12 @@ def asked(
         path: names fields in braces.
         request: the operation; its docstring is the description's summary.
         tag: under what the description lists it.
+        fixed: fields that this path stands for.
         one: a field of a list of ids; the path names a single one, as ``{id}``, and no other field is asked for.
 
     """
-    fields = {field.encode_name: field for field in msgspec.structs.fields(request)}
+    given = dict(fixed or {})
+    fields = {field.encode_name: field for field in msgspec.structs.fields(request) if field.name not in given}
     if one is not None:
         fields = {}
     in_path = {name for name in fields if f"{{{name}}}" in path}
@@ -68,7 +71,7 @@ def asked(
     summary = (request.__doc__ or "").strip()
 
     async def answer(call: Call) -> Answer:
-        values: dict[str, Any] = {**call.path, **call.query} if one is None else {one: [call.path["id"]]}
+        values: dict[str, Any] = {**given, **call.path, **call.query} if one is None else {one: [call.path["id"]]}
         try:
             if body is not None and call.body:
                 members = msgspec.json.decode(call.body, type=body)
@@ -81,7 +84,7 @@ def asked(
     return Endpoint(
         method,
         path,
-        str(request.__struct_config__.tag).replace(".", "_") + ("" if one is None else "_one"),
+        _name(request, given.values(), one),
         summary.partition("\n")[0].rstrip("."),
         request.permission,
         answer,
@@ -90,6 +93,11 @@ def asked(
         replies={200: Reply("Done." if method == "POST" else "As asked.", {JSON: request.result})},
         tag=tag,
     )
+
+
+def _name(request: type[Request[Any]], given: Iterable[str], one: str | None) -> str:
+    parts = [str(request.__struct_config__.tag).replace(".", "_"), *given]
+    return "_".join(parts if one is None else [*parts, "one"])
 
 
 def _schema(field: msgspec.structs.FieldInfo) -> Mapping[str, Any]:
