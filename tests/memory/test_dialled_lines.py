@@ -130,7 +130,6 @@ class Dialling(DialledCase):
 
             def dataReceived(self, data: bytes) -> None:
                 self.session.take([data])
-                self.session.flush()
 
             def connectionLost(self, reason: object = None) -> None:
                 self.session.closed()

@@ -20,6 +20,7 @@ from lineside.edges.lines.intake import DRAIN, Intake, Limits
 from lineside.edges.lines.protocol import DeviceConnection
 from lineside.edges.lines.receiver import LineReceiver
 from lineside.edges.lines.source import LinesSource
+from lineside.model.batch import Batch
 from lineside.model.errors import CommitInDoubt, JournalUnusable
 from lineside.model.event import Seq
 from lineside.testing.journals import JournalOnFile
@@ -385,6 +386,42 @@ class TurnTests(LinesCase):
         )
         segments = self.file.database.read(lambda c: c.execute("SELECT COUNT(*) FROM segment").fetchone())
         self.assertEqual((1,), self.successResultOf(segments))
+
+    def test_devices_of_many_addresses_are_decoded_together(self) -> None:
+        """What each sends in a turn is one batch, in which each event is still its own sender's."""
+        decoded: list[int] = []
+        decode = self.intake.decode
+
+        def counting(frames: list[bytes], sender: str | None) -> Batch:
+            decoded.append(len(frames))
+            return decode(frames, sender)
+
+        self.intake.decode = counting
+        came: list[list[tuple[str, int]]] = []
+        self.intake.on_batch = lambda _, senders: came.append(senders)
+        for number in range(1, 7):
+            connection = DeviceConnection(self.intake)
+            connection.makeConnection(DeviceTransport(peerAddress=IPv4Address("TCP", f"10.0.0.{number}", 1)))
+            connection.dataReceived(b'{"n":1}\n')
+        self.clock.advance(0)
+        self.assertEqual([6], decoded)
+        addresses = [f"10.0.0.{number}" for number in range(1, 7)]
+        self.assertEqual([[(address, 1) for address in addresses]], came)
+        page = self.successResultOf(Deferred.fromCoroutine(self.file.journal.read(Seq(0), limit=9)))
+        self.assertEqual(addresses, [record.event.device for record in page.records])
+
+    def test_a_chunk_of_faults_is_one_batch_and_one_answer(self) -> None:
+        """Each is kept and has its answer in order; what a batch costs is not spent on each of them."""
+        self.intake.limits = Limits(max_line=5)
+        batches: list[int] = []
+        self.intake.on_batch = lambda batch, _: batches.append(len(batch))
+        connection, _ = self.device()
+        written: list[bytes] = []
+        connection.answer = written.append  # type: ignore[method-assign, assignment]
+        self.say(connection, b"1234567\n" * 3 + b"{}\n" + b"12345678\n" * 2)
+        self.assertEqual([3, 1, 2], batches)
+        self.assertEqual([3, 1, 2], [answers.count(b"\n") for answers in written])
+        self.assertEqual([b"1234567"] * 3 + [b"{}"] + [b"12345678"] * 2, self.bodies())
 
     def test_who_left_in_the_turn_of_the_stop_is_stored(self) -> None:
         """Stopping waits for no turn: what came just before is on its way to the journal when it returns."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.model.batch import Batch, Receipts
@@ -34,6 +35,23 @@ class BatchTests(SynchronousTestCase):
         """Taking some out leaves each with what is its own."""
         places = data.draw(st.lists(st.integers(0, len(events) - 1), min_size=1, unique=True).map(sorted))
         self.assertEqual([events[place] for place in places], list(Batch.of(events).only(places)))
+
+    @given(st.lists(st.tuples(EVENTS, st.sampled_from("abc")), min_size=1, max_size=6))
+    def test_events_without_a_device_are_their_senders(self, sent: list[tuple[Event, str]]) -> None:
+        """Each event that names no device has its own sender's name, and nothing else of it changes."""
+        batch = Batch.of([event for event, _ in sent])
+        batch.name_senders([(sender, 1) for _, sender in sent])
+        self.assertEqual(
+            [replace(event, device=sender if event.device is None else event.device) for event, sender in sent],
+            list(batch),
+        )
+
+    def test_a_sender_of_several_is_named_for_each(self) -> None:
+        """So many events in order are one sender's; the first one's name is the batch's."""
+        batch = Batch([b"1", b"2", b"3", b"4", b"5"], devices={4: "own"})
+        batch.name_senders([("a", 1), ("b", 2), ("a", 2)])
+        self.assertEqual(["a", "b", "b", "a", "own"], [event.device for event in batch])
+        self.assertEqual(("a", {1: "b", 2: "b", 4: "own"}), (batch.device, batch.devices))
 
 
 class ReceiptsTests(SynchronousTestCase):

@@ -161,7 +161,6 @@ class _Taking(DatagramProtocol):
                     self._session.keep(too_long(line[: limits.max_kept], len(line), limits.max_line, self.peer))
                 elif said := contents([line]):
                     self._session.take(said)
-        self._session.flush()
 
     def pause(self) -> None:
         """Leave further datagrams to the operating system."""

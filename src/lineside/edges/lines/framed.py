@@ -155,8 +155,6 @@ class FramedConnection(Protocol):
             self._tell_astray()
         if fatal:
             self._session.finish()
-        else:
-            self._session.flush()
 
     def _take(self, frames: list[bytes]) -> None:
         if frames:
@@ -178,7 +176,6 @@ class FramedConnection(Protocol):
             self._feed(unread)
         for fault in self._framing.close():
             self._keep(fault)
-        self._session.flush()
 
     def _tell_astray(self) -> None:
         # Once for a connection: a line that is noisy, or a device of another kind, would fill the log.

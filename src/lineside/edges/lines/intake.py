@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from lineside.model.batch import OBJECTS, Batch, Receipts
-from lineside.model.errors import CommitInDoubt, JournalFull, JournalUnusable
+from lineside.model.errors import CommitInDoubt, JournalFull, JournalUnusable, SourcePaused
 from lineside.model.event import Event
 from lineside.model.ports import Journal
 from lineside.wire.answers import UNAVAILABLE, encode_err, encode_receipts
@@ -50,14 +50,12 @@ class Limits(Struct, frozen=True):
 
 
 class Share(Struct, eq=False):
-    """What came in one turn of the reactor and is to be one batch; and whose it is."""
+    """What came in one turn of the reactor and is to be one batch: frames to decode, or events already."""
 
-    taken: list[bytes] | list[Event]
-    """Frames to decode, or events already."""
-    decoded: bool
-    """Whether they are events."""
+    frames: list[bytes] = msgspec.field(default_factory=list)
+    events: list[Event] = msgspec.field(default_factory=list)
     runs: list[tuple[Session, str, int]] = msgspec.field(default_factory=list)
-    """Of whom, and from which address, the next so many are."""
+    """Whose the next so many of them are, and what the sender is called."""
 
 
 class Intake:
@@ -98,7 +96,7 @@ class Intake:
         self._journal = journal
         self._turn: list[Share] = []
         self._share: Share | None = None
-        """The last one of the turn."""
+        """The last one of the turn, to which more may be added."""
         self._turn_bytes = 0
         self._waiting_bytes = 0
         self._crowd: set[Session] = set()
@@ -161,39 +159,44 @@ class Intake:
             emptied, self._emptied = self._emptied, None
             emptied.callback(None)
 
-    def append(self, session: Session, taken: list[bytes] | list[Event]) -> bool:
-        """Append frames, or events, with all others of this turn of the reactor; the answers go to the session.
+    def append(self, session: Session, frames: list[bytes]) -> bool:
+        """Append frames, at least one, with all others of this turn of the reactor; the answers go to the session.
 
-        Returns whether the source holds more than it may: then the session is to wait, and is let go later. The list
-        is the source's now; it is never empty.
+        Returns whether the source holds more than it may: then the session is to wait, and is let go later.
         """
-        decoded = isinstance(taken[0], Event)
-        share = self._share
-        if share is not None and share.decoded is decoded:
-            # They are decoded, numbered and stored together: what each by itself would cost is spent once.
-            share.taken += taken  # type: ignore[arg-type] (they are of one kind)
-        else:
-            share = self._begin(taken, decoded)
-        share.runs.append((session, session.peer, len(taken)))
-        if decoded:
-            size = sum(event.size for event in cast(list[Event], taken))
-        else:
-            size = OBJECTS * len(taken) + sum(map(len, cast(list[bytes], taken)))
-        return self._weigh(session, size)
+        share = self._share_of_frames()
+        share.frames += frames
+        share.runs.append((session, session.peer, len(frames)))
+        return self._weigh(session, OBJECTS * len(frames) + sum(map(len, frames)))
 
     def append_one(self, session: Session, frame: bytes) -> bool:
         """Append a single frame, as `append` does."""
-        share = self._share
-        if share is None or share.decoded:
-            share = self._begin([], decoded=False)
-        cast(list[bytes], share.taken).append(frame)
+        share = self._share_of_frames()
+        share.frames.append(frame)
         share.runs.append((session, session.peer, 1))
         return self._weigh(session, OBJECTS + len(frame))
 
-    def _begin(self, taken: list[bytes] | list[Event], decoded: bool) -> Share:
+    def append_event(self, session: Session, event: Event) -> bool:
+        """Append what is an event already, as `append` does frames."""
+        share = self._share
+        if share is None or share.frames:
+            share = self._begin()
+        share.events.append(event)
+        if share.runs and share.runs[-1][:2] == (session, session.peer):
+            share.runs[-1] = (session, session.peer, share.runs[-1][2] + 1)
+        else:
+            share.runs.append((session, session.peer, 1))
+        return self._weigh(session, event.size)
+
+    def _share_of_frames(self) -> Share:
+        # All that can be one batch is: what each by itself would cost is spent once.
+        share = self._share
+        return self._begin() if share is None or share.events else share
+
+    def _begin(self) -> Share:
         if not self._turn:
             self.clock.callLater(0, self._hand_on)
-        share = self._share = Share(taken, decoded)
+        share = self._share = Share()
         self._turn.append(share)
         return share
 
@@ -221,14 +224,14 @@ class Intake:
         return await self._journal.append_batches(self.id, batches)
 
     def _batch(self, share: Share) -> Batch:
-        senders = [(peer, count) for _, peer, count in share.runs]
+        senders = [(sender, count) for _, sender, count in share.runs]
         first = senders[0][0]
-        if share.decoded:
-            batch = Batch.of(cast(list[Event], share.taken))
-        elif all(peer == first for peer, _ in senders):
-            batch = self.decode(cast(list[bytes], share.taken), first)
+        if share.events:
+            batch = Batch.of(share.events)
+        elif all(sender == first for sender, _ in senders):
+            batch = self.decode(share.frames, first)
         else:
-            batch = self.decode(cast(list[bytes], share.taken), None)
+            batch = self.decode(share.frames, None)
             batch.name_senders(senders)
         if self.on_batch is not None:
             self.on_batch(batch, senders)
@@ -292,6 +295,8 @@ class Intake:
 
 
 def _remedy(failure: Failure) -> str:
+    if failure.check(SourcePaused):
+        return "a person paused the source; part.resumed follows when it goes on"
     if failure.check(JournalFull):
         return "journal.full in this log names it"
     if failure.check(JournalUnusable):

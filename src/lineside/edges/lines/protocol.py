@@ -49,7 +49,6 @@ class DeviceConnection(LineReceiver):
             # TLS gives on what it has decrypted though we are paused. Nobody will send it again.
             self.paused = False
             super().dataReceived(b"")
-            self._session.flush()
         left = len(self._buffer) + len(self._begun) + self._overlong_size
         if left and self._intake.may_say("lines.unterminated"):
             log.info("lines.unterminated", source=self._intake.id, peer=self.peer, bytes=left)
@@ -76,7 +75,6 @@ class DeviceConnection(LineReceiver):
             data = bytes(self._begun) + data
             self._begun.clear()
         super().dataReceived(data)
-        session.flush()
 
     def linesReceived(self, lines: list[bytes]) -> None:
         """Take a chunk's lines. An empty line is a device's sign of life and has no answer."""

@@ -6,9 +6,8 @@ finds the frames and drives a `Session`:
 - `Session.open` when the device is there; false means that it was refused and that nothing more is to be taken;
 - `Session.heard` for any sign of life;
 - `Session.take` with the frames of a chunk, `Session.keep` for an event that the framing made itself, such as a
-  frame that is too long; each has exactly one answer, in that order;
-- `Session.flush` at the end of each chunk: what all sessions of a source flush in one turn of the reactor is
-  appended together;
+  frame that is too long; each has exactly one answer, in that order. What all sessions of a source take in one turn
+  of the reactor is appended together;
 - `Session.finish` when the device sends no more, `Session.closed` when it is gone.
 
 It is also the session's `Link`, its way back: to answer, to read no more, to end.
@@ -75,9 +74,6 @@ class Session:
     def __init__(self, intake: Intake, link: Link) -> None:
         self._intake = intake
         self._link = link
-        self._taken: list[list[bytes] | list[Event]] = []
-        self._faults: list[Event] | None = None
-        """The last one of these lists, where it holds events."""
         self._in_flight = 0
         self._heard_at = 0.0
         self._held_by: set[str] = set()
@@ -117,15 +113,15 @@ class Session:
         self._heard_at = self._intake.clock.seconds()
 
     def take(self, frames: list[bytes]) -> None:
-        """Take frames, at least one; each becomes an event and has an answer. The list is the session's now."""
-        self._taken.append(frames)
-        self._faults = None
+        """Take frames, at least one; each becomes an event and has an answer."""
         self._in_flight += len(frames)
         if self._in_flight >= self._intake.limits.max_in_flight:
             self.hold("disk")
+        if self._intake.append(self, frames):
+            self.hold("crowd")
 
     def take_one(self, frame: bytes) -> None:
-        """Take a chunk's only frame, as `take` and `flush` do."""
+        """Take a chunk's only frame, as `take` does."""
         self._in_flight += 1
         if self._in_flight >= self._intake.limits.max_in_flight:
             self.hold("disk")
@@ -134,22 +130,11 @@ class Session:
 
     def keep(self, event: Event) -> None:
         """Take an event that the framing made itself."""
-        if self._faults is None:
-            self._faults = []
-            self._taken.append(self._faults)
-        self._faults.append(event)
         self._in_flight += 1
         if self._in_flight >= self._intake.limits.max_in_flight:
             self.hold("disk")
-
-    def flush(self) -> None:
-        """Append what was taken."""
-        if self._taken:
-            taken, self._taken = self._taken, []
-            self._faults = None
-            for part in taken:
-                if self._intake.append(self, part):
-                    self.hold("crowd")
+        if self._intake.append_event(self, event):
+            self.hold("crowd")
 
     def answered(self, count: int, answers: bytes) -> None:
         """Take the answers to the next ``count`` frames; for `Intake`."""
@@ -166,7 +151,6 @@ class Session:
         """Read no more; end once everything received is answered."""
         self._finishing = True
         self.hold("finishing")
-        self.flush()
         self._end_when_answered()
 
     def abort(self) -> None:
