@@ -199,6 +199,16 @@ class Slow(DiskCase):
         await proof.stop_sending()
         await self.is_exact()
 
+    async def test_one_that_hangs_over_the_file_alone(self) -> None:
+        """Copying the log into the file takes its time, and no line waits for it."""
+        fleet = await self.lines_flow()
+        self.disk.takes(HANGING, "sync", "journal.db")
+        await self.proof.until("the file's sync to hang", lambda: self.disk.struck)
+        await self.more_lines(fleet)
+        self.disk.is_well()
+        await self.proof.stop_sending()
+        await self.is_exact()
+
 
 class RemountedReadOnly(WrittenCase):
     """A file system that finds itself broken, and which Linux makes read-only while the gateway writes to it."""

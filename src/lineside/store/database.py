@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
 from lineside.model.errors import JournalClosed, JournalUnusable
+from lineside.store.clearing import AT_MOST, LogClearing, copy_log
 from lineside.store.commits import Commits, Write, roll_back
 from lineside.store.lock import FileLock
 from lineside.store.migrations import Component, migrate
@@ -124,15 +125,13 @@ class Database:
     def checkpoint(self) -> Deferred[None]:
         """Copy what is committed from the log into the file, on the reader's thread: no write waits for it.
 
-        SQLite does it by itself in the commit that makes the log too long, which then takes tens of milliseconds.
-        Who writes much that nobody waits for calls this in between.
+        It is done by itself whenever the log is long. Who writes much that nobody waits for calls this in between.
         """
         if not self._open:
             return fail(self._closed())
 
         def work() -> None:
-            roll_back(self._read_connection)
-            self._read_connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            copy_log(self._read_connection)
 
         return self._run_on(self._reader, work)
 
@@ -158,10 +157,13 @@ class Database:
             await self._run_on(self._writer, self._write_connection.close)
         finally:
             self._release()
+            # Last, for the locks' sake: see `LogClearing`.
+            os.close(self._file)
 
     def _connect(self) -> None:
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         with ExitStack() as opened:
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            opened.callback(os.close, file)
             writing = opened.enter_context(closing(_connect(self._path)))
             migrate(writing, self._components)
             _empty_log(writing)
@@ -170,6 +172,8 @@ class Database:
             opened.pop_all()
         self._write_connection, self._read_connection = writing, reading
         self._commits = Commits(writing)
+        self._clearing = LogClearing(self._writer, writing, self._reader, reading, file=file)
+        self._file = file
 
     def _release(self) -> None:
         self._reader.quit()
@@ -200,6 +204,7 @@ class Database:
                 self._explained(outcome) if isinstance(outcome, Failure) else outcome for outcome in outcomes
             ]
             self._call_from_thread(_tell, group, explained)
+            self._clearing.committed()
 
     def _explained(self, failure: Failure) -> Failure:
         # Damage shows wherever the broken page is met, so that every piece of work may be the one that meets it.
@@ -240,7 +245,7 @@ def _connect(path: Path) -> Connection:
             "busy_timeout=5000",
             "temp_store=MEMORY",
             "cache_size=-16384",
-            "wal_autocheckpoint=2000",
+            f"wal_autocheckpoint={AT_MOST}",
             "journal_size_limit=67108864",
         ):
             connection.execute(f"PRAGMA {pragma}")
