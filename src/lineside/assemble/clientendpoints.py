@@ -14,7 +14,7 @@ from lineside.model.wording import did_you_mean
 
 _OPTIONS = {
     "tcp": ("host", "port", "timeout", "bindAddress"),
-    "tls": ("host", "port", "timeout", "bindAddress", "certificate", "privateKey", "trustRoots", "endpoint"),
+    "tls": ("host", "port", "timeout", "bindAddress", "certificate", "privateKey"),
     "unix": ("path", "timeout", "lockfile"),
     "serial": ("device", "baudrate", "bytesize", "parity", "stopbits", "rtscts", "xonxoff"),
 }
@@ -61,9 +61,11 @@ def parse_client(description: str) -> Dial:
     (_, kind), *arguments = split_endpoint(description)
     if not arguments:
         raise ValueError(f'"{description}" is no endpoint such as "{_EXAMPLE}"{_advice(kind)}')
+    if kind == "ssl":
+        raise ValueError('"ssl" does not look whose certificate it is shown; write "tls:HOST:PORT"')
     if kind not in _OPTIONS:
         plugins = {plugin.prefix for plugin in getPlugins(IStreamClientEndpointStringParserWithReactor)}
-        known = {*_OPTIONS, "ssl"} | plugins
+        known = {*_OPTIONS} | plugins
         if kind not in known:
             raise ValueError(
                 f'unknown kind of endpoint "{kind}"{did_you_mean(kind, known) or _advice(description)}'
@@ -95,6 +97,11 @@ def _check_network(kind: str, named: dict[str, str]) -> None:
         check_number("port", named["port"], 65_535, 1)
     if "timeout" in named:
         check_number("timeout", named["timeout"], lowest=1)
+    for option in ("certificate", "privateKey"):
+        if option in named and not named[option].startswith("/"):
+            raise ValueError(f'{option} "{named[option]}" is no whole path of a PEM file')
+    if "privateKey" in named and "certificate" not in named:
+        raise ValueError("privateKey is that of a certificate, which is missing")
 
 
 def _check_serial(kind: str, named: dict[str, str]) -> None:

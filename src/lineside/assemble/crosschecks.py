@@ -114,6 +114,8 @@ def _ways_in(sources: Mapping[str, Any]) -> Iterator[str]:
         for key, (needed, otherwise) in _ONLY_WITH.items():
             if key in source and needed not in source:
                 yield f"{key_path('sources', name, key)}: {otherwise}"
+        if "ca" in source and not str(source.get("connect", "")).startswith("tls:"):
+            yield f'{key_path("sources", name, "ca")}: no device is dialled with TLS; connect to "tls:HOST:PORT"'
         if str(source.get("listen", "")).startswith("udp:"):
             for key, otherwise in _NO_CONNECTION.items():
                 if source.get(key, False) is not False:

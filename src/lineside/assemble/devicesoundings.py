@@ -37,7 +37,7 @@ async def sound_device(reactor: Any, name: str, settings: LinesSourceSettings) -
     path = f"sources.{name}.connect"
     caller = _Caller()
     try:
-        await connectProtocol(client_endpoint(reactor, settings.connect, dial), caller).addTimeout(
+        await connectProtocol(client_endpoint(reactor, settings.connect, dial, settings.ca), caller).addTimeout(
             dial.timeout, reactor
         )
     except CancelledError:

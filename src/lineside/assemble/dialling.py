@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from random import Random
 from typing import Any
 
+from cryptography.x509 import Certificate
 from twisted.internet.endpoints import HostnameEndpoint, clientFromString
 from twisted.internet.interfaces import IStreamClientEndpoint
 
@@ -15,6 +18,9 @@ from lineside.edges.lines.dialled import DialledSource
 from lineside.edges.lines.framed import connections
 from lineside.edges.lines.intake import Intake
 from lineside.edges.lines.polling import Poll
+from lineside.edges.lines.secured import DEVICE, SecuredEndpoint
+from lineside.security.handshakes import Trust
+from lineside.security.keypairs import KeyPair, read_key_pair
 
 
 def dialled_source(reactor: Any, settings: LinesSourceSettings, intake: Intake, random: Random) -> DialledSource:
@@ -23,7 +29,7 @@ def dialled_source(reactor: Any, settings: LinesSourceSettings, intake: Intake, 
     assert settings.connect is not None
     poll = settings.poll
     return DialledSource(
-        client_endpoint(reactor, settings.connect, settings.dial),
+        client_endpoint(reactor, settings.connect, settings.dial, settings.ca),
         settings.connect,
         intake,
         random,
@@ -33,15 +39,32 @@ def dialled_source(reactor: Any, settings: LinesSourceSettings, intake: Intake, 
     )
 
 
-def client_endpoint(reactor: Any, description: str, dial: Dial) -> IStreamClientEndpoint:
-    """Return the endpoint that a checked description means."""
+def client_endpoint(
+    reactor: Any, description: str, dial: Dial, ca: Sequence[Certificate] | None = None
+) -> IStreamClientEndpoint:
+    """Return the endpoint that a checked description means.
+
+    Args:
+        reactor: connects.
+        description: as the configuration has it.
+        dial: what it says.
+        ca: with ``tls``, the only authorities to trust; None for the platform's.
+
+    Raises:
+        LinesideError: the files of our own certificate cannot be read.
+
+    """
     given = dial.arguments
     match dial.kind:
-        case "tcp":
+        case "tcp" | "tls":
+            host, port = given["host"], int(given["port"])
             # Unlike Twisted's own endpoint of that name, this one knows IPv6.
-            return HostnameEndpoint(
-                reactor, given["host"], int(given["port"]), dial.timeout, given.get("bindAddress")
-            )
+            plain = HostnameEndpoint(reactor, host, port, dial.timeout, given.get("bindAddress"))
+            if dial.kind == "tcp":
+                return plain
+            # Twisted's own of this name lets a certificate pass that names no host.
+            identity = _shown(given)
+            return SecuredEndpoint(plain, Trust(ca, DEVICE, identity).creator(host, port))
         case "serial":
             # Only who has a serial device needs pyserial.
             from lineside.edges.lines.serialport import SerialEndpoint, SerialLine  # noqa: PLC0415
@@ -58,3 +81,11 @@ def client_endpoint(reactor: Any, description: str, dial: Dial) -> IStreamClient
             return SerialEndpoint(reactor, line)
     endpoint: IStreamClientEndpoint = clientFromString(reactor, description)
     return endpoint
+
+
+def _shown(given: Mapping[str, str]) -> KeyPair | None:
+    """Return what we show to a device that asks who we are; the key may stand in the certificate's file."""
+    certificate = given.get("certificate")
+    if certificate is None:
+        return None
+    return read_key_pair(Path(certificate), Path(given.get("privateKey", certificate)))

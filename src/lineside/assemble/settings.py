@@ -194,6 +194,13 @@ class LinesSourceSettings(Table):
         description="Where the gateway connects: a device's address or serial port. It dials again for ever. "
         "Default: none, for a source that listens.",
     )
+    ca: Authorities | None = Field(
+        default=None,
+        description=(
+            'With `connect = "tls:..."`: the certificate of your own CA, where it signed the device\'s; it alone '
+            "is trusted then. Default: the CAs that the operating system trusts."
+        ),
+    )
     poll: PollSettings | None = Field(
         default=None,
         description=(

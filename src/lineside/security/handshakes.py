@@ -14,9 +14,11 @@ from service_identity import CertificateError, VerificationError
 from service_identity.pyopenssl import verify_hostname, verify_ip_address
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
-from twisted.internet.ssl import Certificate, PrivateCertificate, optionsForClientTLS, trustRootFromCertificates
+from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
+
+from lineside.security.keypairs import KeyPair
 
 CHECK_CLOCKS = "check the clocks"
 
@@ -81,12 +83,12 @@ class Trust:
         self,
         authorities: Sequence[x509.Certificate] | None,
         remedies: Remedies,
-        identity: PrivateCertificate | None = None,
+        identity: KeyPair | None = None,
     ) -> None:
         self._own = authorities is not None
         self._trust = None
         self._remedies = remedies
-        self._identity = identity
+        self._shown = {} if identity is None else identity.options
         if authorities is not None:
             pems = [each.public_bytes(Encoding.PEM) for each in authorities]
             self._trust = trustRootFromCertificates([Certificate.loadPEM(pem) for pem in pems])
@@ -94,7 +96,7 @@ class Trust:
     def creator(self, host: str, port: int) -> IOpenSSLClientConnectionCreator:
         """Return what makes the connections to one server."""
         # Twisted's least is TLS 1.2.
-        options = optionsForClientTLS(host, trustRoot=self._trust, clientCertificate=self._identity)
+        options = optionsForClientTLS(host, trustRoot=self._trust, extraCertificateOptions=self._shown)
         return _Creator(options, host, port, self._remedies, own=self._own)
 
 

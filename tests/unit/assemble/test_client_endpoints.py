@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lineside.assemble import clientendpoints
 from lineside.assemble.clientendpoints import parse_client
 from lineside.assemble.dialling import client_endpoint
+from lineside.edges.lines.secured import SecuredEndpoint
 from lineside.edges.lines.serialport import SerialEndpoint
 
 
@@ -56,6 +57,7 @@ class Parsing(SynchronousTestCase):
         reactor: Any = MemoryReactorClock()
         for text, kind in (
             ("tcp:scale.local:4001", HostnameEndpoint),
+            ("tls:scale.local:4001", SecuredEndpoint),
             ("serial:/dev/ttyS0:1200:bytesize=7:parity=E:stopbits=1.5:rtscts=1:xonxoff=0", SerialEndpoint),
         ):
             self.assertIsInstance(client_endpoint(reactor, text, parse_client(text)), kind)
@@ -91,6 +93,13 @@ class Parsing(SynchronousTestCase):
                     'write a colon inside one as "\\:"'
                 ),
             ),
+            (
+                "ssl:10.0.0.5:4001",
+                '"ssl" does not look whose certificate it is shown; write "tls:HOST:PORT"',
+            ),
+            ("tls:scale:4001:trustRoots=/ca", '"tls" has no option "trustRoots"'),
+            ("tls:scale:4001:certificate=our.pem", 'certificate "our.pem" is no whole path of a PEM file'),
+            ("tls:scale:4001:privateKey=/our.key", "privateKey is that of a certificate, which is missing"),
             ("serial:/dev/ttyS0", '"serial" needs a baudrate, as in "serial:/dev/ttyUSB0:baudrate=9600"'),
             ("serial:COM1:9600", '"COM1" is no path of a device, as in "serial:/dev/ttyUSB0:baudrate=9600"'),
             ("serial:/dev/ttyS0:96OO", 'baudrate "96OO" is no number'),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.rig.certificates import Authority
 from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.assemble.config import load
@@ -113,6 +114,14 @@ class Refused(SynchronousTestCase):
             "one.poll.every: must be more than 0",
             'one.poll.evry: unknown key; did you mean "every"?',
         )
+
+    def test_an_authority_is_for_tls(self) -> None:
+        """One that would vouch for nobody is an error."""
+        ca = Authority(Path.cwd()).path
+        for way in ('listen = "tcp:7001"', 'connect = "tcp:10.0.0.5:4001"'):
+            self.assertProblems(
+                (f'{way}\nca = "{ca}"',), 'one.ca: no device is dialled with TLS; connect to "tls:HOST:PORT"'
+            )
 
     def test_datagrams_have_neither_answers_nor_connections(self) -> None:
         """What would do nothing is an error."""

@@ -10,6 +10,8 @@ from OpenSSL import SSL
 from twisted.internet import error
 from twisted.internet.defer import TimeoutError as WaitedTooLong
 
+from lineside.security.handshakes import HandshakeFailed
+
 
 class Unreachable(Struct, frozen=True):
     """What is said of a device that is not there."""
@@ -47,17 +49,21 @@ _REASONS: tuple[tuple[type[Exception], Unreachable], ...] = (
 
 def why_unreachable(failed: BaseException) -> Unreachable:
     """Return why connecting failed, and what to do about it."""
-    if isinstance(failed, PortUnusable):
-        return failed.why
-    for kind, why in _REASONS:
-        if isinstance(failed, kind):
-            return why
+    match failed:
+        case PortUnusable():
+            return failed.why
+        case HandshakeFailed():
+            return Unreachable(failed.reason, failed.remedy or "it is dialled again")
+    known = next((why for kind, why in _REASONS if isinstance(failed, kind)), None)
+    return known or _by_number(failed)
+
+
+def _by_number(failed: BaseException) -> Unreachable:
     number = getattr(failed, "osError", None)
     if number == errno.EHOSTUNREACH:
         return _NO_WAY
-    if isinstance(number, int) and number:
-        return Unreachable(os.strerror(number), "check the address and the way to it")
-    return Unreachable(_plain(failed), "check the address and the way to it")
+    told = os.strerror(number) if isinstance(number, int) and number else _plain(failed)
+    return Unreachable(told, "check the address and the way to it")
 
 
 def why_lost(failed: BaseException | None) -> str:
