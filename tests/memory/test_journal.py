@@ -344,8 +344,8 @@ class DedupeTests(JournalCase):
         self.now += 8 * DAY
         [anew] = self.append(event(key="0"))
         self.assertFalse(anew.repeated)
-        kept = self.done(self.database.read(lambda c: c.execute("SELECT key FROM seen").fetchall()))
-        self.assertEqual([("0",)], kept)
+        kept = self.done(self.database.read(lambda c: c.execute("SELECT first FROM key_recent").fetchall()))
+        self.assertEqual([(anew.seq,)], kept)
 
     def test_a_clock_set_back_forgets_nothing(self) -> None:
         """With the clock an hour back a repeat is still a repeat."""

@@ -85,6 +85,7 @@ class SqliteJournal:
             return epoch, _head(connection)
 
         self.epoch, self.head = await self._database.read(read)
+        await self._database.write(self._seen.follow)
 
     async def append(
         self, source: str, events: list[Event], *, also: Callable[[Connection], None] | None = None
@@ -159,12 +160,12 @@ class SqliteJournal:
 
         return await self._database.read(read)
 
-    def forget_keys(self, connection: Connection, limit: int) -> None:
-        """Forget up to ``limit`` of the senders' keys that the dedupe window has passed; on the writer's thread.
+    def forget_keys(self, connection: Connection) -> bool:
+        """Forget some of the senders' keys that the dedupe window has passed; whether there may be more.
 
-        Appends do it too: this is for a journal that takes none.
+        On the writer's thread. Appends do it too: this is for a journal that takes none.
         """
-        self._seen.prune(connection, self._now_ns(), limit)
+        return self._seen.prune(connection, self._now_ns())
 
     def on_commit(self, published: Callable[[list[Record]], None]) -> Callable[[], None]:
         """Call ``published`` with each commit's new records; see `lineside.model.ports.Journal.on_commit`."""
@@ -208,7 +209,7 @@ class SqliteJournal:
                     (first, end, identifier, self.run, segment.received_ns, FORMAT, pack(segment)),
                 )
                 first = end + 1
-            self._seen.prune(connection, self._now_ns(), limit=16 + 2 * len(fresh))
+            self._seen.prune(connection, self._now_ns())
 
     def _source_id(self, connection: Connection, name: str) -> int:
         known = self._sources.get(name)

@@ -35,8 +35,6 @@ REST = 0.02
 """Seconds between two steps, for those who append."""
 CHECKPOINT_AFTER = 6
 """Steps that may pile up in the database's log, so that no append's commit has to clear it."""
-KEYS = 500
-"""Senders' keys that are forgotten at a time."""
 REMIND_EVERY = 86_400.0
 """Seconds after which what a person has to mend is said again."""
 JUMP = 3_600.0
@@ -189,7 +187,8 @@ class Retention:
                 if not removed.more:
                     break
                 await self._rest()
-            await self._database.write(partial(self._journal.forget_keys, limit=KEYS))
+            while await self._database.write(self._journal.forget_keys):
+                await self._rest()
             usage = await self._database.read(capacity.measure)
             keep = 0 if self._shortage is not None and self._shortage.of_disk else slack(usage.used)
             while await self._step(partial(give_back, keep=keep)):

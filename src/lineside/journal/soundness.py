@@ -1,4 +1,4 @@
-"""Whether a journal's file is whole: its pages, its events, and the places of routes in it.
+"""Whether a journal's file is whole: its pages, its events, the places of routes in it, and devices' keys.
 
 It reads on a connection of its own and changes nothing, beside a gateway too. All of it blocks: it is for the
 command line, not for the reactor's thread.
@@ -17,6 +17,8 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct
 
+from lineside.journal import keyruns
+from lineside.journal.keydigests import SIZE
 from lineside.journal.segments import unpack, unpack_one
 from lineside.journal.tables import JOURNAL
 from lineside.model.errors import LinesideError
@@ -99,6 +101,7 @@ class _Reading:
             # Places are held against the events: without those nothing can be said of them.
             if self._attempt("events", self._read_segments):
                 self._attempt("routes", self._read_routes)
+                self._attempt("keys", self._read_keys)
             self._attempt("dead letters", self._read_dead_letters)
 
     def _attempt(self, what: str, read: Callable[[], None]) -> bool:
@@ -181,6 +184,22 @@ class _Reading:
             ).fetchone()[0]
             if ahead:
                 self.problems.append(f"route {route}: {ahead} of its backlogs begin where it has not been yet")
+
+    def _read_keys(self) -> None:
+        runs = list(keyruns.newest(self._connection))
+        filters = keyruns.filters(self._connection)
+        known = next(filters, None)
+        for number, run in enumerate(runs, 1):
+            fingerprints = None
+            if known is not None and known[0] == run:
+                fingerprints = known[1]
+                known = next(filters, None)
+            if problem := keyruns.problem(self._connection, run, fingerprints, self.last):
+                self.problems.append(f"run {run} of devices' keys: {problem}")
+            self._progress("runs of keys", number, len(runs))
+        for first, size in self._connection.execute("SELECT first, LENGTH(digests) FROM key_recent"):
+            if size % SIZE or first + size // SIZE - 1 > self.last:
+                self.problems.append(f"devices' keys from {first} on: they are of events that are not there")
 
     def _lost(self, route: str) -> Iterator[int]:
         rows = self._connection.execute(

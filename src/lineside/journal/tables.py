@@ -1,5 +1,6 @@
 """The journal's tables."""
 
+from lineside.journal.keyupgrade import move_keys
 from lineside.store.migrations import Component
 
 JOURNAL = Component(
@@ -97,6 +98,35 @@ JOURNAL = Component(
         (
             # How `events` is written: 1, each event by itself; 2, in columns.
             "ALTER TABLE segment ADD COLUMN format INTEGER NOT NULL DEFAULT 1",
+        ),
+        (
+            # See `lineside.journal.seen`. Digests are 16 bytes each, made with the journal's salt.
+            "ALTER TABLE journal ADD COLUMN salt BLOB",
+            "UPDATE journal SET salt = randomblob(16)",
+            # Of one batch: the digests of events with the sequences from `first` on.
+            """CREATE TABLE key_recent (
+                first INTEGER PRIMARY KEY,
+                received_ns INTEGER NOT NULL,
+                digests BLOB NOT NULL
+            )""",
+            """CREATE TABLE key_run (
+                id INTEGER PRIMARY KEY AUTOINCREMENT,
+                newest_ns INTEGER NOT NULL
+            )""",
+            # What is read of each run at the start.
+            """CREATE TABLE key_filter (
+                run INTEGER PRIMARY KEY REFERENCES key_run,
+                counts BLOB NOT NULL,
+                prints BLOB NOT NULL
+            )""",
+            # The rows of run n are those from 1024 n on; `facts` are sequences and times, 8 bytes each.
+            """CREATE TABLE key_bucket (
+                id INTEGER PRIMARY KEY,
+                digests BLOB NOT NULL,
+                facts BLOB NOT NULL
+            )""",
+            move_keys,
+            "DROP TABLE seen",
         ),
     ),
 )

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from sqlite3 import Connection
 
 from msgspec import Struct
 
 from lineside.model.errors import JournalUnusable
 
+Step = str | Callable[[Connection], None]
+"""A statement, or what a statement cannot say."""
+
 
 class Component(Struct, frozen=True):
-    """One component's schema; ``versions[n]`` holds the statements that lead from version n to n + 1."""
+    """One component's schema; ``versions[n]`` holds the steps that lead from version n to n + 1."""
 
     name: str
-    versions: tuple[tuple[str, ...], ...]
+    versions: tuple[tuple[Step, ...], ...]
 
 
 def migrate(connection: Connection, components: tuple[Component, ...]) -> None:
@@ -34,9 +38,12 @@ def migrate(connection: Connection, components: tuple[Component, ...]) -> None:
                     f"the journal's {component.name} tables have version {version}; "
                     f"this release knows {len(component.versions)}: install a newer Lineside"
                 )
-            for statements in component.versions[version:]:
-                for statement in statements:
-                    connection.execute(statement)
+            for steps in component.versions[version:]:
+                for step in steps:
+                    if isinstance(step, str):
+                        connection.execute(step)
+                    else:
+                        step(connection)
             connection.execute(
                 "INSERT OR REPLACE INTO component (name, version) VALUES (?, ?)",
                 (component.name, len(component.versions)),
