@@ -24,7 +24,15 @@ DECODE = batches_of(JsonLines(device="scanner"))
 MINUTE = 60.0
 HOUR = 60 * MINUTE
 ZONE = "Europe/Berlin"
-NAMES = ("source.silent", "source.heard_again", "device.silent", "device.heard_again", "source.many_devices")
+NAMES = (
+    "source.silent",
+    "source.heard_again",
+    "device.silent",
+    "device.heard_again",
+    "devices.silent",
+    "devices.heard_again",
+    "source.many_devices",
+)
 
 
 class SilenceCase(SynchronousTestCase):
@@ -46,7 +54,8 @@ class SilenceCase(SynchronousTestCase):
 
     def observe(self, event: LogEvent) -> None:
         if event.get("log_format") in NAMES:
-            self.told.append(" ".join([event["log_format"], *([event["device"]] if "device" in event else [])]))
+            facts = (str(event[name]) for name in ("device", "count", "devices") if name in event)
+            self.told.append(" ".join([event["log_format"], *facts]))
 
     def now_ns(self) -> int:
         return int(self.wall * 1e9)
@@ -209,6 +218,24 @@ class SilentDevices(SilenceCase):
         self.assertEqual(self.watch.silent("gate"), ["one"])
         self.hear("one", "two")
         self.assertEqual(self.pass_time(1), ["device.heard_again one"])
+
+    def test_a_hall_that_falls_silent_is_one_line(self) -> None:
+        """It counts them and names the first, and each is silent for itself; so it is when the power is back."""
+        hall = [f"scanner-{number}" for number in range(40)]
+        self.hear(*hall)
+        told = self.pass_time(11 * MINUTE)
+        self.assertEqual(["source.silent", f"devices.silent 40 {', '.join(hall[:5])}, ..."], told)
+        self.assertEqual(["", *hall], self.watch.silent("gate"))
+        self.hear(*hall[:6])
+        again = f"devices.heard_again 6 {', '.join(hall[:5])}, ..."
+        self.assertEqual(["source.heard_again", again], self.pass_time(1))
+        self.assertEqual(hall[6:], self.watch.silent("gate"))
+
+    def test_a_few_have_a_line_each(self) -> None:
+        """As many as are named in any case."""
+        few = [f"scanner-{number}" for number in range(5)]
+        self.hear(*few)
+        self.assertEqual([f"device.silent {name}" for name in few], self.pass_time(11 * MINUTE)[1:])
 
     def test_an_address_is_no_device_where_devices_name_themselves(self) -> None:
         """A line that makes no sense came from somewhere; nobody is expected there."""

@@ -33,6 +33,8 @@ STORE = 60.0
 """Seconds after which it is stored when devices were heard."""
 EXPECTED = 7 * 86_400.0
 """A device that was not heard for so long is none any more."""
+FEW = 5
+"""Devices that have a line of the log each; where more fall silent at one look, one line tells of them all."""
 MOST_DEVICES = 10_000
 """Devices of a source that are watched, at most."""
 
@@ -180,6 +182,7 @@ class _Watched:
 
     def _look_at_devices(self) -> None:
         watched = self._traffic.devices
+        heard_again, fallen = [], []
         for name, (device, heard) in list(self._silent_devices.items()):
             known = watched.get(name)
             if known is None:
@@ -187,18 +190,40 @@ class _Watched:
                 del self._silent_devices[name]
             elif known is not device or known.heard != heard:
                 del self._silent_devices[name]
-                log.info("device.heard_again", source=self._source, device=name)
+                heard_again.append(name)
         for device in watched.values():
             if self._traffic.worked - device.worked < self._silence + LOOK:
                 break
             if device.name not in self._silent_devices and self._expected(device):
                 self._silent_devices[device.name] = (device, device.heard)
-                log.error(
-                    "device.silent", source=self._source, device=device.name, seconds=self._silence, remedy=_REMEDY
-                )
+                fallen.append(device.name)
+        self._tell_heard_again(heard_again)
+        self._tell_silent(fallen)
         if self._traffic.others and not self._too_many:
             self._too_many = True
             log.warn("source.many_devices", source=self._source, watched=MOST_DEVICES)
+
+    def _tell_silent(self, names: list[str]) -> None:
+        if len(names) > FEW:
+            # A whole hall without power would drive every other alarm out of sight.
+            log.error(
+                "devices.silent",
+                source=self._source,
+                count=len(names),
+                devices=_first(names),
+                seconds=self._silence,
+                remedy=_REMEDY,
+            )
+            return
+        for name in names:
+            log.error("device.silent", source=self._source, device=name, seconds=self._silence, remedy=_REMEDY)
+
+    def _tell_heard_again(self, names: list[str]) -> None:
+        if len(names) > FEW:
+            log.info("devices.heard_again", source=self._source, count=len(names), devices=_first(names))
+            return
+        for name in names:
+            log.info("device.heard_again", source=self._source, device=name)
 
     async def store(self, now: float) -> None:
         """Store who was heard since the last time; what the disk refuses is stored the next time."""
@@ -236,6 +261,10 @@ class _Watched:
 
 
 _REMEDY = "look whether it has power and a connection; `lineside top` shows when each was last heard"
+
+
+def _first(names: list[str]) -> str:
+    return f"{', '.join(names[:FEW])}, ..."
 
 
 def _read(connection: Connection, source: str, since_ns: int) -> list[tuple[str, int]]:
