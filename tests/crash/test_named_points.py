@@ -46,6 +46,18 @@ class WhileLinesAreTaken(OneDeath):
         """Lines that were stored but not answered are sent again, and told their first sequences."""
         await self.dies_at("append.after-commit", 3)
 
+    async def test_while_keys_become_a_run(self) -> None:
+        """Keys that were half on their way into a run are known where they were before."""
+        await self.dies_at("keys.inside", 2)
+
+    async def test_before_a_run_of_keys_is_committed(self) -> None:
+        """A run that was written but not committed is none; nobody was told that its last lines were stored."""
+        await self.dies_at("keys.before-commit", 3)
+
+    async def test_after_a_run_of_keys_is_committed(self) -> None:
+        """Lines whose keys are in a run are sent again, and told their first sequences."""
+        await self.dies_at("keys.after-commit", 3)
+
     async def test_in_the_middle_of_the_answers(self) -> None:
         """A device that gets half an answer takes it for none."""
         await self.dies_at("answers.half-written", 6)

@@ -23,12 +23,14 @@ from lineside.delivery.courier import Courier
 from lineside.edges.frappe.target import FrappeTarget
 from lineside.edges.lines import straight
 from lineside.edges.lines.source import LinesSource
+from lineside.journal.seen import Seen
 from lineside.store.database import Database
 
 TRANSACTIONS = {
     "append": "INSERT INTO segment",
     "settle": "INSERT OR REPLACE INTO delivered",
     "migrate": "CREATE TABLE segment",
+    "keys": "INSERT INTO key_run",
     "consumer": "INSERT INTO consumer",
     "refuse": "INSERT INTO dead_letter",
     "readmit": "UPDATE dead_letter SET retrying",
@@ -88,6 +90,8 @@ def mark(point: str) -> str:
 def arm(point: str, passages: int) -> None:
     """Let this process die at the n-th passage of a point; call before the gateway is built."""
     death = Death(point, passages)
+    # A proof sends so few lines that their keys would never become a run.
+    Seen.run_keys = 8
     watch_database(death)
     watch_sockets(death)
     watch_deliveries(death)
