@@ -1,0 +1,1 @@
+"""SQL databases: named queries, a target that fills a table, a source that reads new rows."""
