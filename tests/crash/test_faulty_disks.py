@@ -154,6 +154,14 @@ class Refusing(DiskCase):
         self.disk.is_well()
         await self.goes_on(fleet)
 
+    async def test_it_is_full(self) -> None:
+        """The same, and SQLite says what is missing."""
+        fleet = await self.lines_flow()
+        self.disk.refuses("write", error=errno.ENOSPC)
+        self.assertIn("database or disk is full", await self.lines_are_put_off(fleet))
+        self.disk.is_well()
+        await self.goes_on(fleet)
+
     async def test_it_is_full_only_when_bytes_are_to_be_safe(self) -> None:
         """Where a file system looks for its space at the sync (NFS, a quota), the commit fails and is not there."""
         fleet = await self.lines_flow()

@@ -42,6 +42,7 @@ class Starting(TestCase):
             [
                 ["journal"],
                 ["watchdog"],
+                ["tokens", "pauses"],
                 ["alarms", "silence alarms"],
                 ["target erp"],
                 ["route checkin", "route count"],
