@@ -107,6 +107,14 @@ def watch_database(death: Death) -> None:
         def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
             if sql == "COMMIT":
                 self._pass("before-commit")
+            if not self.in_transaction and (kinds := kinds_of(sql)):
+                # The statement is its own transaction: all of it happens inside.
+                self.kinds = kinds
+                self._pass("inside")
+                self._pass("before-commit")
+                cursor = super().execute(sql, parameters)
+                self._pass("after-commit")
+                return cursor
             cursor = super().execute(sql, parameters)
             self._watch(sql)
             return cursor
@@ -124,16 +132,20 @@ def watch_database(death: Death) -> None:
             elif sql.startswith("PRAGMA journal_mode"):
                 death.passed("open.wal")
             else:
-                for kind, statement in TRANSACTIONS.items():
-                    if sql.startswith(statement):
-                        self.kinds |= {kind}
-                        death.passed(f"{kind}.inside")
+                for kind in kinds_of(sql):
+                    self.kinds |= {kind}
+                    death.passed(f"{kind}.inside")
 
         def _pass(self, place: str) -> None:
             for kind in self.kinds:
                 death.passed(f"{kind}.{place}")
 
     sqlite3.connect = functools.partial(sqlite3.connect, factory=WatchedConnection)  # type: ignore[assignment]
+
+
+def kinds_of(sql: str) -> frozenset[str]:
+    """Return the transactions that a statement is a part of, by their names."""
+    return frozenset(kind for kind, statement in TRANSACTIONS.items() if sql.startswith(statement))
 
 
 def watch_sockets(death: Death) -> None:

@@ -7,6 +7,7 @@ import time
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from sqlite3 import Connection
 from typing import cast
 
@@ -16,7 +17,7 @@ from twisted.python.failure import Failure
 
 from lineside.journal import deadletters
 from lineside.journal.seen import Seen
-from lineside.journal.segments import FORMAT, Gathering, pack, unpack
+from lineside.journal.segments import FORMAT, Columns, Gathering, pack, unpack
 from lineside.model.batch import Batch, Receipts
 from lineside.model.errors import JournalFull
 from lineside.model.event import NO_SEQ, Event, Page, Receipt, Record, Seq
@@ -107,7 +108,10 @@ class SqliteJournal:
         if not self._scheduled:
             self._scheduled = True
             commit = Commit([], [])
-            self._database.write(lambda connection: self._commit(connection, commit)).addBoth(self._tell, commit)
+            self._database.write(
+                lambda connection: self._commit(connection, commit),
+                lambda connection: self._commit_alone(connection, commit),
+            ).addBoth(self._tell, commit)
         return await appended
 
     async def read(self, after: Seq, *, sources: frozenset[str] | None = None, limit: int = 256) -> Page:
@@ -210,6 +214,32 @@ class SqliteJournal:
                 )
                 first = end + 1
             self._seen.prune(connection, self._now_ns())
+
+    def _commit_alone(self, connection: Connection, commit: Commit) -> bool:
+        """Do what `_commit` does, if a single new segment is all that is to be stored; return whether it was."""
+        commit.ran = True
+        self._take_waiting(commit)
+        source = self._sources.get(commit.appendings[0].source)
+        only = None if source is None else _only_segment(commit.appendings)
+        if only is None:
+            return False
+        # The sequence goes on within the statement, and the new row's number tells where.
+        first = connection.execute(
+            """INSERT INTO segment (first, last, source, run, received_ns, format, events)
+               SELECT head + 1, head + ?, ?, ?, ?, ?, ? FROM (
+                   SELECT COALESCE(MAX(last), 0) AS head FROM segment
+                   WHERE first = (SELECT MAX(first) FROM segment)
+               )""",
+            (len(only.bodies), source, self.run, only.received_ns, FORMAT, pack(only)),
+        ).lastrowid
+        assert first is not None
+        for appending in commit.appendings:
+            receipts = []
+            for batch in appending.batches:
+                receipts.append(Receipts(Seq(first), len(batch)))
+                first += len(batch)
+            commit.receipts.append(receipts)
+        return True
 
     def _source_id(self, connection: Connection, name: str) -> int:
         known = self._sources.get(name)
@@ -314,6 +344,19 @@ def _fresh(batch: Batch, receipts: Receipts) -> Batch | None:
         return batch
     places = [place for place in range(len(batch)) if place not in receipts.repeats]
     return batch.only(places) if places else None
+
+
+def _only_segment(appendings: list[Appending]) -> Columns | None:
+    gathering = Gathering()
+    for appending in appendings:
+        if appending.also is not None or appending.source != appendings[0].source:
+            return None
+        for batch in appending.batches:
+            if batch.keys is not None or batch.errors:
+                return None
+            gathering.add(batch, appending.received_ns)
+    segments = list(islice(gathering.segments(), 2))
+    return segments[0] if len(segments) == 1 else None
 
 
 def _by_source(appendings: list[Appending]) -> list[tuple[str, list[Appending]]]:

@@ -17,10 +17,14 @@ from lineside.model.errors import CommitInDoubt
 class Write:
     """A piece of work for the writer, and the Deferred of its result."""
 
-    __slots__ = ("result", "work")
+    __slots__ = ("alone", "result", "work")
 
-    def __init__(self, work: Callable[[Connection], Any]) -> None:
+    def __init__(
+        self, work: Callable[[Connection], Any], alone: Callable[[Connection], bool] | None = None
+    ) -> None:
         self.work = work
+        self.alone = alone
+        """See `lineside.store.database.Database.write`."""
         self.result: Deferred[Any] = Deferred()
 
 
@@ -49,6 +53,13 @@ class Commits:
             # Of this group nothing was written.
             return [failure] * len(group)
         outcomes: list[Any] = []
+        if len(group) == 1 and (alone := group[0].alone) is not None:
+            try:
+                if alone(self._connection):
+                    return [None]
+            except BaseException:  # noqa: BLE001 (it goes to the caller)
+                # The statement may have failed at its very end, in its commit.
+                return [self._failed(Failure())]
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             if len(group) == 1:
@@ -74,16 +85,18 @@ class Commits:
     def _commit(self) -> Failure | None:
         try:
             self._connection.execute("COMMIT")
-        except BaseException as failed:  # noqa: BLE001 (it goes to the callers)
-            failure = Failure()
-            roll_back(self._connection)
-            self._remains = True
-            if self._bury() is None:
-                return failure
-            doubt = CommitInDoubt(f"{failed}, in the middle of a commit: what it held may be stored or not")
-            doubt.__cause__ = failed
-            return Failure(doubt)
+        except BaseException:  # noqa: BLE001 (it goes to the callers)
+            return self._failed(Failure())
         return None
+
+    def _failed(self, failure: Failure) -> Failure:
+        roll_back(self._connection)
+        self._remains = True
+        if self._bury() is None:
+            return failure
+        doubt = CommitInDoubt(f"{failure.value}, in the middle of a commit: what it held may be stored or not")
+        doubt.__cause__ = failure.value
+        return Failure(doubt)
 
     def _bury(self) -> Failure | None:
         try:

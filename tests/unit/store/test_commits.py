@@ -80,3 +80,41 @@ class CommitsTests(SynchronousTestCase):
         self.note("stored")
         self.note("stored too")
         self.assertEqual(2, self.disk.told.count("COMMIT"))
+
+
+class AloneTests(CommitsTests):
+    """A write that can be done in a single statement."""
+
+    def note(self, text: str) -> Any:
+        def alone(connection: sqlite3.Connection) -> bool:
+            self.assertFalse(connection.in_transaction)
+            self.worked.append(text)
+            # What fails in a commit fails within the statement here.
+            if self.disk.failures:
+                self.disk.failures -= 1
+                raise sqlite3.OperationalError("disk I/O error")
+            connection.execute("INSERT INTO note VALUES (?)", (text,))
+            return True
+
+        [outcome] = self.commits.carry_out([Write(lambda _: self.fail("it was done"), alone)])
+        return outcome.value if isinstance(outcome, Failure) else 1
+
+    def test_a_disk_that_works_writes_nothing_more(self) -> None:
+        """One statement, which is a transaction by itself."""
+        self.disk.told.clear()
+        self.note("stored")
+        self.assertEqual(["INSERT INTO note VALUES (?)"], self.disk.told)
+
+    def test_what_takes_more_is_done_in_a_transaction(self) -> None:
+        """One that says that a statement is not enough is carried out as any other, with its own result."""
+        work = Write(lambda connection: connection.in_transaction, lambda _: False)
+        self.assertEqual([True], self.commits.carry_out([work]))
+
+    def test_several_share_a_transaction(self) -> None:
+        """Then none of them is alone."""
+
+        def never(connection: sqlite3.Connection) -> bool:
+            raise AssertionError
+
+        works = [Write(lambda connection: connection.in_transaction, never) for _ in range(2)]
+        self.assertEqual([True, True], self.commits.carry_out(works))
