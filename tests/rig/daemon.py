@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -103,7 +104,9 @@ class Daemon:
         process, self._process = self._process, None
         if process is not None and process.poll() is None:
             children = _children(process.pid)
-            process.send_signal(number)
+            for pid in (process.pid, *children):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
             process.wait(PATIENCE)
             late = time.monotonic() + PATIENCE
             while any(Path(f"/proc/{pid}").exists() for pid in children) and time.monotonic() < late:

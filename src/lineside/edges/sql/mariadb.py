@@ -18,8 +18,9 @@ from lineside.edges.sql.statements import Statement
 from lineside.edges.sql.trouble import Kind as TroubleKind
 from lineside.edges.sql.trouble import Trouble, one_line
 
-READ_SECONDS = 30
-"""Seconds without a byte from the server after which a read gives up; statements are ended before that."""
+READ_SECONDS = 3600
+"""Seconds without a byte after which a read gives up: past any time that a statement may take. A server that hangs
+is cut off by the pool, long before."""
 
 _KINDS: Mapping[str, Kind] = {
     **dict.fromkeys(("tinyint", "smallint", "mediumint", "int", "bigint", "year"), "integer"),
@@ -71,13 +72,15 @@ class MariaDB:
             "charset": "utf8mb4",
             "autocommit": True,
             "connect_timeout": max(1, round(at.connect_timeout)),
-            "read_timeout": READ_SECONDS,
-            "write_timeout": READ_SECONDS,
+            # The greeting's, too, for which the other one does not count; `prepare` sets that of statements.
+            "read_timeout": max(1, round(at.connect_timeout)),
+            "write_timeout": max(1, round(at.connect_timeout)),
             "program_name": "lineside",
         }
 
     def prepare(self, connection: Any, use: Use) -> None:
         """Make writes strict, moments UTC's, and readers unable to write."""
+        connection._read_timeout = connection._write_timeout = READ_SECONDS
         with connection.cursor() as cursor:
             if use == "read":
                 cursor.execute("SET SESSION TRANSACTION READ ONLY")

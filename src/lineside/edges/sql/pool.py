@@ -100,6 +100,7 @@ class Pool:
         # One that hangs in a look-up of a name, which nothing can cut, must not keep the process alive.
         pool.threadpool.threadFactory = cast(Any, partial(Thread, daemon=True))
         pool.threadpool.name = self.name
+        pool.start()
         self._pool = pool
 
     async def stop(self) -> None:
@@ -111,20 +112,20 @@ class Pool:
             job.cut()
         ended = DeferredList(list(self._jobs.values()))
         late = self._clock.callLater(STOP, ended.cancel)
-        try:
-            await ended
-        except Exception:  # noqa: BLE001 (cancelled: somebody hangs)
-            log.warn("sql.thread_hangs", name=self.name, remedy="none is needed; it ends with the process")
-            cast(Any, pool.threadpool).stop = lambda: None
+        await ended
         if late.active():
             late.cancel()
+        else:
+            log.warn("sql.thread_hangs", name=self.name, remedy="none is needed; it ends with the process")
+            # Nobody waits for it, least of all the reactor's thread.
+            cast(Any, pool.threadpool).stop = lambda: None
         pool.close()
 
     def begin(self, work: Callable[[Any, Job[T]], T]) -> Job[T]:
         """Let ``work`` run with a connection and its own job, on one of the threads, as soon as one is free."""
         job: Job[T] = Job(self.dialect)
         pool = self._pool
-        if pool is None or not pool.running:
+        if pool is None:
             trouble = Trouble("down", "the connections are closed", connected=False)
             job.result.errback(DatabaseFailed(trouble))
             return job

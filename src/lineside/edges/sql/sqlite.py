@@ -77,7 +77,9 @@ class SQLite:
         connection.interrupt()
 
     def begin(self, connection: Any, use: Use, seconds: float) -> None:
-        """Begin a transaction; who may use the file takes long is asked by `cut`."""
+        """Begin a transaction. SQLite ends no statement by itself: `cut` does."""
+        if use == "write":
+            connection.execute(f"PRAGMA busy_timeout = {round(min(BUSY_SECONDS, seconds / 2) * 1000)}")
         connection.execute("BEGIN" if use == "read" else "BEGIN IMMEDIATE")
 
     def sql(self, statement: Statement) -> str:
