@@ -7,20 +7,23 @@ WORKERS ?= 2
 BIN := .venv/bin
 UV = $(PYTHON) tools/bootstrap.py uv
 LOCKED := uv.lock pyproject.toml tools/bootstrap.py tools/network.py tools/uv_wheel.py
+DASHBOARD := src/lineside/edges/http/dashboard/index.html
+FRONTEND := $(shell find frontend/src frontend/*.* -type f)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test acceptance bench lint check-format check-rules check-types check-layers format docs wheel clean distclean
+.PHONY: help demo test acceptance bench dashboard dashboard-if-possible check-dashboard screenshots lint check-format \
+	check-rules check-types check-layers format docs wheel clean distclean
 
 help: ## list the targets
 	@echo "Usage: make TARGET [ARGS='...']"
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-demo: .venv/.ready-runtime ## watch lines become documents; ARGS='--seconds 20' ends by itself
+demo: .venv/.ready-runtime dashboard-if-possible ## watch lines become documents; ARGS='--seconds 20' ends by itself
 	@$(BIN)/lineside demo $(ARGS)
 
 # The tests start hundreds of processes; each would compile the source anew where Python may write no byte code.
-test: .venv/.ready-dev ## run the tests; ARGS goes to pytest (-n 0 for one process, --pdb)
+test: .venv/.ready-dev dashboard-if-possible ## run the tests; ARGS goes to pytest (-n 0 for one process, --pdb)
 	@$(BIN)/python -m compileall -q src tests/rig workshop
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
@@ -31,6 +34,21 @@ bench: .venv/.ready-dev ## measure; ARGS goes to each benchmark
 	@for script in benchmarks/*.py; do \
 		echo "== $$script"; $(BIN)/python $$script $(ARGS) || exit 1; \
 	done
+
+dashboard: $(DASHBOARD) ## build the dashboard into the package; Node.js is fetched where there is none
+
+# Without npm's registry there is no dashboard, and everything else works.
+dashboard-if-possible: .venv/.ready-runtime
+	@$(MAKE) --no-print-directory --question $(DASHBOARD) 2>/dev/null || $(PYTHON) tools/dashboard.py --if-possible
+
+$(DASHBOARD): $(FRONTEND)
+	@$(PYTHON) tools/dashboard.py
+
+check-dashboard: $(DASHBOARD)
+	cd frontend && npm run --silent check && npm test --silent
+
+screenshots: .venv/.ready-dev $(DASHBOARD) ## make the documentation's pictures of the dashboard anew
+	$(BIN)/python -m tests.browser.screenshots docs/images
 
 lint: check-format check-rules check-types check-layers ## run every check of the source
 
@@ -54,17 +72,17 @@ docs: .venv/.ready-docs ## build the documentation into docs/_build
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
 
-wheel: .venv/.ready-runtime ## build the wheel into dist/, beside the versions that it was tested with
+wheel: .venv/.ready-runtime dashboard ## build the wheel into dist/, beside the versions that it was tested with
 	rm -rf dist
 	$(UV) build --wheel --out-dir dist
 	$(UV) export --quiet --locked --no-dev --no-emit-project --no-header --output-file dist/requirements.txt
 
 clean: ## remove what the other targets built
-	rm -rf dist build docs/_build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf dist build docs/_build src/lineside/edges/http/dashboard .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 distclean: clean ## clean, and remove the environment with its tools
-	rm -rf .venv .tools
+	rm -rf .venv .tools frontend/node_modules
 
 # Done once, and again when what is locked changes; the script keeps the groups that were set up before.
 .venv/.ready-%: $(LOCKED)

@@ -87,7 +87,7 @@ def on_index(fetcher: Fetcher, index: str, project: str, filename: str) -> str:
         parser.feed(body.decode("utf-8", "replace"))
         links = parser.found
     if filename not in links:
-        raise SetupFailed(f"{without_credentials(page)[0]} has no {filename}. Install uv yourself, then try again.")
+        raise SetupFailed(f"{without_credentials(page)[0]} has no {filename}. {yourself(project)}")
     url = urljoin(page, links[filename])
     return with_credentials_of(index, url)
 
@@ -113,6 +113,50 @@ def unpack_uv(wheel: bytes, target: Path) -> None:
         program.replace(target)
 
 
+def fitting_wheel(name: str, wheels: list[dict[str, Any]], machine: Machine) -> dict[str, Any]:
+    """Return the wheel that runs here.
+
+    Raises:
+        SetupFailed: there is none.
+
+    """
+    for wheel in wheels:
+        if machine.runs(file_name(wheel)):
+            return wheel
+    raise SetupFailed(f"{name} has no wheel for {platform.platform()}. {yourself(name)}")
+
+
+def file_name(wheel: Mapping[str, Any]) -> str:
+    """Return a locked wheel's file name."""
+    return str(wheel["url"].rsplit("/", 1)[1])
+
+
+def version_of(wheel: Mapping[str, Any]) -> str:
+    """Return a locked wheel's version."""
+    return file_name(wheel).split("-")[1]
+
+
+def yourself(name: str) -> str:
+    """Say what to do where a package cannot be had as a wheel."""
+    program = "Node.js" if name.startswith("nodejs") else name
+    return f"Install {program} yourself, then try again."
+
+
+def fetch_wheel(fetcher: Fetcher, index: str | None, name: str, wheel: Mapping[str, Any]) -> bytes:
+    """Return what a locked wheel holds.
+
+    Raises:
+        SetupFailed: it could not be had, or it is not what was pinned.
+
+    """
+    filename = file_name(wheel)
+    body = fetcher.get(on_index(fetcher, index, name, filename) if index else wheel["url"], pinned=True)
+    found = "sha256:" + hashlib.sha256(body).hexdigest()
+    if found != wheel["hash"]:
+        raise SetupFailed(f"{filename} is not the file that uv.lock pins ({found}); it was thrown away.")
+    return body
+
+
 def fetch_uv(
     fetcher: Fetcher, index: str | None, wheels: list[dict[str, Any]], machine: Machine, tools: Path
 ) -> Path:
@@ -122,20 +166,10 @@ def fetch_uv(
         SetupFailed: there is none for this machine, it could not be had, or it is not what was pinned.
 
     """
-    fitting = [wheel for wheel in wheels if machine.runs(wheel["url"].rsplit("/", 1)[1])]
-    if not fitting:
-        raise SetupFailed(f"uv has no wheel for {platform.platform()}. Install uv yourself, then try again.")
-    wheel = fitting[0]
-    filename = wheel["url"].rsplit("/", 1)[1]
-    version = filename.split("-")[1]
+    wheel = fitting_wheel("uv", wheels, machine)
+    version = version_of(wheel)
     target = tools / f"uv-{version}" / "uv"
-    if target.exists():
-        return target
-    say(f"fetching uv {version} ({wheel['size'] / 1e6:.0f} MB), which installs the rest ...")
-    url = on_index(fetcher, index, "uv", filename) if index else wheel["url"]
-    body = fetcher.get(url, pinned=True)
-    found = "sha256:" + hashlib.sha256(body).hexdigest()
-    if found != wheel["hash"]:
-        raise SetupFailed(f"{filename} is not the file that uv.lock pins ({found}); it was thrown away.")
-    unpack_uv(body, target)
+    if not target.exists():
+        say(f"fetching uv {version} ({wheel['size'] / 1e6:.0f} MB), which installs the rest ...")
+        unpack_uv(fetch_wheel(fetcher, index, "uv", wheel), target)
     return target

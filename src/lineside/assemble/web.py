@@ -9,6 +9,7 @@ from twisted.internet.endpoints import serverFromString
 
 from lineside.assemble.httpsettings import HttpSettings
 from lineside.edges.http.api import description_endpoint, operation_endpoints
+from lineside.edges.http.files import dashboard_endpoints
 from lineside.edges.http.health import health_endpoints
 from lineside.edges.http.identification import Identification, Tokens
 from lineside.edges.http.part import HttpPart
@@ -36,12 +37,12 @@ def http_part(
         tokens: by which a caller is known.
         hindered: what keeps the gateway from taking events.
         described: endpoints of other parts.
-        files: endpoints that the API's description leaves out.
+        files: endpoints that the API's description leaves out, beside the dashboard's.
 
     """
     endpoints = [*health_endpoints(hindered), *operation_endpoints(operations), *described]
     desk = Desk(
-        [*endpoints, description_endpoint(endpoints), *files],
+        [*endpoints, description_endpoint(endpoints), *dashboard_endpoints(), *files],
         Identification(tokens, frozenset(settings.hosts)),
         max_body=settings.max_body,
     )

@@ -1,0 +1,117 @@
+/** What the reader is told, and what they are asked before something is gone for good. */
+
+import { reactive, ref } from "vue";
+import { Lost, Refused, askForToken, post, session } from "./api";
+import { count, many } from "./format";
+import type { Done } from "./types";
+
+export interface Notice {
+  id: number;
+  kind: "done" | "failed";
+  text: string;
+  more: string[];
+}
+
+const SHOWN = 12_000;
+
+export const notices = reactive<Notice[]>([]);
+let last = 0;
+
+export function tell(kind: Notice["kind"], text: string, more: string[] = []): void {
+  const id = (last += 1);
+  notices.push({ id, kind, text, more });
+  if (notices.length > 3) notices.shift();
+  // What went wrong stays until it was read.
+  if (kind === "done" && !more.length) setTimeout(() => dismiss(id), SHOWN);
+}
+
+export function dismiss(id: number): void {
+  const at = notices.findIndex((one) => one.id === id);
+  if (at >= 0) notices.splice(at, 1);
+}
+
+export interface Question {
+  title: string;
+  text: string;
+  verb: string;
+  danger: boolean;
+}
+
+export const question = ref<(Question & { answer: (yes: boolean) => void }) | null>(null);
+
+export function confirmed(asked: Question): Promise<boolean> {
+  return new Promise((resolve) => {
+    question.value = {
+      ...asked,
+      answer: (yes) => {
+        question.value = null;
+        resolve(yes);
+      },
+    };
+  });
+}
+
+/** Have the gateway do something, and tell how that went; null if it was not done. */
+export async function have<T>(path: string, body: unknown, told: (result: T) => string): Promise<T | null> {
+  try {
+    const result = await post<T>(path, body);
+    const skipped = (result as Partial<Done>).skipped ?? [];
+    tell(skipped.length ? "failed" : "done", told(result), skipped);
+    return result;
+  } catch (failed) {
+    if (failed instanceof Refused && failed.status === 403 && session.token !== null) {
+      if (await askForToken(`${failed.message}. Another token?`)) return have(path, body, told);
+      return null;
+    }
+    if (failed instanceof Refused || failed instanceof Lost) {
+      tell("failed", failed.message);
+      return null;
+    }
+    throw failed;
+  }
+}
+
+const letters = (number: number): string => many(number, "dead letter");
+
+/** Deliver dead letters again. */
+export function retry(ids: number[] | null, route: string | null): Promise<Done | null> {
+  return have<Done>("/dead-letters/retry", { ids, route }, (result) =>
+    told(result, `${letters(result.done)} on the way again`),
+  );
+}
+
+/** Remove dead letters for good, once the reader has said yes. */
+export async function discard(ids: number[] | null, route: string | null, which: string): Promise<Done | null> {
+  const yes = await confirmed({
+    title: `Discard ${which}?`,
+    text: "No document will ever be made of it. The events stay in the journal as long as it keeps them.",
+    verb: "Discard",
+    danger: true,
+  });
+  if (!yes) return null;
+  return have<Done>("/dead-letters/discard", { ids, route }, (result) =>
+    told(result, `${letters(result.done)} discarded`),
+  );
+}
+
+function told(result: Done, done: string): string {
+  if (!result.skipped.length) return `${done}.`;
+  return `${done}, ${count(result.skipped.length)} left as they were:`;
+}
+
+
+/** Pause or resume a part, and tell; a pause is asked about first. */
+export async function setPaused(kind: "source" | "route" | "target", id: string, paused: boolean): Promise<boolean> {
+  if (paused) {
+    const what = {
+      source: "Devices are told to send again later. Nothing that was acknowledged is lost.",
+      route: "Its events wait in the journal until it is resumed.",
+      target: "What goes to it waits in the journal until it is resumed.",
+    };
+    const yes = await confirmed({ title: `Pause the ${kind} ${id}?`, text: what[kind], verb: "Pause", danger: false });
+    if (!yes) return false;
+  }
+  const path = `/${kind}s/${encodeURIComponent(id)}/${paused ? "pause" : "resume"}`;
+  const done = await have(path, undefined, () => `The ${kind} ${id} ${paused ? "is paused" : "works again"}.`);
+  return done !== null;
+}

@@ -1,0 +1,151 @@
+/**
+ * What the gateway's API answers. The names and members are those of `lineside.operations.results`; a test holds
+ * the two together.
+ */
+
+export interface EventSummary {
+  seq: number;
+  source: string;
+  received: string;
+  device: string | null;
+  key: string | null;
+  body: string;
+  error: string | null;
+}
+
+export interface EventList {
+  events: EventSummary[];
+  next_after: number;
+  head: number;
+  next_before: number | null;
+}
+
+export type DeliveryState = "delivered" | "dead" | "retrying" | "discarded" | "skipped" | "pending" | "closed";
+
+export interface DeliveryStory {
+  route: string;
+  state: DeliveryState;
+  name: string | null;
+  found: boolean;
+  attempts: number;
+  at: string | null;
+  reason: string | null;
+  dead_letter: number | null;
+  altered: string[];
+  link: string | null;
+}
+
+export interface EventStory {
+  event: EventSummary;
+  identity: string;
+  raw: string | null;
+  deliveries: DeliveryStory[];
+}
+
+export interface DeadLetterSummary {
+  id: number;
+  seq: number;
+  source: string;
+  route: string | null;
+  code: string;
+  reason: string;
+  attempts: number;
+  at: string;
+  retrying: boolean;
+  body: string;
+  reply: string | null;
+}
+
+export interface DeadLetterList {
+  dead_letters: DeadLetterSummary[];
+  total: number;
+}
+
+export interface Done {
+  done: number;
+  skipped: string[];
+}
+
+export interface SourceView {
+  id: string;
+  address: string;
+  connections: number;
+  rate: number;
+  rate_minute: number;
+  undecodable_minute: number;
+  devices: number;
+  silent: string[];
+  silent_for: number | null;
+  last_seen: string | null;
+  commit_p50: number | null;
+  commit_p99: number | null;
+  paused: boolean;
+}
+
+export interface DeviceView {
+  source: string;
+  device: string;
+  peer: string | null;
+  rate: number;
+  lines: number;
+  silent_for: number;
+  last_seen: string;
+  silent: boolean;
+}
+
+export interface JournalView {
+  head: number;
+  size: number;
+  unused: number;
+  rate: number;
+  rate_minute: number;
+}
+
+export interface RouteView {
+  id: string;
+  target: string;
+  rate_minute: number;
+  waiting: number;
+  more: boolean;
+  oldest: number | null;
+  dead_letters: number;
+  problem: string | null;
+  paused: boolean;
+}
+
+export interface TargetView {
+  id: string;
+  state: "open" | "down" | "blocked" | "not asked yet";
+  in_use: number;
+  limit: number;
+  p50: number | null;
+  p99: number | null;
+  paced: string | null;
+  problem: string | null;
+  paused: boolean;
+}
+
+export interface Alarm {
+  at: string;
+  level: string;
+  event: string;
+  facts: string;
+}
+
+export interface Overview {
+  at: string;
+  uptime: number;
+  journal: JournalView;
+  sources: SourceView[];
+  devices: DeviceView[];
+  routes: RouteView[];
+  targets: TargetView[];
+  alarms: Alarm[];
+  dead_letters: number;
+}
+
+export interface Paused {
+  kind: string;
+  id: string;
+  since: string | null;
+}
