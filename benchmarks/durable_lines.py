@@ -120,6 +120,7 @@ class Lineside:
     name = "lineside"
     wire = "lines"
     routed = "idle"
+    dedupe = ""
 
     def __init__(self, port: int, process: subprocess.Popen[bytes], journal: Path) -> None:
         self.port = port
@@ -132,7 +133,7 @@ class Lineside:
         """Start it in an empty directory."""
         port = free_port()
         configuration = directory / "lineside.toml"
-        configuration.write_text(CONFIGURATION.format(port=port, routed=cls.routed))
+        configuration.write_text(CONFIGURATION.format(port=port, routed=cls.routed, dedupe=cls.dedupe))
         command = [sys.executable, "-m", "lineside", "run", "-c", str(configuration)]
         with running(command, directory) as process:
             wait_for(port, process, directory / "output")
@@ -157,6 +158,7 @@ type = "lines"
 listen = "tcp:{port}:interface=127.0.0.1"
 format = "json"
 ack = true
+{dedupe}
 
 # The measured lines have no reader, as Redis' stream has none, unless --route gives them this one:
 # to an ERP that is away, for nothing listens on port 9.
@@ -323,6 +325,7 @@ def compare(
     within: Path,
     gateway: type[Lineside],
     tell: Callable[[str], None],
+    peer: type[Redis] = Redis,
 ) -> list[dict[str, Any]]:
     """Measure every shape, Lineside and Redis in turn, and the generator's own bound."""
     rows = []
@@ -332,7 +335,7 @@ def compare(
         bound = measure(Sink, shape, min(seconds, 2.0), within)
         runs: dict[str, list[dict[str, Any]]] = {"lineside": [], "redis": []}
         for number in range(1, ROUNDS + 1):
-            for server in (gateway, Redis):
+            for server in (gateway, peer):
                 result = measure(server, shape, seconds, within)
                 runs[server.name].append(result)
                 tell(f"{name}: {server.name} {number}/{ROUNDS}: {result['per_second']:,.0f} lines/s")

@@ -1,12 +1,13 @@
-"""Load for `durable_lines`: keeps lines in flight on many connections and counts the answers.
+"""Load for `durable_lines` and `durable_keys`: keeps lines in flight on many connections and counts the answers.
 
 A process of its own: ``python generator.py PLAN``, where PLAN is the JSON of a `Plan`. Prints the JSON of a
-`Result`. It knows two wires, the gateway's lines and Redis' XADD, and spends on both the same work for each
-line: a slice of bytes made beforehand, and a count of one byte in what comes back.
+`Result`. It knows the gateway's lines and Redis' XADD, each with keys and without, and spends on both the same work
+for each line: a slice of bytes made beforehand, and a count of one byte in what comes back.
 """
 
 from __future__ import annotations
 
+import hashlib
 import select
 import socket
 import sys
@@ -17,14 +18,25 @@ import msgspec
 
 READ, WRITE = select.EPOLLIN, select.EPOLLOUT
 RING = 8_192
-"""Different lines of each connection, made beforehand; then they repeat."""
+"""Different lines of each connection, made beforehand; then they repeat, on keyed wires under new keys."""
+LAP_DIGITS = 7
+
+DEDUPE = """\
+local first = redis.call('GET', KEYS[1])
+if first then return first end
+first = redis.call('XADD', KEYS[2], '*', 'v', ARGV[1])
+redis.call('SET', KEYS[1], first, 'EX', 604800)
+return first
+"""
+"""What Redis does for a line on its keyed wire: a repeat within seven days is told its first id, and not stored."""
+DEDUPE_SHA = hashlib.sha1(DEDUPE.encode()).hexdigest().encode()
 
 
 class Plan(msgspec.Struct, frozen=True):
     """What to send."""
 
     port: int
-    wire: Literal["lines", "redis"]
+    wire: Literal["lines", "redis", "keyed-lines", "keyed-redis"]
     connections: int
     in_flight: int
     """Unanswered lines of each connection."""
@@ -52,39 +64,64 @@ class Result(msgspec.Struct, frozen=True):
 
 def payload(connection: int, number: int) -> bytes:
     """Return one line of the shop floor, always of the same length."""
-    return (
-        b'{"kind":"count","scan_id":"bench-%04d-%06d","item":"%05d","qty":%d,"station":"press-07","shift":"A"}'
-        % (
-            connection,
-            number,
-            number % 200,
-            number % 9 + 1,
-        )
+    return b'{"kind":"count","scan_id":"%s","item":"%05d","qty":%d,"station":"press-07","shift":"A"}' % (
+        scan_id(connection, number),
+        number % 200,
+        number % 9 + 1,
     )
 
 
-def framed(wire: str, line: bytes) -> bytes:
+def scan_id(connection: int, number: int) -> bytes:
+    """Return a line's key; those of a connection ascend."""
+    lap, place = divmod(number, RING)
+    return b"%04d-%0*d%05d" % (connection, LAP_DIGITS, lap, place)
+
+
+def framed(wire: str, line: bytes, key: bytes) -> bytes:
     """Return the bytes that carry one line."""
-    if wire == "lines":
+    if wire.endswith("lines"):
         return line + b"\n"
-    return b"*5\r\n$4\r\nXADD\r\n$5\r\nlines\r\n$1\r\n*\r\n$1\r\nv\r\n$%d\r\n%s\r\n" % (len(line), line)
+    if wire == "redis":
+        return b"*5\r\n$4\r\nXADD\r\n$5\r\nlines\r\n$1\r\n*\r\n$1\r\nv\r\n$%d\r\n%s\r\n" % (len(line), line)
+    words = (b"EVALSHA", DEDUPE_SHA, b"2", key, b"lines", line)
+    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
 
 
 class Connection:
     """One socket, the lines it is to send, and the answers it got."""
 
     def __init__(self, plan: Plan, number: int) -> None:
-        frames = [framed(plan.wire, payload(number, n)) for n in range(RING)]
+        frames = [framed(plan.wire, payload(number, n), scan_id(number, n)) for n in range(RING)]
         self.frame = len(frames[0])
         assert all(len(frame) == self.frame for frame in frames)
-        self._ring = memoryview(b"".join(frames))
+        self._bytes = bytearray().join(frames)
+        self._ring = memoryview(self._bytes)
+        self._lap = 0
+        self._laps_at = self._places_of_laps(plan.wire, number, frames[0]) if plan.wire.startswith("keyed") else []
         # One byte that each answer holds exactly once: the line end, or what begins a bulk string.
-        self._mark = b"\n" if plan.wire == "lines" else b"$"
+        self._mark = b"\n" if plan.wire.endswith("lines") else b"$"
         self._place = 0
         self._owed = 0
         self.socket = socket.create_connection(("127.0.0.1", plan.port), timeout=10)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.setblocking(False)
+
+    def _places_of_laps(self, wire: str, number: int, first: bytes) -> list[list[int]]:
+        """Return where in a frame each digit of the lap stands, from its last on."""
+        places = []
+        for digit in range(LAP_DIGITS):
+            lap = RING * 10**digit
+            other = framed(wire, payload(number, lap), scan_id(number, lap))
+            places.append([place for place in range(self.frame) if other[place] != first[place]])
+        return places
+
+    def _begin_lap(self) -> None:
+        # All that the ring holds was sent. A slice for each digit gives every line its next key.
+        self._lap += 1
+        for digit, places in enumerate(self._laps_at):
+            figure = b"%d" % (self._lap // 10**digit % 10)
+            for place in places:
+                self._bytes[place :: self.frame] = figure * RING
 
     def send(self, lines: int) -> bool:
         """Owe so many more lines, and send what the socket takes; returns whether all went."""
@@ -95,7 +132,10 @@ class Connection:
             except BlockingIOError:
                 return False
             self._owed -= sent
-            self._place = (self._place + sent) % len(self._ring)
+            self._place += sent
+            if self._place == len(self._ring):
+                self._place = 0
+                self._begin_lap()
         return True
 
     def receive(self, into: bytearray) -> int:

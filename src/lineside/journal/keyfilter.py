@@ -37,7 +37,10 @@ class Fingerprints(msgspec.Struct, frozen=True):
         """Return those of ascending digests, fewer than 65,536."""
         edges = [*map(partial(bisect_left, digests), _STARTS), len(digests)]
         counts = map(sub, edges[1:], edges)
-        return cls(_COUNTS.pack(*counts), b"".join([digest[2:4] for digest in digests]))
+        joined = b"".join(digests)
+        prints = bytearray(2 * len(digests))
+        prints[0::2], prints[1::2] = joined[2::16], joined[3::16]
+        return cls(_COUNTS.pack(*counts), bytes(prints))
 
 
 class KeyFilter:
