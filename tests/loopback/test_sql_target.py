@@ -36,9 +36,10 @@ def delivery(number: int, document: dict[str, Any] | None = None, **facts: Any) 
     return Delivery(f"{number:032x}", "insert", "weights", document or written, **facts)
 
 
-class Tables:
+class Tables(TestCase):
     """What holds for each kind of database."""
 
+    __test__ = False
     type: str
     timeout = 60
     laboratory: Laboratory
@@ -53,14 +54,14 @@ class Tables:
         self.reactor: Any = reactor
         self.laboratory.do(TABLE.format(counted=COUNTED[self.type]))
 
-    async def target(self, *, timeout: float = 10.0, port: int | None = None) -> SqlTarget:
+    async def target(self, *, within: float = 10.0, port: int | None = None) -> SqlTarget:
         address = self.laboratory.address
         if port is not None:
             address = replace(address, host="127.0.0.1", port=port)
         self.pool = Pool(self.reactor, dialect(address), "target plant", size=2, use="write")
         await self.pool.start()
-        self.addCleanup(lambda: Deferred.fromCoroutine(self.pool.stop()))  # type: ignore[attr-defined]
-        return SqlTarget(self.pool, "lineside_id", timeout)
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.pool.stop()))
+        return SqlTarget(self.pool, "lineside_id", within)
 
     def codes(self) -> list[Any]:
         return [code for (code,) in self.laboratory.rows("SELECT code FROM weights ORDER BY code")]
@@ -104,9 +105,7 @@ class Tables:
         ]
         outcomes = await target.deliver(batch)
         self.assertEqual([type(each) for each in outcomes], [Delivered, Refused, Refused, Refused, Delivered])
-        self.assertEqual(
-            [each.code for each in outcomes if isinstance(each, Refused)], ["value", "value", "value"]
-        )
+        self.assertEqual([each.code for each in outcomes if isinstance(each, Refused)], ["value", "value", "value"])
         self.assertIn("weights.grams", str(outcomes[1]))
         self.assertNotIn("heavy", str(outcomes[1]))
         self.assertEqual(self.codes(), ["B-1", "B-5"])
@@ -162,7 +161,7 @@ class Tables:
 
     async def test_another_who_holds_the_table_is_waited_for_and_then_tried_again(self) -> None:
         """A lock that outlasts the wait is no failure of the target, and leaves nothing half done."""
-        target = await self.target(timeout=2.0)
+        target = await self.target(within=2.0)
         await target.deliver([delivery(1)])
         with self.laboratory.cursor() as cursor:
             cursor.execute("BEGIN IMMEDIATE" if self.type == "sqlite" else "BEGIN")
@@ -185,14 +184,14 @@ class Tables:
 class InServers(Tables):
     """What holds where there is a network between."""
 
-    async def proxied(self, *, timeout: float = 10.0) -> tuple[SqlTarget, CuttingProxy]:
+    async def proxied(self, *, within: float = 10.0) -> tuple[SqlTarget, CuttingProxy]:
         server = self.laboratory.server
         assert server is not None
         proxy = CuttingProxy(self.reactor, str(server.socket))
         port = await proxy.start()
-        target = await self.target(timeout=timeout, port=port)
+        target = await self.target(within=within, port=port)
         # After the pool has stopped, which comes last.
-        self._cleanups.insert(0, (lambda: Deferred.fromCoroutine(proxy.stop()), (), {}))  # type: ignore[attr-defined]
+        self._cleanups.insert(0, (lambda: Deferred.fromCoroutine(proxy.stop()), (), {}))
         return target, proxy
 
     async def test_a_commit_whose_answer_is_lost_is_looked_up_and_found(self) -> None:
@@ -227,7 +226,7 @@ class InServers(Tables):
         """Killed while batches are on their way: every delivery ends as one row."""
         server = self.laboratory.server
         assert server is not None
-        target, _ = await self.proxied(timeout=5.0)
+        target, _ = await self.proxied(within=5.0)
         batches = [[delivery(100 * batch + n) for n in range(20)] for batch in range(8)]
         under_way = [Deferred.fromCoroutine(target.deliver(batch)) for batch in batches]
         under_way[0].addCallback(lambda done: (server.kill(), done)[1])
@@ -244,7 +243,7 @@ class InServers(Tables):
 
     async def test_a_server_that_says_nothing_holds_nobody_for_ever(self) -> None:
         """It takes the connection and the words and never answers: the time is kept, and the end comes at once."""
-        target, proxy = await self.proxied(timeout=0.3)
+        target, proxy = await self.proxied(within=0.3)
         await target.deliver([delivery(1)])
         proxy.silent = True
         [outcome] = await target.deliver([delivery(2)])
@@ -264,7 +263,7 @@ class InServers(Tables):
             await deferLater(self.reactor, 0.05)
             for each in waiting:
                 each.cancel()
-                await self.assertFailure(each, CancelledError)  # type: ignore[attr-defined]
+                await self.assertFailure(each, CancelledError)
             cursor.execute("ROLLBACK")
         self.assertEqual([Delivered(delivery(2).id)], await target.deliver([delivery(2)]))
 
@@ -292,19 +291,22 @@ class InServers(Tables):
         assert isinstance(outcome, Blocked), outcome
 
 
-class MariaDBTable(InServers, TestCase):
+class MariaDBTable(InServers):
     """MariaDB."""
 
+    __test__ = True
     type = "mariadb"
 
 
-class PostgreSQLTable(InServers, TestCase):
+class PostgreSQLTable(InServers):
     """PostgreSQL."""
 
+    __test__ = True
     type = "postgresql"
 
 
-class SQLiteTable(Tables, TestCase):
+class SQLiteTable(Tables):
     """SQLite."""
 
+    __test__ = True
     type = "sqlite"

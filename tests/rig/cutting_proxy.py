@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ServerEndpoint, UNIXClientEndpoint, connectProtocol
-from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
@@ -26,7 +25,7 @@ class CuttingProxy:
     def __init__(self, reactor: Any, path: str) -> None:
         self._reactor = reactor
         self._path = path
-        self._port: IListeningPort | None = None
+        self._port: Any = None
         self._sides: set[_Client] = set()
         self.cuts: list[tuple[bytes, Cut]] = []
         """What is cut next: the client's words, and when."""
@@ -39,8 +38,8 @@ class CuttingProxy:
         self._port = await TCP4ServerEndpoint(self._reactor, 0, interface="127.0.0.1").listen(
             Factory.forProtocol(lambda: _Client(self))
         )
-        assert self._port is not None
-        port: int = self._port.getHost().port  # type: ignore[attr-defined]
+        address: Any = self._port.getHost()
+        port: int = address.port
         return port
 
     async def stop(self) -> None:
@@ -56,7 +55,10 @@ class CuttingProxy:
     def connect(self, client: _Client) -> Deferred[Any]:
         """Reach the server for a client."""
         self._sides.add(client)
-        return connectProtocol(UNIXClientEndpoint(self._reactor, self._path), _Server(self, client))
+        reached: Deferred[Any] = connectProtocol(
+            UNIXClientEndpoint(self._reactor, self._path), _Server(self, client)
+        )
+        return reached
 
     def lost(self, client: _Client) -> None:
         """Forget a client."""

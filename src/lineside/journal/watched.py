@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from sqlite3 import Connection
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from lineside.journal.log import SqliteJournal
 from lineside.model.batch import Batch, Receipts
 from lineside.model.errors import SourcePaused
 from lineside.model.event import Event, Page, Receipt, Record, Seq
-from lineside.model.ports import Journal
 from lineside.model.traffic import Traffic
 
 log = Logger()
@@ -34,7 +35,9 @@ class WatchedJournal:
 
     """
 
-    def __init__(self, journal: Journal, traffic: Traffic, clock: IReactorTime, now_ns: Callable[[], int]) -> None:
+    def __init__(
+        self, journal: SqliteJournal, traffic: Traffic, clock: IReactorTime, now_ns: Callable[[], int]
+    ) -> None:
         self._journal = journal
         self._traffic = traffic
         self._clock = clock
@@ -43,13 +46,19 @@ class WatchedJournal:
         self.paused = False
         """A person stopped the source: nothing is appended."""
 
-    async def append(self, source: str, events: list[Event]) -> list[Receipt]:
+    async def append(
+        self, source: str, events: list[Event], *, also: Callable[[Connection], None] | None = None
+    ) -> list[Receipt]:
         """Append as the journal does."""
         batches = [Batch.of(events)] if events else []
-        return [receipt for receipts in await self.append_batches(source, batches) for receipt in receipts]
+        return [
+            receipt for receipts in await self.append_batches(source, batches, also=also) for receipt in receipts
+        ]
 
-    async def append_batches(self, source: str, batches: list[Batch]) -> list[Receipts]:
-        """Append as the journal does.
+    async def append_batches(
+        self, source: str, batches: list[Batch], *, also: Callable[[Connection], None] | None = None
+    ) -> list[Receipts]:
+        """Append as the journal does, and store ``also`` in the same transaction.
 
         Raises:
             SourcePaused: a person stopped the source; nothing was stored.
@@ -59,7 +68,7 @@ class WatchedJournal:
             raise SourcePaused(f"the source is paused: lineside resume source {source}")
         began = self._clock.seconds()
         self._traffic.heard, self._traffic.heard_ns = began, self._now_ns()
-        told = await self._journal.append_batches(source, batches)
+        told = await self._journal.append_batches(source, batches, also=also)
         now = self._clock.seconds()
         if now - began > SLOW:
             self._say_slow(source, now - began, now)

@@ -118,7 +118,7 @@ class PostgreSQL:
         """Begin a transaction."""
         milliseconds = max(1, round(seconds * 1000))
         connection.execute(
-            f"BEGIN {'READ ONLY' if use == 'read' else 'READ WRITE'}; "
+            f"BEGIN {'ISOLATION LEVEL REPEATABLE READ READ ONLY' if use == 'read' else 'READ WRITE'}; "
             f"SET LOCAL statement_timeout = {milliseconds}; SET LOCAL lock_timeout = {max(1, milliseconds // 2)}"
         )
 

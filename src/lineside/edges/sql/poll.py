@@ -1,0 +1,229 @@
+"""A table as a source: its new rows become events, each once."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from random import Random
+from sqlite3 import Connection
+from typing import Literal, Protocol
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall, deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from lineside.delivery.backoff import Backoff
+from lineside.edges.sql import progress
+from lineside.edges.sql.cells import encode_json, plain
+from lineside.edges.sql.newrows import NewRow, NewRows, Round
+from lineside.edges.sql.places import Place
+from lineside.edges.sql.pool import Pool
+from lineside.edges.sql.trouble import DatabaseFailed
+from lineside.model.batch import Batch
+from lineside.model.errors import LinesideError, SourcePaused
+from lineside.model.event import Event, Receipt
+from lineside.store.database import Database
+
+log = Logger()
+
+AWAY = Backoff((1.0, 2.0, 5.0, 15.0, 30.0), jitter=0.2)
+"""Seconds between two attempts while the database is away, or the journal stores nothing."""
+
+
+class Ledger(Protocol):
+    """Where the events go: the journal, with something of ours in the same transaction."""
+
+    async def append(
+        self, source: str, events: list[Event], *, also: Callable[[Connection], None] | None
+    ) -> list[Receipt]:
+        """Store events, and ``also``; both or neither, synced when it returns."""
+        ...
+
+
+class SqlSource:
+    """The `Part` that polls one table.
+
+    How far it has come is stored in the transaction that stores the events: after a crash at any moment no row is
+    lost, and none becomes two events, however long the gateway was away.
+
+    Args:
+        id: the source's name.
+        pool: for reading.
+        rows: finds what is new.
+        ledger: the journal.
+        database: the journal's, with the tables `lineside.edges.sql.progress.POLLS`.
+        clock: must follow a monotonic clock.
+        random: for the delays while the database is away.
+        every: seconds from one look to the next.
+        within: seconds that one look may take.
+        begin: where a source begins that was never there before: with all rows, or with those to come.
+        device: the column that names the device, if one does.
+
+    """
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002 (what the configuration calls it)
+        pool: Pool,
+        rows: NewRows,
+        ledger: Ledger,
+        database: Database,
+        clock: IReactorTime,
+        random: Random,
+        *,
+        address: str,
+        every: float,
+        within: float,
+        begin: Literal["all", "new"] = "all",
+        device: str | None = None,
+    ) -> None:
+        self.id = id
+        self.name = f"source {id}"
+        self.address = address
+        self.problem: str | None = None
+        """What hinders it, in a line."""
+        self.received = 0
+        self.on_batch: Callable[[Batch, list[tuple[str, int]]], None] | None = None
+        """Called with each batch before it is stored."""
+        self._pool = pool
+        self._rows = rows
+        self._ledger = ledger
+        self._database = database
+        self._clock = clock
+        self._random = random
+        self._every = every
+        self._within = within
+        self._begin = begin
+        self._device = device
+        self._last: Place | None = None
+        self._seen: dict[str, Place] = {}
+        self._known = False
+        self._failures = 0
+        self._round: Deferred[None] | None = None
+        self._loop = LoopingCall(self._start_round)
+        self._loop.clock = clock
+
+    async def start(self) -> None:
+        """Begin to look, now; a database that is away is no reason not to start."""
+        await self._pool.start()
+        self._loop.start(self._every).addErrback(
+            lambda failure: log.failure("poll.stumbled", failure=failure, source=self.id)
+        )
+
+    async def stop(self) -> None:
+        """Look no more. What was found and not stored is found again after the next start."""
+        if self._loop.running:
+            self._loop.stop()
+        if self._round is not None:
+            self._round.cancel()
+            await self._round
+        await self._pool.stop()
+
+    def _start_round(self) -> Deferred[None]:
+        # LoopingCall waits for it: no look begins before the last one has ended.
+        ended = self._round = Deferred.fromCoroutine(self._look_until_done())
+        ended.addErrback(_not_if_cancelled)
+        return ended
+
+    async def _look_until_done(self) -> None:
+        try:
+            while await self._look():
+                pass
+        except CancelledError:
+            raise
+        except DatabaseFailed as failed:
+            await self._rest(failed.trouble.reason, _REMEDIES.get(failed.trouble.kind, _TRY))
+        except SourcePaused as paused:
+            self.problem = str(paused)
+            await deferLater(self._clock, AWAY.delay(1, self._random))
+        except (OSError, sqlite3.Error, LinesideError) as failed:
+            # Perhaps it is stored all the same: the journal knows how far it has come.
+            self._known = False
+            await self._rest(f"cannot store: {failed}", "free space on the journal's disk or check it")
+        except Exception as failed:  # noqa: BLE001 (a row that nobody thought of must not end the source)
+            log.failure("poll.stumbled", source=self.id)
+            self._known = False
+            await self._rest(f"{type(failed).__name__}, see the log", _TRY)
+        else:
+            self._failures = 0
+            if self.problem is not None:
+                self.problem = None
+                log.info("poll.works_again", source=self.id)
+
+    async def _look(self) -> bool:
+        """Take what is new; return whether there may be more."""
+        if not self._known:
+            await self._take_up()
+        last, seen = self._last, self._seen
+        found = await self._pool.run(
+            lambda connection: self._rows.look(connection, last, seen), within=self._within
+        )
+        if found.fresh or found.late:
+            await self._store(found)
+        return found.more
+
+    async def _take_up(self) -> None:
+        before, last, seen = await self._database.read(lambda connection: progress.load(connection, self.id))
+        if not before and self._begin == "new":
+            last, window = await self._pool.run(self._rows.newest, within=self._within)
+            seen = {place.identity: place for place in window}
+        if not before:
+            taken = list(seen.values())
+            await self._database.write(lambda connection: progress.store(connection, self.id, last, taken, ()))
+        self._last, self._seen, self._known = last, seen, True
+
+    async def _store(self, found: Round) -> None:
+        # What a database's own order of text gives twice is taken once.
+        rows = [row for row in (*found.late, *found.fresh) if row.place.identity not in self._seen]
+        events = [
+            Event(
+                encode_json({name: plain(cell) for name, cell in row.columns.items()}),
+                key=row.place.identity,
+                device=self._named(row),
+            )
+            for row in rows
+        ]
+        last = found.fresh[-1].place if found.fresh else self._last
+        assert last is not None
+        lowest = self._rows.lowest(last)
+        taken = [row.place for row in rows if self._rows.value_of(row.place) > lowest]
+        passed = [identity for identity, place in self._seen.items() if not self._rows.value_of(place) > lowest]
+        if self.on_batch is not None and events:
+            self.on_batch(Batch.of(events), [(self.address, len(events))])
+        await self._ledger.append(
+            self.id,
+            events,
+            also=lambda connection: progress.store(connection, self.id, last, taken, passed),
+        )
+        self._last = last
+        for identity in passed:
+            del self._seen[identity]
+        self._seen.update((place.identity, place) for place in taken)
+        self.received += len(rows)
+
+    def _named(self, row: NewRow) -> str | None:
+        name = None if self._device is None else row.columns.get(self._device)
+        return None if name is None else str(name)
+
+    async def _rest(self, reason: str, remedy: str) -> None:
+        self._failures += 1
+        delay = AWAY.delay(self._failures, self._random)
+        if self.problem is None:
+            log.warn("poll.failing", source=self.id, reason=reason, again_in=round(delay, 1), remedy=remedy)
+        self.problem = f"{reason}; {remedy}"
+        await deferLater(self._clock, delay)
+
+
+def _not_if_cancelled(failure: Failure) -> None:
+    failure.trap(CancelledError)
+
+
+_TRY = "it is tried again"
+_REMEDIES = {
+    "down": "is the database running, and is this its address?",
+    "denied": "check the database's user and password, and let it SELECT from the table",
+    "statement": "check the source's table and columns",
+    "overdue": "is there an index on the key, and on modified?",
+}
