@@ -95,7 +95,7 @@ class DialledTls(TestCase):
         self, port: int, *, host: str = "localhost", ca: Authority | None, more: str = ""
     ) -> list[str]:
         """Dial once, as `lineside check --connect` does; returns what is wrong."""
-        source = self.settings(port, host=host, ca=ca, more=more).sources["scale"]
+        source = self.settings(port, host=host, ca=ca, more=more).lines["scale"]
         sounding = await sound_device(self.reactor, "scale", source)
         self.assertEqual(bool(sounding.found), not sounding.warnings)
         head = f"sources.scale.connect: tls:{host}:{port}{more}: "

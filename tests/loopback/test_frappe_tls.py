@@ -144,7 +144,7 @@ class Tls(TestCase):
         self.settings = load(path, SECRETS)
 
     def client(self) -> FrappeClient:
-        client = frappe_client(self.reactor, self.settings.targets["erp"])
+        client = frappe_client(self.reactor, self.settings.sites["erp"])
         self.addCleanup(lambda: Deferred.fromCoroutine(client.close()))
         return client
 

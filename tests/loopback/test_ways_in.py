@@ -106,7 +106,7 @@ class Gateways(TestCase):
 
     async def test_a_device_can_be_dialled_for_a_check(self) -> None:
         """One that is there is told, one that is not is a warning with its remedy; one that dials in is left."""
-        scale, sensors = self.settings.sources["scale"], self.settings.sources["sensors"]
+        scale, sensors = self.settings.lines["scale"], self.settings.lines["sensors"]
         there = await sound_device(self.reactor, "scale", scale)
         self.assertEqual(
             ([f"sources.scale.connect: {scale.connect} takes the connection"], []), (there.found, there.warnings)

@@ -24,6 +24,7 @@ from lineside.assemble.settings import (
     RouteSettings,
     Settings,
 )
+from lineside.assemble.sqlsettings import DatabaseSettings, QuerySettings, check_databases
 from lineside.assemble.table import Table
 from lineside.assemble.values import Surroundings
 from lineside.delivery.templates import TemplateProblem, compile_condition, compile_template
@@ -33,7 +34,7 @@ from lineside.operations.control import LONGEST_PATH
 
 T = TypeVar("T", bound=Table)
 
-_TABLES = ("journal", "plant", "targets", "formats", "sources", "routes", "http", "tests")
+_TABLES = ("journal", "plant", "databases", "targets", "formats", "sources", "routes", "queries", "http", "tests")
 _NAME = re.compile("[a-z0-9][a-z0-9_-]*")
 _SYNTAX = re.compile(r"(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|(?P<end>end of document))\)")
 
@@ -115,6 +116,9 @@ class _Reading:
         plant = self._table(PlantSettings, raw.get("plant", {}), "plant")
         http = self._table(HttpSettings, raw["http"], "http") if "http" in raw else None
         tables = Tables(self._named(raw, "targets"), self._named(raw, "sources"), self._named(raw, "routes"))
+        databases = self._each(DatabaseSettings, raw, "databases")
+        queries = self._each(QuerySettings, raw, "queries")
+        self.problems += check_databases(raw, tables.targets, tables.sources)
         targets = {
             name: self._typed(TARGETS, table, key_path("targets", name)) for name, table in tables.targets.items()
         }
@@ -149,9 +153,16 @@ class _Reading:
             tests=tuple(table for table in tests if table is not None),
             warnings=self._warnings,
             http=http,
+            databases={name: table for name, table in databases.items() if table is not None},
+            queries={name: table for name, table in queries.items() if table is not None},
         )
         self._warnings += warn(settings)
         return settings
+
+    def _each(self, model: type[T], raw: dict[str, Any], key: str) -> dict[str, T | None]:
+        return {
+            name: self._table(model, table, key_path(key, name)) for name, table in self._named(raw, key).items()
+        }
 
     def _named(self, raw: dict[str, Any], key: str) -> dict[str, Any]:
         tables = raw.get(key, {})

@@ -13,6 +13,7 @@ from msgspec import Struct
 from lineside.assemble.clientendpoints import parse_client
 from lineside.assemble.endpoints import Listen, parse_listener
 from lineside.assemble.settings import FrappeTargetSettings, Settings
+from lineside.assemble.sqlsettings import warn_of_databases
 from lineside.model.wording import did_you_mean, key_path
 
 
@@ -34,7 +35,8 @@ def cross_check(tables: Tables, tests: list[dict[str, Any]]) -> list[str]:
         *_idle_authorities(tables.targets),
         *_double_ids(tables.routes),
         *_dangling_routes(tables),
-        *_actions(tables.routes),
+        *_actions(tables),
+        *_rows(tables),
         *_attached_fields(tables.routes),
         *_reserved_fields(tables),
         *_dangling_tests(tables, tests),
@@ -66,9 +68,10 @@ def warn(settings: Settings) -> list[str]:
     ]
     lines += [
         f"{key_path('targets', name)}.url: the API key crosses the network unencrypted; use https"
-        for name, target in settings.targets.items()
+        for name, target in settings.sites.items()
         if target.url.startswith("http:") and not _local(urlsplit(target.url).hostname or "")
     ]
+    lines += warn_of_databases(settings.databases)
     return lines
 
 
@@ -103,7 +106,7 @@ _NO_CONNECTION = {
 
 def _ways_in(sources: Mapping[str, Any]) -> Iterator[str]:
     for name, source in sources.items():
-        if not isinstance(source, dict):
+        if not isinstance(source, dict) or source.get("type", "lines") != "lines":
             continue
         if "listen" not in source and "connect" not in source:
             yield f"{key_path('sources', name, 'listen')}: is missing; or set connect, where the gateway is to dial"
@@ -199,8 +202,12 @@ _NEEDED = {
 }
 
 
-def _actions(routes: Mapping[str, Any]) -> Iterator[str]:
-    for name, route in routes.items():
+def _actions(tables: Tables) -> Iterator[str]:
+    for name, route in tables.routes.items():
+        if _leads_to_sql(tables.targets, route):
+            continue
+        if isinstance(route, dict) and "table" in route:
+            yield f"{key_path('routes', name, 'table')}: only a target of the type sql has tables; remove it"
         action = route.get("action", "insert") if isinstance(route, dict) else None
         if action not in {"insert", "update", "upsert", "call"}:
             continue
@@ -214,6 +221,44 @@ def _actions(routes: Mapping[str, Any]) -> Iterator[str]:
             yield f"{key_path('routes', name, 'batch')}: documents that are submitted go one by one; remove it"
         elif action == "insert" and route.get("attachments") and route.get("batch", 1) != 1:
             yield f"{key_path('routes', name, 'batch')}: documents with attachments go one by one; remove it"
+
+
+_NOT_OF_ROWS = {
+    "doctype": "a target of the type sql has tables; set table instead",
+    "match": "rows are only inserted; remove it",
+    "method": "rows are only inserted; remove it",
+    "submit": "rows are only inserted; remove it",
+    "attachments": "a row has none; remove them",
+}
+
+
+def _rows(tables: Tables) -> Iterator[str]:
+    for name, route in tables.routes.items():
+        if not _leads_to_sql(tables.targets, route):
+            continue
+        if "table" not in route:
+            yield f"{key_path('routes', name, 'table')}: is missing: which table gets the rows?"
+        if route.get("action", "insert") in {"update", "upsert", "call"}:
+            yield f"{key_path('routes', name, 'action')}: a target of the type sql only inserts; remove it"
+        for key, otherwise in _NOT_OF_ROWS.items():
+            if route.get(key, False) is not False:
+                yield f"{key_path('routes', name, key)}: {otherwise}"
+        id_column = _target(tables.targets, route.get("target")).get("id_column", "lineside_id")
+        document = route.get("document")
+        if isinstance(document, dict) and id_column in document:
+            where = key_path("routes", name, "document")
+            yield f"{where}.{id_column}: this is the target's id_column; Lineside fills it with the delivery id"
+
+
+def _leads_to_sql(targets: Mapping[str, Any], route: object) -> bool:
+    return isinstance(route, dict) and _target(targets, route.get("target")).get("type") == "sql"
+
+
+def _target(targets: Mapping[str, Any], name: object) -> Mapping[str, Any]:
+    if name is None and len(targets) == 1:
+        [name] = targets
+    target = targets.get(name) if isinstance(name, str) else None
+    return target if isinstance(target, dict) else {}
 
 
 def _attached_fields(routes: Mapping[str, Any]) -> Iterator[str]:
@@ -239,7 +284,7 @@ def _reserved_fields(tables: Tables) -> Iterator[str]:
             continue
         where = key_path("routes", name, "document")
         action = route.get("action", "insert")
-        if action == "call":
+        if action == "call" or _leads_to_sql(tables.targets, route):
             continue
         id_field = _id_field(tables.targets, route.get("target"))
         if id_field is not None and id_field in document:
@@ -253,10 +298,8 @@ def _reserved_fields(tables: Tables) -> Iterator[str]:
 
 
 def _id_field(targets: Mapping[str, Any], name: object) -> str | None:
-    if name is None and len(targets) == 1:
-        [name] = targets
-    target = targets.get(name) if isinstance(name, str) else None
-    if not isinstance(target, dict):
+    target = _target(targets, name)
+    if not target:
         return None
     given = target.get("id_field", FrappeTargetSettings.model_fields["id_field"].default)
     return given if isinstance(given, str) else None

@@ -35,7 +35,9 @@ class DryRuns:
         self, reactor: Any, settings: Settings, names: Iterable[str], connect: Connect = frappe_client
     ) -> None:
         self._settings = settings
-        self._runs = {name: _dry_run(reactor, settings.targets[name], connect) for name in names}
+        self._runs = {
+            name: _dry_run(reactor, table, connect) for name, table in settings.sites.items() if name in set(names)
+        }
 
     async def probe(self) -> dict[str, Ready]:
         """Return what each target says of itself.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lineside.assemble.settings import JournalSettings
+from lineside.edges.sql.progress import POLLS
 from lineside.journal.consumer import DurableConsumer
 from lineside.journal.deadletters import DeadLetter
 from lineside.journal.log import SqliteJournal
@@ -22,7 +23,7 @@ class JournalPart:
     name = "journal"
 
     def __init__(self, reactor: Any, settings: JournalSettings) -> None:
-        self.database = Database(settings.path, (JOURNAL, DEVICES, TOKENS, PAUSES), reactor.callFromThread)
+        self.database = Database(settings.path, (JOURNAL, DEVICES, TOKENS, PAUSES, POLLS), reactor.callFromThread)
         self.journal = SqliteJournal(self.database, dedupe_window=settings.dedupe_window)
         self._reactor = reactor
 

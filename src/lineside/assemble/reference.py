@@ -30,6 +30,7 @@ from lineside.assemble.settings import (
     PollSettings,
     RouteSettings,
 )
+from lineside.assemble.sqlsettings import DatabaseSettings, ParameterSettings, QuerySettings
 from lineside.assemble.table import Table
 from lineside.assemble.values import Shape, duration_text
 
@@ -38,6 +39,9 @@ TABLES: dict[str, type[Table]] = {
     "plant": PlantSettings,
     **{f"targets {kind}": table for kind, table in TARGETS.items()},
     **{f"sources {kind}": table for kind, table in SOURCES.items()},
+    "databases": DatabaseSettings,
+    "queries": QuerySettings,
+    "queries parameters": ParameterSettings,
     "poll": PollSettings,
     "framing stx": StxEtxFraming,
     "framing length": LengthFraming,

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from lineside.assemble.formats import JsonFormat
 from lineside.assemble.framings import LengthFraming, StxEtxFraming
-from lineside.assemble.settings import Settings
+from lineside.assemble.settings import LinesSourceSettings, Settings
 from lineside.assemble.translation import compile_route, decoder_of, framing_of, limits_of
 from lineside.model.event import Event, Record, Seq
 from lineside.model.outcome import Refused, Skipped
@@ -52,7 +52,7 @@ class Zone(Struct, frozen=True):
 
 def zone_of(settings: Settings, target: str) -> Zone:
     """Return the zone in which a target's times are rehearsed."""
-    configured = settings.targets[target].time_zone
+    configured = settings.zone_of(target)
     return Zone(configured or "UTC", configured is not None)
 
 
@@ -77,7 +77,10 @@ class Rehearsal:
         self._source = source
         self._now_ns = now_ns
         table = settings.sources[source]
-        self._table = table
+        lines = table if isinstance(table, LinesSourceSettings) else None
+        self._format = JsonFormat(type="json") if lines is None else lines.format
+        self._framed = lines is not None and isinstance(lines.framing, StxEtxFraming | LengthFraming)
+        self._fields = JsonLines(None if lines is None else lines.dedupe, table.device)
         self._decoder = decoder_of(table)
         self._framing = framing_of(table)
         self._limits = limits_of(table)
@@ -109,19 +112,18 @@ class Rehearsal:
             ValueError: the source's encoding does not have the text.
 
         """
-        table = self._table.format
+        table = self._format
         if isinstance(sample, dict):
             data = msgspec.json.encode(sample)
             if isinstance(table, JsonFormat):
                 return list(self.lines([data]))
-            fields = JsonLines(self._table.dedupe, self._table.device)
-            return [self._follow(1, True, fields.decode(data, SENDER))]
+            return [self._follow(1, True, self._fields.decode(data, SENDER))]
         encoding = "utf-8" if isinstance(table, JsonFormat) else table.encoding
         try:
             data = sample.encode(encoding)
         except UnicodeError as wrong:
             raise ValueError(f"{encoding} has no letters for the input") from wrong
-        if not isinstance(self._table.framing, StxEtxFraming | LengthFraming):
+        if not self._framed:
             return list(self.lines([data]))
         event = self._decode(Frame(1, data, len(data), True))
         return [] if event is None else [self._follow(1, True, event)]

@@ -18,6 +18,13 @@ from lineside.assemble.formats import Format, JsonFormat, unknown_field
 from lineside.assemble.framings import Framing
 from lineside.assemble.httpsettings import HttpSettings
 from lineside.assemble.plant import PlantSettings, WorkingHours
+from lineside.assemble.sqlsettings import (
+    DatabaseSettings,
+    QuerySettings,
+    SqlSourceSettings,
+    SqlTargetSettings,
+    TableName,
+)
 from lineside.assemble.table import Table
 from lineside.assemble.values import (
     Authorities,
@@ -365,8 +372,15 @@ class RouteSettings(Table):
     doctype: Annotated[str, Field(min_length=1, max_length=140)] | None = Field(
         default=None,
         description=(
-            "The DocType of the documents, such as `Employee Checkin`. Default: none, for a call; the other "
-            "actions need it."
+            "The DocType of the documents, such as `Employee Checkin`. Default: none, for a call and for a target "
+            "of the type `sql`; all others need it."
+        ),
+    )
+    table: TableName | None = Field(
+        default=None,
+        description=(
+            "The table that gets the rows, of a target of the type `sql`, which needs it instead of `doctype`. Its "
+            "columns are those of `document`. Default: none, for a Frappe site."
         ),
     )
     match: Annotated[dict[str, Any], Field(min_length=1), Shape("table of templates")] | None = Field(
@@ -457,9 +471,12 @@ class ExampleSettings(Table):
     )
 
 
-TARGETS: dict[str, type[FrappeTargetSettings]] = {"frappe": FrappeTargetSettings}
+TargetSettings = FrappeTargetSettings | SqlTargetSettings
+SourceSettings = LinesSourceSettings | SqlSourceSettings
+
+TARGETS: dict[str, type[TargetSettings]] = {"frappe": FrappeTargetSettings, "sql": SqlTargetSettings}
 """The kinds of targets, by ``type``."""
-SOURCES: dict[str, type[LinesSourceSettings]] = {"lines": LinesSourceSettings}
+SOURCES: dict[str, type[SourceSettings]] = {"lines": LinesSourceSettings, "sql": SqlSourceSettings}
 """The kinds of sources, by ``type``."""
 
 
@@ -470,13 +487,35 @@ class Settings(Struct, frozen=True):
     """The file, absolute."""
     journal: JournalSettings
     plant: PlantSettings
-    targets: dict[str, FrappeTargetSettings]
-    sources: dict[str, LinesSourceSettings]
+    targets: dict[str, TargetSettings]
+    sources: dict[str, SourceSettings]
     routes: dict[str, RouteSettings]
     tests: tuple[ExampleSettings, ...]
     warnings: list[str]
     """What works but had better be otherwise, one line each."""
     http: HttpSettings | None = None
+    databases: dict[str, DatabaseSettings] = {}
+    queries: dict[str, QuerySettings] = {}
+
+    @property
+    def sites(self) -> dict[str, FrappeTargetSettings]:
+        """The targets that are Frappe sites."""
+        return {name: each for name, each in self.targets.items() if isinstance(each, FrappeTargetSettings)}
+
+    @property
+    def lines(self) -> dict[str, LinesSourceSettings]:
+        """The sources of lines."""
+        return {name: each for name, each in self.sources.items() if isinstance(each, LinesSourceSettings)}
+
+    def zone_of(self, target: str) -> str | None:
+        """Return the zone that the configuration gives a target's times; None where the target is to say it."""
+        table = self.targets[target]
+        return self.databases[table.database].time_zone if isinstance(table, SqlTargetSettings) else table.time_zone
+
+    def tables_of(self, target: str) -> list[str]:
+        """Return the tables that routes fill at a target, each once."""
+        routes = [route for route in self.routes.values() if self.target_of(route) == target]
+        return list(dict.fromkeys(route.table for route in routes if route.table is not None))
 
     def target_of(self, route: RouteSettings) -> str:
         """Return the name of a route's target."""
@@ -486,7 +525,7 @@ class Settings(Struct, frozen=True):
         """Return the names of a route's sources."""
         return route.sources or tuple(self.sources)
 
-    def hours_of(self, source: LinesSourceSettings) -> Hours | None:
+    def hours_of(self, source: SourceSettings) -> Hours | None:
         """Return when a source is to be heard; None for always."""
         if source.hours is None:
             return None

@@ -29,7 +29,7 @@ async def sound(client: FrappeClient, settings: Settings, name: str) -> Sounding
 
     A target that does not answer, or turns us away, is asked nothing more.
     """
-    table = settings.targets[name]
+    table = settings.sites[name]
     path = f"targets.{name}"
     sounding = Sounding([], [], [])
     ready = await FrappeTarget(client, table.id_field, table.time_zone).probe()

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from lineside.assemble.formats import CsvFormat, FixedColumn, FixedFormat, KeyValueFormat, RawFormat, RegexFormat
 from lineside.assemble.framings import CrFraming, CrlfFraming, LengthFraming, LfFraming, StxEtxFraming
-from lineside.assemble.settings import AttachmentSettings, LinesSourceSettings, RouteSettings, Settings
+from lineside.assemble.settings import AttachmentSettings, RouteSettings, Settings, SourceSettings
+from lineside.assemble.sqlsettings import SqlSourceSettings
 from lineside.delivery.attachments import AttachmentTemplate
 from lineside.delivery.results import MAX_CONTENT
 from lineside.delivery.route import Route
@@ -39,7 +40,7 @@ def compile_route(settings: Settings, name: str) -> Route:
         sources=frozenset(route.sources or settings.sources),
         target=target,
         action=route.action,
-        doctype=route.doctype or "",
+        doctype=route.doctype or route.table or "",
         document=compile_template(route.document, f"{path}.document"),
         when=None if route.when is None else compile_condition(route.when, f"{path}.when"),
         order_by=route.order_by,
@@ -80,8 +81,10 @@ def consumer_spec(settings: RouteSettings, route: Route) -> ConsumerSpec:
     )
 
 
-def decoder_of(source: LinesSourceSettings) -> Decoder:
-    """Return what turns a source's frames into events."""
+def decoder_of(source: SourceSettings) -> Decoder:  # noqa: PLR0911 (one for each format)
+    """Return what turns a source's frames into events; of a table its rows as JSON, as they are rehearsed."""
+    if isinstance(source, SqlSourceSettings):
+        return JsonLines(None, source.device)
     table = source.format
     reading = Reading(source.dedupe, source.device)
     match table:
@@ -112,8 +115,10 @@ def columns_of(settings: Iterable[FixedColumn]) -> tuple[Column, ...]:
     return tuple(columns)
 
 
-def framing_of(source: LinesSourceSettings) -> Callable[[], Framing] | None:
+def framing_of(source: SourceSettings) -> Callable[[], Framing] | None:
     """Return what makes the framing of one of a source's streams; None for lines that end with LF."""
+    if isinstance(source, SqlSourceSettings):
+        return None
     table, most, kept = source.framing, source.max_line, limits_of(source).max_kept
     match table:
         case LfFraming():
@@ -136,8 +141,10 @@ def framing_of(source: LinesSourceSettings) -> Callable[[], Framing] | None:
             )
 
 
-def limits_of(source: LinesSourceSettings) -> Limits:
+def limits_of(source: SourceSettings) -> Limits:
     """Return what a source bears."""
+    if isinstance(source, SqlSourceSettings):
+        return Limits(max_line=16_777_216, max_kept=16_777_216, ack=False)
     return Limits(
         max_line=source.max_line,
         max_kept=4 * source.max_line,

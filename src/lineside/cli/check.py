@@ -65,6 +65,7 @@ async def check_targets(
 ) -> None:
     """Ask each target, dial each device, print what they say, and exit with 1 if a target takes no deliveries."""
     # The whole HTTP client comes with them, for which a check without --connect does not wait.
+    from lineside.assemble.databasesoundings import sound_database, sound_tables  # noqa: PLC0415
     from lineside.assemble.devicesoundings import sound_device  # noqa: PLC0415
     from lineside.assemble.soundings import sound  # noqa: PLC0415
 
@@ -80,14 +81,19 @@ async def check_targets(
             for problem in sounding.problems:
                 click.echo(f"{config}: {problem}", err=True)
 
-    for name, table in settings.targets.items():
-        client = connect(reactor, table)
+    for name in settings.targets:
+        if name not in settings.sites:
+            take(await sound_tables(reactor, settings, name))
+            continue
+        client = connect(reactor, settings.sites[name])
         try:
             take(await sound(client, settings, name))
         finally:
             await client.close()
-    for name, source in settings.sources.items():
+    for name, source in settings.lines.items():
         take(await sound_device(reactor, name, source))
+    for name in settings.databases:
+        take(await sound_database(reactor, settings, name))
     problems = [problem for sounding in soundings for problem in sounding.problems]
     warnings = [warning for sounding in soundings for warning in sounding.warnings]
     if as_json:

@@ -69,11 +69,13 @@ async def prepare_targets(
     problems = []
     if target is not None and all(settings.target_of(route) != target for route in settings.routes.values()):
         raise LinesideError(f"no route leads to the target {target}: there is nothing to prepare")
-    for name in settings.targets if target is None else [target]:
+    if target is not None and target not in settings.sites:
+        raise LinesideError(f"the target {target} is no Frappe site; its tables are prepared by their owner")
+    for name in settings.sites if target is None else [target]:
         doctypes = settings.prepared_doctypes(name)
         if not doctypes:
             continue
-        client = connect(reactor, settings.targets[name])
+        client = connect(reactor, settings.sites[name])
         try:
             await _prepare_target(client, settings, name, doctypes, told)
         except LinesideError as failed:
@@ -85,7 +87,7 @@ async def prepare_targets(
 async def _prepare_target(
     client: FrappeClient, settings: Settings, name: str, doctypes: list[str], told: Callable[[Preparation], None]
 ) -> None:
-    field = settings.targets[name].id_field
+    field = settings.sites[name].id_field
 
     def tell(prepared: Prepared) -> None:
         told(Preparation(name, prepared.doctype, field, prepared.created))

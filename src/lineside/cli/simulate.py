@@ -126,7 +126,9 @@ def place_of_source(config: Path, name: str, connect: str | None, sample: Path |
     settings = settings_of(config, secrets=False)
     if name not in settings.sources:
         raise ConfigurationError([f'{config}: there is no source "{name}"{did_you_mean(name, settings.sources)}'])
-    source = settings.sources[name]
+    if name not in settings.lines:
+        raise ConfigurationError([f"{config}: sources.{name} reads a table; only devices of lines can be played"])
+    source = settings.lines[name]
     speech = played(name, source, sample, endless=endless)
     if connect is None:
         place = reach(name, source)

@@ -107,7 +107,7 @@ async def try_at_targets(
 def _targets(config: Path, settings: Settings, source: str, only: str | None) -> list[str]:
     if only is not None and only not in settings.targets:
         raise ConfigurationError([f'{config}: there is no target "{only}"{did_you_mean(only, settings.targets)}'])
-    targets = _targets_of(settings, source)
+    targets = [name for name in _targets_of(settings, source) if name in settings.sites]
     if only is not None and only not in targets:
         raise LinesideError(f"no route leads from {source} to the target {only}: there is nothing to try")
     return targets if only is None else [only]
@@ -156,7 +156,7 @@ def _circumstances(settings: Settings, source: str, ready: Mapping[str, Ready] =
         lines.append(f"site times of targets.{target} are in {zone.name}, {origin}")
     if not lines:
         lines.append(f"no route takes the events of {source}")
-    if not settings.sources[source].ack:
+    if source in settings.lines and not settings.lines[source].ack:
         lines.append(f"{source} has ack = false: its devices get no answers")
     return lines
 

@@ -73,12 +73,12 @@ class Reading(ConfigTestCase):
         self.assertEqual(Path.cwd() / "journal.db", settings.journal.path)
         self.assertEqual(Path.cwd() / "journal.db.sock", settings.journal.control_path)
         self.assertEqual(7 * 86_400, settings.journal.dedupe_window)
-        erp = settings.targets["erp"]
+        erp = settings.sites["erp"]
         self.assertEqual(
             ("https://erp.example.com", None, "lineside_id", 4, 30.0, None),
             (erp.url, erp.site, erp.id_field, erp.concurrency, erp.timeout, erp.time_zone),
         )
-        gate = settings.sources["gate"]
+        gate = settings.lines["gate"]
         self.assertEqual(("lf", "json"), (gate.framing.type, gate.format.type))
         self.assertEqual((True, None, None), (gate.ack, gate.dedupe, gate.device))
         self.assertEqual(
@@ -106,13 +106,13 @@ class Reading(ConfigTestCase):
         settings = read(route('backoff = ["250ms", "10s", "5m", "12h", "7d", 3, 0.5, "0", "1.5 s"]'))
         expected = (0.25, 10.0, 300.0, 43_200.0, 604_800.0, 3.0, 0.5, 0.0, 1.5)
         self.assertEqual(expected, settings.routes["checkin"].backoff)
-        self.assertEqual(0.0, read(source('idle_timeout = "0"')).sources["gate"].idle_timeout)
+        self.assertEqual(0.0, read(source('idle_timeout = "0"')).lines["gate"].idle_timeout)
 
     def test_settings_do_not_change(self) -> None:
         """What was checked stays as it was."""
         settings = read(TARGET + SOURCE + ROUTE)
         with self.assertRaises(ValueError):
-            settings.sources["gate"].ack = False
+            settings.lines["gate"].ack = False
 
     def test_the_sample_is_right_as_it_stands(self) -> None:
         """Whoever begins with `lineside init` begins without an error or a warning."""
@@ -133,7 +133,7 @@ class Secrets(ConfigTestCase):
         """The end of a file's line does not belong to the secret."""
         Path("key").write_text("fr0m-file\n")
         text = (TARGET + SOURCE + ROUTE).replace('{ env = "ERP_KEY" }', '{ file = "key" }')
-        erp = read(text).targets["erp"]
+        erp = read(text).sites["erp"]
         self.assertEqual(("fr0m-file", "s3cret"), (erp.api_key.reveal(), erp.api_secret.reveal()))
 
     def test_come_from_the_service_manager(self) -> None:
@@ -143,13 +143,13 @@ class Secrets(ConfigTestCase):
         text = (TARGET + SOURCE + ROUTE).replace('{ env = "ERP_KEY" }', '{ credential = "erp-key" }')
         Path("lineside.toml").write_text(text)
         settings = load(Path("lineside.toml"), {**ENVIRON, "CREDENTIALS_DIRECTORY": str(Path("handed").absolute())})
-        self.assertEqual("fr0m-root", settings.targets["erp"].api_key.reveal())
-        self.assertEqual("", read(text, secrets=False).targets["erp"].api_key.reveal())
+        self.assertEqual("fr0m-root", settings.sites["erp"].api_key.reveal())
+        self.assertEqual("", read(text, secrets=False).sites["erp"].api_key.reveal())
 
     def test_are_never_shown(self) -> None:
         """Neither by the settings, nor by an error beside them."""
         settings = read(TARGET + SOURCE + ROUTE)
-        self.assertNotIn("s3cret", repr(settings) + str(settings.targets["erp"].api_secret))
+        self.assertNotIn("s3cret", repr(settings) + str(settings.sites["erp"].api_secret))
         with self.assertRaises(ConfigurationError) as caught:
             read((TARGET + "concurrency = 0" + SOURCE + ROUTE).replace('{ env = "ERP_SECRET" }', '["s3cret"]'))
         self.assertNotIn("s3cret", str(caught.exception))
@@ -157,7 +157,7 @@ class Secrets(ConfigTestCase):
     def test_a_literal_is_warned_of(self) -> None:
         """It works, for a first try."""
         settings = read((TARGET + SOURCE + ROUTE).replace('{ env = "ERP_SECRET" }', '"plain"'))
-        self.assertEqual("plain", settings.targets["erp"].api_secret.reveal())
+        self.assertEqual("plain", settings.sites["erp"].api_secret.reveal())
         self.assertEqual(
             ['targets.erp.api_secret: the secret stands in the file; use { env = "NAME" } or { file = "path" }'],
             settings.warnings,
@@ -170,7 +170,7 @@ class Secrets(ConfigTestCase):
             .replace("ERP_KEY", "UNSET")
             .replace('{ env = "ERP_SECRET" }', '{ file = "x" }')
         )
-        erp = read(text, secrets=False).targets["erp"]
+        erp = read(text, secrets=False).sites["erp"]
         self.assertEqual(("", ""), (erp.api_key.reveal(), erp.api_secret.reveal()))
 
     def test_say_what_they_lack(self) -> None:
@@ -295,9 +295,9 @@ rows = [{ "item code" = "{{ x" }]
             "known: insert, update, upsert, call",
         )
         text = (TARGET + SOURCE + ROUTE).replace('"frappe"', '"frape"')
-        self.assertProblems(text, 'targets.erp.type: unknown type "frape"; did you mean "frappe"?; known: frappe')
+        self.assertProblems(text, 'targets.erp.type: unknown type "frape"; did you mean "frappe"?; known: frappe, sql')
         text = (TARGET + SOURCE + ROUTE).replace('type = "lines"', "")
-        self.assertProblems(text, "sources.gate.type: is missing; known: lines")
+        self.assertProblems(text, "sources.gate.type: is missing; known: lines, sql")
         self.assertProblems(
             route('deliver_policy = "last"'),
             'routes.checkin.deliver_policy: expected "all", "new" or a sequence',
@@ -569,11 +569,11 @@ class Authorities(ConfigTestCase):
         server = root.sign("erp.example.com").certificate.read_bytes()
         self.path.write_bytes(b"The plant's own\n" + old.pem + root.pem + server + line.pem)
         settings = read(target('ca = "pki/ca.pem"'))
-        self.assertEqual((root.certificate, line.certificate), settings.targets["erp"].ca)
+        self.assertEqual((root.certificate, line.certificate), settings.sites["erp"].ca)
 
     def test_nothing_is_read_for_what_talks_to_no_target(self) -> None:
         """The events of a journal can be listed when the CA has expired; and then nobody is trusted."""
-        self.assertEqual((), read(target('ca = "pki/ca.pem"'), secrets=False).targets["erp"].ca)
+        self.assertEqual((), read(target('ca = "pki/ca.pem"'), secrets=False).sites["erp"].ca)
 
     def test_a_file_that_is_of_no_use(self) -> None:
         """Each is a mistake in the configuration, told with the file and the reason."""

@@ -46,7 +46,7 @@ def read(press: str) -> Settings:
 
 
 def press(text: str) -> LinesSourceSettings:
-    return read(text).sources["press"]
+    return read(text).lines["press"]
 
 
 class Formats(SynchronousTestCase):
@@ -100,7 +100,7 @@ class Formats(SynchronousTestCase):
             """
         )
         columns = (Column("code", 0, 8), Column("lot", 10, 5), Column("x", 15, 1))
-        self.assertEqual(FixedWidth(columns, 20, False, True), decoder_of(settings.sources["press"]))
+        self.assertEqual(FixedWidth(columns, 20, False, True), decoder_of(settings.lines["press"]))
         self.assertEqual(
             FixedWidth(columns, 20, False, True, Reading("code")), decoder_of(settings.sources["other"])
         )

@@ -33,7 +33,7 @@ class Simulated(SynchronousTestCase):
     def source(self, text: str) -> LinesSourceSettings:
         path = Path(self.mktemp())
         path.write_text(AROUND + text)
-        return load(path, {}, secrets=False).sources["one"]
+        return load(path, {}, secrets=False).lines["one"]
 
     def test_reach(self) -> None:
         """A source that listens everywhere is found on this machine, over the IP that it speaks."""

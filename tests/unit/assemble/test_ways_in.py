@@ -39,7 +39,7 @@ class Taken(SynchronousTestCase):
     def source(self, text: str) -> LinesSourceSettings:
         settings = read(text)
         self.assertEqual([], settings.warnings)
-        return settings.sources["one"]
+        return settings.lines["one"]
 
     def test_a_dialled_device_has_defaults_of_its_own(self) -> None:
         """It is not answered, and its silence is no reason to hang up, unless it is asked."""

@@ -204,6 +204,6 @@ class Compose(SynchronousTestCase):
             ["targets.erp.url: the API key crosses the network unencrypted; use https"], settings.warnings
         )
         self.assertEqual(Path("/var/lib/lineside/journal.db"), settings.journal.path)
-        self.assertEqual("tcp:7001", settings.sources["gate"].listen)
+        self.assertEqual("tcp:7001", settings.lines["gate"].listen)
         self.assertTrue(self.gateway["ports"][0].endswith(":7001"))
-        self.assertIsNotNone(settings.targets["erp"].site)
+        self.assertIsNotNone(settings.sites["erp"].site)

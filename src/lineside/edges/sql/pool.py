@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from importlib.util import find_spec
 from threading import Lock, Thread
 from typing import Any, Generic, TypeVar, cast
 
@@ -265,11 +264,3 @@ class _Seat:
 
     def rollback(self) -> None:
         """Nothing is open."""
-
-
-def driver_of(kind: str) -> str | None:
-    """Return what to install for a kind of database; None where its driver is there, or comes with Python."""
-    module, extra = {"mariadb": ("pymysql", "mariadb"), "postgresql": ("psycopg", "postgresql")}.get(kind, ("", ""))
-    if not module or find_spec(module) is not None:
-        return None
-    return f"pip install 'lineside[{extra}]'"
