@@ -75,10 +75,13 @@ class Fading:
 
 
 class Delays:
-    """How long things took in the last minute: their number in each of some sizes."""
+    """How long things took, in the last minute and ever: their number in each of some sizes."""
 
     def __init__(self) -> None:
         self._slices: dict[int, list[int]] = {}
+        self._ever = [0] * SIZES
+        self.seconds = 0.0
+        """All of it together, ever."""
 
     def add(self, now: float, took: float, count: int = 1) -> None:
         """Count so many that took so many seconds."""
@@ -87,8 +90,10 @@ class Delays:
         if sizes is None:
             self._forget(number)
             sizes = self._slices[number] = [0] * SIZES
-        size = math.ceil(math.log2(took / SHORTEST) * FINENESS) if took > SHORTEST else 0
-        sizes[min(size, SIZES - 1)] += count
+        size = min(math.ceil(math.log2(took / SHORTEST) * FINENESS) if took > SHORTEST else 0, SIZES - 1)
+        sizes[size] += count
+        self._ever[size] += count
+        self.seconds += took * count
 
     def quantile(self, now: float, share: float) -> float | None:
         """Return the seconds within which this share of them was done; None where there were none."""
@@ -101,6 +106,14 @@ class Delays:
             if count and reached >= wanted:
                 return float(SHORTEST * 2 ** (size / FINENESS))
         return None
+
+    def within(self, doublings: range) -> list[tuple[float, int]]:
+        """Return how many ever took at most 2, 4, 8, … microseconds, for those powers of two, and how many at all.
+
+        The last bound is infinite. Each count holds the ones before it, as in a histogram of Prometheus.
+        """
+        bounds = [(SHORTEST * 2.0**power, sum(self._ever[: power * FINENESS + 1])) for power in doublings]
+        return [*bounds, (math.inf, sum(self._ever))]
 
     def _forget(self, number: int) -> None:
         for old in [each for each in self._slices if each <= number - SLICES]:

@@ -20,6 +20,7 @@ from lineside.operations.results import (
     EventList,
     EventStory,
     FollowedEvent,
+    History,
     Overview,
     Paused,
     Status,
@@ -151,6 +152,12 @@ class ShowOverview(Request[Overview], frozen=True, tag="overview"):
     """Which devices."""
 
 
+class ShowHistory(Request[History], frozen=True, tag="history"):
+    """Rates, lag and dead letters of the last hour, for charts."""
+
+    result: ClassVar[Any] = History
+
+
 class Pause(Request[Paused], frozen=True, tag="pause"):
     """Stop a source, a route, or everything that goes to a target, until it is resumed; nothing is lost."""
 
@@ -211,6 +218,7 @@ AnyRequest = (
     | RewindConsumer
     | ShowStatus
     | ShowOverview
+    | ShowHistory
     | Pause
     | Resume
     | CreateToken

@@ -317,6 +317,22 @@ class Overview(Struct, frozen=True):
     dead_letters: int
 
 
+class History(Struct, frozen=True):
+    """The last hour; every list has as many items as ``at``, the oldest first."""
+
+    every: float
+    """Seconds between two moments."""
+    at: list[float]
+    """Seconds since 1970."""
+    sources: dict[str, list[float]]
+    """Lines a second."""
+    routes: dict[str, list[float]]
+    """Documents a second."""
+    lag: dict[str, list[float]]
+    """Seconds that a route's oldest event has waited."""
+    dead_letters: list[int]
+
+
 class Paused(Struct, frozen=True):
     """A source, route or target, and whether it is paused."""
 

@@ -22,6 +22,7 @@ from lineside.operations.requests import (
     RevokeToken,
     ShowDeadLetter,
     ShowEvent,
+    ShowHistory,
     ShowOverview,
     ShowStatus,
 )
@@ -36,6 +37,7 @@ def operation_endpoints(operations: Operations) -> list[Endpoint]:
     return [
         asked(operations, "GET", f"{API}/status", ShowStatus, tag=gateway),
         asked(operations, "GET", f"{API}/overview", ShowOverview, tag=gateway),
+        asked(operations, "GET", f"{API}/history", ShowHistory, tag=gateway),
         asked(operations, "GET", f"{API}/consumers", ListConsumers, tag=gateway),
         asked(operations, "GET", f"{API}/events", ListEvents, tag=events),
         asked(operations, "GET", f"{API}/events/{{seq}}", ShowEvent, tag=events),
