@@ -112,7 +112,7 @@ class Lag(SynchronousTestCase):
     """How late the reactor is."""
 
     def test_what_blocks_the_reactor_shows(self) -> None:
-        """A call that holds everything up for three seconds is measured as about that late; then all is well again."""
+        """A call that holds everything up for three seconds is measured as that late; then all is well again."""
         clock = Clock()
         lag = ReactorLag(clock)
         self.successResultOf(Deferred.fromCoroutine(lag.start()))
