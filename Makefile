@@ -44,13 +44,13 @@ dashboard-if-possible: .venv/.ready-runtime
 $(DASHBOARD): $(FRONTEND)
 	@$(PYTHON) tools/dashboard.py
 
-check-dashboard: $(DASHBOARD)
-	cd frontend && npm run --silent check && npm test --silent
+check-dashboard:
+	@$(PYTHON) tools/dashboard.py --check
 
 screenshots: .venv/.ready-dev $(DASHBOARD) ## make the documentation's pictures of the dashboard anew
 	$(BIN)/python -m tests.browser.screenshots docs/images
 
-lint: check-format check-rules check-types check-layers ## run every check of the source
+lint: check-format check-rules check-types check-layers check-dashboard ## run every check of the source
 
 check-format: .venv/.ready-dev
 	$(BIN)/ruff format --check .

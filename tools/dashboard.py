@@ -2,8 +2,9 @@
 
 It takes the Node.js of this machine if it is new enough, else fetches the one that uv.lock pins into ``.tools/``;
 installs what frontend/package-lock.json pins, by hash and without running any package's own scripts; and lets Vite
-build. npm's own settings are honoured, such as a mirror of its registry. With ``--if-possible`` a failure is told in
-one line and is no error: the gateway works without a dashboard, and says so at its address.
+build. npm's own settings are honoured, such as a mirror of its registry. With ``--if-possible`` a failure is told
+in one line and is no error: the gateway works without a dashboard, and says so at its address. With ``--check`` the
+source is checked in place of being built: its types, and the tests of its pure parts.
 """
 
 from __future__ import annotations
@@ -60,8 +61,8 @@ def run(command: list[str], env: Mapping[str, str], failed: str) -> None:
         raise SetupFailed(failed)
 
 
-def build(environ: Mapping[str, str]) -> None:
-    """Install what is missing, and build.
+def set_up(environ: Mapping[str, str]) -> tuple[Path, dict[str, str]]:
+    """Install what is missing; return Node.js and the environment for it.
 
     Raises:
         SetupFailed: says what to do.
@@ -80,22 +81,47 @@ def build(environ: Mapping[str, str]) -> None:
         quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
         run([*npm, "ci", *quiet], env, "npm could not install what frontend/package-lock.json names; see above.")
         INSTALLED.touch()
+    return node, env
+
+
+def build(environ: Mapping[str, str]) -> None:
+    """Build the dashboard into the package.
+
+    Raises:
+        SetupFailed: says what to do.
+
+    """
+    node, env = set_up(environ)
     say("building the dashboard ...")
-    run(
-        [str(node), "node_modules/vite/bin/vite.js", "build"], env, "Vite could not build the dashboard; see above."
-    )
+    vite = [str(node), "node_modules/vite/bin/vite.js"]
+    run([*vite, "build"], env, "Vite could not build the dashboard; see above.")
+
+
+def check(environ: Mapping[str, str]) -> None:
+    """Check the source's types, and run the tests of its pure parts.
+
+    Raises:
+        SetupFailed: something is wrong; it was told.
+
+    """
+    node, env = set_up(environ)
+    types = [str(node), "node_modules/vue-tsc/bin/vue-tsc.js", "--noEmit"]
+    run(types, env, "types in frontend/ are wrong; see above.")
+    tests = [str(node), "node_modules/vitest/vitest.mjs", "run"]
+    run(tests, env, "tests in frontend/ fail; see above.")
 
 
 def main() -> None:
     """Build, and end as the command line asks."""
     parser = argparse.ArgumentParser(description="Build the dashboard into the package.")
     parser.add_argument("--if-possible", action="store_true", help="a failure is told, and is no error")
+    parser.add_argument("--check", action="store_true", help="check the source, and build nothing")
     given = parser.parse_args()
     try:
-        build(os.environ)
+        (check if given.check else build)(os.environ)
     except (SetupFailed, OSError) as failed:
         if not given.if_possible:
-            sys.exit(f"lineside: the dashboard was not built: {failed}")
+            sys.exit(f"lineside: the dashboard: {failed}")
         say(f"going on without the dashboard: {failed}")
 
 

@@ -22,6 +22,11 @@ export function span(seconds: number): string {
   return `${Math.round(seconds)} s`;
 }
 
+/** An age, in seconds, on a scale that begins at 0. */
+export function age(seconds: number): string {
+  return seconds > 0 && seconds < 9.95 ? `${seconds.toFixed(1)} s` : span(seconds);
+}
+
 export function ago(seconds: number | null): string {
   if (seconds === null) return "never";
   return seconds < 2 ? "now" : `${span(seconds)} ago`;

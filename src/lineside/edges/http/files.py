@@ -45,7 +45,7 @@ NOT_BUILT = b"""<!doctype html>
 <title>Lineside</title>
 <h1>The dashboard is not built</h1>
 <p>This gateway works, and its <a href="/openapi.json">API</a> answers. In the checkout that it runs from,
-<code>make dashboard</code> builds the dashboard; then start the gateway again. The wheel that <code>make wheel</code>
+<code>make dashboard</code> builds the dashboard; then start the gateway again. What <code>make wheel</code>
 builds holds it already.</p>
 <p>Meanwhile <code>lineside top</code> shows the same in a terminal.</p>
 </html>
