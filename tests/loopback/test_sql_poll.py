@@ -145,7 +145,7 @@ class Polled(TestCase):
         )
 
     async def test_a_row_that_is_committed_late_is_found(self) -> None:
-        """A transaction took a number and its time: the row lies below those that were found, also after a start."""
+        """A transaction took a number and its time: its row lies below what was found, also after a start."""
         self.add(1, 2, 5)
         await self.poll()
         self.add(3)

@@ -136,13 +136,24 @@ class PostgreSQL:
 
     def open_rows(self, connection: Any, sql: str, values: Mapping[str, Any]) -> Rows:
         """Declare a cursor for a query. Only a query can be declared, and only one."""
-        cursor: Rows = connection.cursor(name="lineside")
-        cursor.execute(sql, values)  # type: ignore[attr-defined]
-        return cursor
+        cursor = connection.cursor(name="lineside")
+        try:
+            cursor.execute(sql, values)
+        except BaseException:
+            self.close_rows(connection, cursor)
+            raise
+        rows: Rows = cursor
+        return rows
 
     def close_rows(self, connection: Any, rows: Any) -> bool:
         """Close the cursor."""
-        rows.close()
+        try:
+            rows.close()
+        except (psycopg.Error, OSError):
+            # Only once its connection is closed does it let itself be closed without a word to the server.
+            connection.close()
+            rows.close()
+            return False
         return True
 
     def explain(self, failed: BaseException) -> Trouble:
