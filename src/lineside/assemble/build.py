@@ -15,7 +15,7 @@ from twisted.logger import Logger
 
 from lineside.assemble.descriptors import RESERVED, share
 from lineside.assemble.documentlinks import document_links
-from lineside.assemble.edges import http_part, target_part
+from lineside.assemble.edges import databases, http_services, target_part
 from lineside.assemble.parts import Dormant, JournalPart
 from lineside.assemble.settings import Settings
 from lineside.assemble.sources import WayIn
@@ -74,7 +74,7 @@ class Gateway:
         random = Random()  # noqa: S311 (jitter)
         store = JournalPart(reactor, settings.journal)
         self.operations = Operations()
-        self.targets = {name: target_part(reactor, name, target) for name, target in settings.targets.items()}
+        self.targets = {name: target_part(reactor, name, settings) for name in settings.targets}
         self.couriers: list[Courier] = []
         consumers: dict[str, DurableConsumer] = {}
         gates = {
@@ -97,11 +97,12 @@ class Gateway:
         self._watching = Watching(reactor, settings, store)
         self._ways_in = [
             WayIn(reactor, name, source, self._watching.journals[name], random)
-            for name, source in settings.sources.items()
+            for name, source in settings.lines.items()
         ]
         for way in self._ways_in:
             way.source.intake.on_batch = self._watching.journals[way.source.id].came
         self.sources = [way.source for way in self._ways_in]
+        self.databases = databases(reactor, settings, store, self._watching.journals, random)
         self._descriptors = descriptors
         self._share_descriptors()
         offer(self.operations, store, settings, consumers, reactor, running=True)
@@ -140,21 +141,29 @@ class Gateway:
         self.http = (
             None
             if settings.http is None
-            else http_part(reactor, settings.http, self.operations, tokens, hindered=self._hindered)
+            else http_services(
+                reactor,
+                settings.http,
+                self.operations,
+                tokens,
+                gates,
+                hindered=self._hindered,
+                described=[] if self.databases is None else self.databases.endpoints,
+            )
         )
         waiting: list[Part] = [way.patience for way in self._ways_in if way.patience is not None]
         self.stages: list[list[Part]] = [
             [store],
             [tokens, pauses],
             self._watching.parts,
-            [*self.targets.values()],
+            [*self.targets.values(), *([] if self.databases is None else self.databases.parts)],
             [*self.couriers],
             [self.retention, Inspection(store.database, reactor)],
             # Only once the routes have their places can anything be told of them.
             [ControlSocket(reactor, settings.journal.control_path, self.operations, reactor)],
-            *([] if self.http is None else [list[Part]([self.http])]),
+            *([] if self.http is None else [self.http.watchers, list[Part]([self.http.part])]),
             *([waiting] if waiting else []),
-            [*self.sources],
+            [*self.sources, *([] if self.databases is None else self.databases.sources)],
         ]
         send = _to_nobody if supervised.address is None else sender(supervised.address)
         supervisor = Supervisor(send, reactor)
@@ -171,8 +180,10 @@ class Gateway:
                 log.info("source.dialling", source=way.source.id, address=way.source.address)
             else:
                 log.info("source.listening", source=way.source.id, address=way.source.address)
+        for source in [] if self.databases is None else self.databases.sources:
+            log.info("source.polling", source=source.id, address=source.address)
         if self.http is not None:
-            log.info("http.listening", address=self.http.address)
+            log.info("http.listening", address=self.http.part.address)
         log.info("gateway.ready", journal=str(self._settings.journal.path), routes=len(self.couriers))
 
     def _share_descriptors(self) -> None:
@@ -205,7 +216,8 @@ class Gateway:
         return status_line(self._source_status(), self._route_status())
 
     def _source_status(self) -> list[SourceStatus]:
-        return [self._watching.told(way.status) for way in self._ways_in]
+        polled = [] if self.databases is None else self.databases.status
+        return [self._watching.told(status) for status in (*(way.status for way in self._ways_in), *polled)]
 
     def _route_status(self) -> list[RouteStatus]:
         return [
@@ -280,7 +292,7 @@ def offer(
 ) -> None:
     """Offer the operations on the journal."""
     decoders: dict[str, Callable[[bytes, str | None], Event]] = {
-        name: decoder_of(source).decode for name, source in settings.sources.items()
+        name: decoder_of(source).decode for name, source in settings.lines.items()
     }
     specs = {route: consumer.spec for route, consumer in consumers.items()}
     EventOperations(store.journal, store.database, specs, clock, document_links(settings)).register(operations)

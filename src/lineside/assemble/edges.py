@@ -8,12 +8,12 @@ place that knows which edge stands for what in the configuration; whoever compos
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lineside.assemble.importing import importing
-from lineside.assemble.settings import FrappeTargetSettings, LinesSourceSettings
+from lineside.assemble.settings import FrappeTargetSettings, LinesSourceSettings, Settings
 from lineside.delivery.budget import Budget
 from lineside.edges.lines.intake import Intake
 from lineside.model.ports import Part, Target
@@ -21,11 +21,16 @@ from lineside.model.ports import Part, Target
 if TYPE_CHECKING:
     from twisted.web.iweb import IAgent
 
+    from lineside.assemble.databases import Databases
     from lineside.assemble.httpsettings import HttpSettings
+    from lineside.assemble.parts import JournalPart
+    from lineside.assemble.web import HttpServices
+    from lineside.delivery.gate import Gate
     from lineside.edges.frappe.client import FrappeClient
-    from lineside.edges.http.part import HttpPart
+    from lineside.journal.watched import WatchedJournal
     from lineside.operations.registry import Operations
     from lineside.operations.tokens import TokenOperations
+    from lineside.operations.web import Endpoint
 
 
 class Source(Part, Protocol):
@@ -59,12 +64,30 @@ class TargetPart(Part, Protocol):
         ...
 
 
-def target_part(reactor: Any, name: str, settings: FrappeTargetSettings) -> TargetPart:
+def target_part(reactor: Any, name: str, settings: Settings) -> TargetPart:
     """Return the part that holds a target's connections."""
-    with importing():
-        from lineside.assemble.frappesites import FrappePart
+    table = settings.targets[name]
+    if isinstance(table, FrappeTargetSettings):
+        with importing():
+            from lineside.assemble.frappesites import FrappePart
 
-    return FrappePart(reactor, name, settings)
+        return FrappePart(reactor, name, table)
+    with importing():
+        from lineside.assemble.databases import SqlTargetPart
+
+    return SqlTargetPart(reactor, name, settings)
+
+
+def databases(
+    reactor: Any, settings: Settings, store: JournalPart, journals: Mapping[str, WatchedJournal], random: Random
+) -> Databases | None:
+    """Return what is done with databases beside delivering to them; None where the configuration names none."""
+    if not settings.databases:
+        return None
+    with importing():
+        from lineside.assemble.databases import Databases
+
+    return Databases(reactor, settings, store, journals, random)
 
 
 def frappe_client(
@@ -77,19 +100,21 @@ def frappe_client(
     return made(reactor, settings, around)
 
 
-def http_part(
+def http_services(
     reactor: Any,
     settings: HttpSettings,
     operations: Operations,
     tokens: TokenOperations,
+    gates: Mapping[str, Gate],
     *,
     hindered: Callable[[], list[str]],
-) -> HttpPart:
-    """Return the part that serves HTTP requests."""
+    described: Iterable[Endpoint] = (),
+) -> HttpServices:
+    """Return the parts that serve HTTP requests; see `lineside.assemble.web.HttpServices`."""
     with importing():
-        from lineside.assemble.web import http_part as made
+        from lineside.assemble.web import HttpServices as Made
 
-    return made(reactor, settings, operations, tokens, hindered=hindered)
+    return Made(reactor, settings, operations, tokens, gates, hindered=hindered, described=described)
 
 
 def source_part(reactor: Any, settings: LinesSourceSettings, intake: Intake, random: Random) -> Source:

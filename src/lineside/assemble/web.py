@@ -2,54 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 
 from lineside.assemble.httpsettings import HttpSettings
+from lineside.delivery.gate import Gate
 from lineside.edges.http.api import description_endpoint, operation_endpoints
 from lineside.edges.http.files import dashboard_endpoints
 from lineside.edges.http.health import health_endpoints
 from lineside.edges.http.identification import Identification, Tokens
+from lineside.edges.http.metrics import metrics_endpoint
 from lineside.edges.http.part import HttpPart
 from lineside.edges.http.site import Desk
+from lineside.model.ports import Part
+from lineside.model.rates import Delays
+from lineside.operations.history import HistoryOperations
+from lineside.operations.reactorlag import ReactorLag
 from lineside.operations.registry import Operations
 from lineside.operations.web import Endpoint
+from lineside.security.identity import LOCAL_USER
 
 
-def http_part(
-    reactor: Any,
-    settings: HttpSettings,
-    operations: Operations,
-    tokens: Tokens,
-    *,
-    hindered: Callable[[], list[str]],
-    described: Iterable[Endpoint] = (),
-    files: Iterable[Endpoint] = (),
-) -> HttpPart:
-    """Return the part that serves them.
+class HttpServices:
+    """The parts that serve HTTP requests.
 
     Args:
         reactor: its timers must follow a monotonic clock.
         settings: the ``[http]`` table.
-        operations: what may be asked.
+        operations: what may be asked; the history of the last hour is added.
         tokens: by which a caller is known.
-        hindered: what keeps the gateway from taking events.
+        gates: by target.
+        hindered: what keeps the gateway from taking events, a line each.
         described: endpoints of other parts.
-        files: endpoints that the API's description leaves out, beside the dashboard's.
 
     """
-    endpoints = [*health_endpoints(hindered), *operation_endpoints(operations), *described]
-    desk = Desk(
-        [*endpoints, description_endpoint(endpoints), *dashboard_endpoints(), *files],
-        Identification(tokens, frozenset(settings.hosts)),
-        max_body=settings.max_body,
-    )
-    return HttpPart(
-        serverFromString(reactor, settings.listen),
-        settings.listen,
-        desk,
-        reactor,
-        max_connections=settings.max_connections,
-    )
+
+    def __init__(
+        self,
+        reactor: Any,
+        settings: HttpSettings,
+        operations: Operations,
+        tokens: Tokens,
+        gates: Mapping[str, Gate],
+        *,
+        hindered: Callable[[], list[str]],
+        described: Iterable[Endpoint] = (),
+    ) -> None:
+        lag = ReactorLag(reactor)
+        history = HistoryOperations(
+            lambda request: Deferred.fromCoroutine(operations.call(request, LOCAL_USER)), reactor, time.time_ns
+        )
+        history.register(operations)
+        self.watchers: list[Part] = [lag, history]
+        """Start them before `part`."""
+        delays: dict[str, Callable[[], Mapping[str, Delays]]] = {
+            "lineside_delivery_seconds": lambda: {name: gate.latency for name, gate in gates.items()},
+            "lineside_reactor_lag_seconds": lambda: {"": lag.delays},
+        }
+        endpoints = [
+            *health_endpoints(hindered),
+            metrics_endpoint(operations, delays),
+            *operation_endpoints(operations),
+            *described,
+        ]
+        desk = Desk(
+            [*endpoints, description_endpoint(endpoints), *dashboard_endpoints()],
+            Identification(tokens, frozenset(settings.hosts)),
+            max_body=settings.max_body,
+        )
+        self.part = HttpPart(
+            serverFromString(reactor, settings.listen),
+            settings.listen,
+            desk,
+            reactor,
+            max_connections=settings.max_connections,
+        )
