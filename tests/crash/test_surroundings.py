@@ -145,7 +145,7 @@ class Operators(ProofCase):
         wrong = scenario(
             url='url = "ftp://erp"', dedupe="dedup = true", order_by="order_by = 7", timeout='timeout = "soon"'
         )
-        (self.directory / "lineside.toml").write_text(wrong.replace("${port}", "7001"))
+        (self.directory / "lineside.toml").write_text(wrong.replace("${port}", "7001").replace("${web}", "7002"))
         code, log = await self.second()
         self.assertEqual(code, 2)
         told = log.splitlines()

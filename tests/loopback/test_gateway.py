@@ -32,7 +32,7 @@ class Starting(TestCase):
         self.reactor = cast(Any, reactor)
         scenario = files("lineside.demo").joinpath("scenario.toml").read_text()
         path = self.directory / "lineside.toml"
-        path.write_text(Template(scenario).substitute(erp="http://127.0.0.1:9", port=0))
+        path.write_text(Template(scenario).substitute(erp="http://127.0.0.1:9", port=0, web=0))
         self.settings = load(path, SECRETS)
         self.gateway = Gateway(self.reactor, self.settings)
 
@@ -48,6 +48,8 @@ class Starting(TestCase):
                 ["route checkin", "route count"],
                 ["retention", "inspection"],
                 ["control socket"],
+                ["reactor lag", "history"],
+                ["http"],
                 ["source gate"],
             ],
             [[part.name for part in stage] for stage in self.gateway.stages],

@@ -39,8 +39,8 @@ class Plant:
         reactor: runs the processes.
         directory: must exist.
         start: how a ``lineside`` command is started.
-        scenario: the gateway's configuration, with ``${erp}`` and ``${port}`` to fill in; the demonstration's
-            without.
+        scenario: the gateway's configuration, with ``${erp}``, ``${port}`` and ``${web}`` to fill in; the
+            demonstration's without.
 
     """
 
@@ -48,7 +48,10 @@ class Plant:
         self, reactor: Any, directory: Path, *, start: Start = Child.start, scenario: str | None = None
     ) -> None:
         self.directory = directory
-        self.port = free_port()
+        self.port, self.web = free_port(), free_port()
+        while self.web == self.port:
+            self.web = free_port()
+        """Where the dashboard is."""
         self._reactor = reactor
         self._start = start
         self._scenario = scenario
@@ -80,7 +83,8 @@ class Plant:
         self.erp = FrappeClient(self._reactor, url, self._key, self._secret, timeout=60.0, pool_size=8)
         await prepare(self.erp, ["Employee Checkin", "ToDo"], "lineside_id")
         scenario = self._scenario or files("lineside.demo").joinpath("scenario.toml").read_text()
-        (self.directory / "lineside.toml").write_text(Template(scenario).substitute(erp=url, port=self.port))
+        configuration = Template(scenario).substitute(erp=url, port=self.port, web=self.web)
+        (self.directory / "lineside.toml").write_text(configuration)
 
     def start_gateway(self) -> None:
         """Start the gateway, for the first time or after it was killed."""

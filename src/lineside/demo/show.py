@@ -80,6 +80,7 @@ class Demonstration:
             f"{self._plan.devices} devices, the gateway on port {self._plant.port} and the ERP stand-in "
             f"work in {self._directory}"
         )
+        self._display.say(f"look on at http://127.0.0.1:{self._plant.web}/")
         beside = Background("demo")
         record = self._directory / "lines.jsonl"
         with LedgerFile(record) as ledger:
