@@ -192,8 +192,9 @@ class Asked(TestCase):
                         pool.dialect.begin(connection, "read", 5)
                     pool.dialect.execute(connection, sql)
 
-                failed = await self.assertFailure(Deferred.fromCoroutine(pool.run(work, within=10)), DatabaseFailed)
-                self.assertIn(failed.trouble.kind, {"statement", "denied"}, sql)
+                with self.assertRaises(DatabaseFailed) as failed:
+                    await pool.run(work, within=10)
+                self.assertIn(failed.exception.trouble.kind, {"statement", "denied"}, sql)
         self.assertEqual(self.laboratory.rows("SELECT COUNT(*), MAX(line) FROM weights"), [(3, "press")])
 
     async def test_no_more_rows_than_allowed(self) -> None:
