@@ -134,7 +134,10 @@ class SqlSource:
         except CancelledError:
             raise
         except DatabaseFailed as failed:
-            await self._rest(failed.trouble.reason, _REMEDIES.get(failed.trouble.kind, _TRY))
+            trouble = failed.trouble
+            # Anything else may quote a row.
+            told = trouble.reason if trouble.kind in _REMEDIES else f"{trouble.kind} {trouble.code}".strip()
+            await self._rest(trouble.reason, _REMEDIES.get(trouble.kind, _TRY), told)
         except SourcePaused as paused:
             self.problem = str(paused)
             await deferLater(self._clock, AWAY.delay(1, self._random))
@@ -207,11 +210,12 @@ class SqlSource:
         name = None if self._device is None else row.columns.get(self._device)
         return None if name is None else str(name)
 
-    async def _rest(self, reason: str, remedy: str) -> None:
+    async def _rest(self, reason: str, remedy: str, told: str | None = None) -> None:
+        """Wait before the next attempt; ``told`` is what the log gets of the reason."""
         self._failures += 1
         delay = AWAY.delay(self._failures, self._random)
         if self.problem is None:
-            log.warn("poll.failing", source=self.id, reason=reason, again_in=round(delay, 1), remedy=remedy)
+            log.warn("poll.failing", source=self.id, reason=told or reason, again_in=round(delay, 1), remedy=remedy)
         self.problem = f"{reason}; {remedy}"
         await deferLater(self._clock, delay)
 
