@@ -72,6 +72,8 @@ def warn(settings: Settings) -> list[str]:
         if target.url.startswith("http:") and not _local(urlsplit(target.url).hostname or "")
     ]
     lines += warn_of_databases(settings.databases)
+    if settings.queries and settings.http is None:
+        lines.append("queries: nobody can ask them without a table [http]")
     return lines
 
 

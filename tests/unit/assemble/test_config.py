@@ -295,7 +295,9 @@ rows = [{ "item code" = "{{ x" }]
             "known: insert, update, upsert, call",
         )
         text = (TARGET + SOURCE + ROUTE).replace('"frappe"', '"frape"')
-        self.assertProblems(text, 'targets.erp.type: unknown type "frape"; did you mean "frappe"?; known: frappe, sql')
+        self.assertProblems(
+            text, 'targets.erp.type: unknown type "frape"; did you mean "frappe"?; known: frappe, sql'
+        )
         text = (TARGET + SOURCE + ROUTE).replace('type = "lines"', "")
         self.assertProblems(text, "sources.gate.type: is missing; known: lines, sql")
         self.assertProblems(

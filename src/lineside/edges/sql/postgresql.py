@@ -88,7 +88,7 @@ class PostgreSQL:
             "connect_timeout": max(2, round(at.connect_timeout)),
             "application_name": "lineside",
             "client_encoding": "UTF8",
-            "options": f"{options} -c idle_in_transaction_session_timeout=300000",
+            "options": f"{options} -c idle_in_transaction_session_timeout=900000",
             # A peer that is gone without a word is noticed.
             "keepalives_idle": 10,
             "keepalives_interval": 5,

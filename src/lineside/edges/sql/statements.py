@@ -105,7 +105,7 @@ def why_no_query(sql: str, kind: Kind) -> str | None:
     if not words or words[0] not in _READS:
         return f"a query begins with SELECT or WITH{f', not {words[0]}' if words else ''}"
     written = next((word for word in words if word in _WRITES), None)
-    if written is not None and not (written == "UPDATE" and "FOR" in words):
+    if written is not None:
         return f"a query only reads; it holds {written}"
     return None
 

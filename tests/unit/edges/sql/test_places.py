@@ -42,6 +42,6 @@ class Places(SynchronousTestCase):
             ("2026-03-04", 60, "2026-03-02"),
         ):
             self.assertEqual(before(value, overlap), wanted)
-        for value in ("B-17", True, b"x"):
+        for unordered in ("B-17", True, b"x"):
             with self.assertRaises(ValueError):
-                before(value, 1)
+                before(unordered, 1)

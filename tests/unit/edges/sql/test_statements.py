@@ -64,6 +64,7 @@ class ReadingOnly(SynchronousTestCase):
                 ("SELECT 1; DROP TABLE t", "more than one statement"),
                 ("SELECT a INTO b FROM t", "it holds INTO"),
                 ("WITH a AS (DELETE FROM t RETURNING *) SELECT * FROM a", "it holds DELETE"),
+                ("SELECT * FROM t FOR UPDATE", "it holds UPDATE"),
                 ("", "begins with SELECT or WITH"),
             ):
                 self.assertIn(said, why_no_query(sql, kind) or "", sql)
