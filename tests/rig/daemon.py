@@ -6,6 +6,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -45,6 +46,14 @@ class Daemon:
             user = next(entry for entry in map(_entry, users) if entry is not None)
             self._prefix += [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
             os.chown(self.directory, user.pw_uid, user.pw_gid)
+
+    def take(self, path: Path) -> Path:
+        """Copy a file to where the server may read it, and nobody else."""
+        copy = Path(shutil.copy(path, self.directory))
+        copy.chmod(0o600)
+        owner = self.directory.stat()
+        os.chown(copy, owner.st_uid, owner.st_gid)
+        return copy
 
     def once(self, command: Sequence[str]) -> None:
         """Run a command of the server's user to its end."""
@@ -111,6 +120,14 @@ class Daemon:
             late = time.monotonic() + PATIENCE
             while any(Path(f"/proc/{pid}").exists() for pid in children) and time.monotonic() < late:
                 time.sleep(LOOK_AGAIN)
+
+
+def free_port() -> int:
+    """Return a port that is free at this moment, for a server that does not take 0."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def _children(pid: int) -> list[int]:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pymysql
-from tests.rig.daemon import Daemon, lacking
+from tests.rig.certificates import Identity
+from tests.rig.daemon import Daemon, free_port, lacking
 
 from lineside.edges.sql.dialect import Address
 
@@ -19,11 +20,11 @@ PASSWORD = "s3cret'%pass"
 
 
 class MariaDBServer:
-    """One server; its databases are made by `database`."""
+    """One server; its databases are made by `make`."""
 
     type = "mariadb"
 
-    def __init__(self) -> None:
+    def __init__(self, tls: Identity | None = None) -> None:
         program = shutil.which("mariadbd") or "/usr/sbin/mariadbd"
         if not Path(program).exists():
             lacking("MariaDB is not installed")
@@ -36,12 +37,24 @@ class MariaDBServer:
             f"--datadir={home / 'data'}",
             f"--socket={self.socket}",
             f"--pid-file={home / 'pid'}",
-            "--skip-networking",
             "--innodb-flush-log-at-trx-commit=0",
             "--innodb-buffer-pool-size=16M",
             "--innodb-log-file-size=8M",
             "--skip-log-bin",
         ]
+        self.port = 0
+        """Where it listens, besides its socket, if it has a certificate to show."""
+        if tls is None:
+            self._command.append("--skip-networking")
+        else:
+            self.port = free_port()
+            shown, key = map(self._daemon.take, (tls.certificate, tls.key))
+            self._command += [
+                "--bind-address=127.0.0.1",
+                f"--port={self.port}",
+                f"--ssl-cert={shown}",
+                f"--ssl-key={key}",
+            ]
         self._daemon.once(
             [
                 "mariadb-install-db",

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from tests.rig.daemon import Daemon, lacking
+from tests.rig.certificates import Identity
+from tests.rig.daemon import Daemon, free_port, lacking
 
 from lineside.edges.sql.dialect import Address
 
@@ -26,11 +27,11 @@ def programs() -> Path | None:
 
 
 class PostgreSQLServer:
-    """One server; its databases are made by `database`."""
+    """One server; its databases are made by `make`."""
 
     type = "postgresql"
 
-    def __init__(self) -> None:
+    def __init__(self, tls: Identity | None = None) -> None:
         directory = programs()
         if directory is None:
             lacking("PostgreSQL is not installed")
@@ -49,6 +50,13 @@ class PostgreSQLServer:
             "max_connections": "40",
             "log_min_messages": "fatal",
         }
+        self.port = 0
+        """Where it listens, besides its socket, if it has a certificate to show."""
+        if tls is not None:
+            self.port = free_port()
+            shown, key = map(self._daemon.take, (tls.certificate, tls.key))
+            settings |= {"listen_addresses": "127.0.0.1", "port": str(self.port)}
+            settings |= {"ssl": "on", "ssl_cert_file": str(shown), "ssl_key_file": str(key)}
         self._command = [str(directory / "postgres"), "-D", data]
         self._command += [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         self.start()
@@ -67,7 +75,7 @@ class PostgreSQLServer:
     def superuser(self, database: str = "postgres") -> Iterator[Any]:
         """Return a cursor of the administrator's."""
         with psycopg.connect(
-            host=str(self.socket_directory), user="root", dbname=database, autocommit=True
+            host=str(self.socket_directory), port=self.port or 5432, user="root", dbname=database, autocommit=True
         ) as connection:
             yield connection.cursor()
 
