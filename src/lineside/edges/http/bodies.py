@@ -14,7 +14,7 @@ ENOUGH = 256 * 1024
 
 
 class BodyStream(AsyncIterator[bytes]):
-    """The pieces of a body, taken by one reader.
+    """The pieces of a body, taken by one reader. It is cancelled if the client leaves before all is there.
 
     Args:
         pause: read the connection no further.
@@ -29,7 +29,6 @@ class BodyStream(AsyncIterator[bytes]):
         self._size = 0
         self._paused = False
         self._ended = False
-        self._lost: Exception | None = None
         self._waiting: Deferred[None] | None = None
 
     def push(self, piece: bytes) -> None:
@@ -46,23 +45,17 @@ class BodyStream(AsyncIterator[bytes]):
         self._ended = True
         self._wake()
 
-    def lose(self, reason: Exception) -> None:
-        """No more will come, though not all is there; the reader gets ``reason``."""
-        self._lost = reason
-        self._wake()
-
     def abandon(self) -> None:
         """Nobody reads any more: let what still comes pass."""
         self._pieces.clear()
         self._size = 0
+        self._ended = True
         if self._paused:
             self._paused = False
             self._resume()
 
     async def __anext__(self) -> bytes:
         while not self._pieces:
-            if self._lost is not None:
-                raise self._lost
             if self._ended:
                 raise StopAsyncIteration
             self._waiting = Deferred()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import ip_address
 from typing import Protocol
 
 from lineside.operations.web import Problem
@@ -11,7 +10,7 @@ from lineside.security.identity import NOBODY, Identity
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="lineside"'}
 """RFC 6750, section 3."""
-FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
+FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 """Headers that a proxy adds: who asks through it is not at this machine, though the proxy may be."""
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -43,8 +42,13 @@ class Identification:
         self._tokens = tokens
         self._names = LOCAL_NAMES | names
 
-    def identify(self, headers: Mapping[str, str], peer: str) -> Identity:
+    def identify(self, headers: Mapping[str, str], peer: str, *, local: bool) -> Identity:
         """Return who sends a request with these ``headers`` (names in lower case) from the address ``peer``.
+
+        Args:
+            headers: as `Call.headers`.
+            peer: the address that it came from.
+            local: that is this machine's own, and `meant` is true.
 
         Raises:
             Problem: 401, the token is not valid.
@@ -57,17 +61,13 @@ class Identification:
             if identity is None:
                 raise Problem(401, "this token is not valid, or no longer", headers=CHALLENGE)
             return identity
-        if not self._tokens.any and self.is_local(headers, peer):
+        if local and not self._tokens.any:
             return Identity(f"somebody at {peer}", "viewer")
         return NOBODY
 
-    def is_local(self, headers: Mapping[str, str], peer: str) -> bool:
-        """Tell whether a request comes from this machine, and was meant for it."""
-        try:
-            loopback = ip_address(peer).is_loopback
-        except ValueError:
-            return False
-        if not loopback or any(name in headers for name in FORWARDED):
+    def meant(self, headers: Mapping[str, str]) -> bool:
+        """Tell whether who sent these headers wanted this machine by its own name, and no proxy handed them on."""
+        if any(name in headers for name in FORWARDED):
             return False
         return host_of(headers.get("host", "")) in self._names
 

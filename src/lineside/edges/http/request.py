@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from functools import lru_cache
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IPushProducer
-from twisted.python.failure import Failure
-from twisted.web.http import RESPONSES, Request, datetimeToString
+from twisted.web.http import Request, datetimeToString
+from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
 from lineside.edges.http.bodies import BodyStream, WholeBody
+from lineside.edges.http.channel import SILENCE
 from lineside.operations.web import Answer, Call, Endpoint, Problem
 
 LEFT_UNREAD = 1024 * 1024
 """Bytes that a refused client may still send before it is cut off: many read their answer only afterwards."""
+AT_ONCE = 64 * 1024
+"""Bytes of an answer that are written in one go; of a longer one the next only when these are taken."""
+BODILESS = frozenset({204, 304})
+"""Answers without a body, and without a word of its length (RFC 9110, section 8.6)."""
 
 
 class Desk(Protocol):
     """What becomes of requests."""
 
-    def head_came(self, request: EarlyRequest) -> BodyStream | WholeBody:
-        """Say how the body is to be taken; called when the head is there.
-
-        Raises:
-            Problem: the request is refused.
-
-        """
+    def head_came(self, request: EarlyRequest) -> BodyStream | WholeBody | None:
+        """Say how the body is to be taken, or None where the request is answered already; called with the head."""
         ...
 
     def body_came(self, request: EarlyRequest) -> None:
@@ -41,6 +43,30 @@ class NoContent:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+class HeaderTexts(Mapping[str, str]):
+    """A request's headers as `Call.headers` has them, read when they are asked for."""
+
+    __slots__ = ("_headers",)
+
+    def __init__(self, headers: Headers) -> None:
+        self._headers = headers
+
+    def __getitem__(self, name: str) -> str:
+        values = self._headers.getRawHeaders(name.encode("latin-1"))
+        if values is None:
+            raise KeyError(name)
+        return ", ".join([value.decode("latin-1") for value in values])
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self._headers.hasHeader(name.encode("latin-1"))
+
+    def __iter__(self) -> Iterator[str]:
+        return (name.decode("latin-1").lower() for name, _ in self._headers.getAllRawHeaders())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 class EarlyRequest(Request):
@@ -56,28 +82,37 @@ class EarlyRequest(Request):
     """The body was received whole."""
     answered = False
     """An answer was begun."""
+    answer_is_out = False
+    """All of the answer was written."""
     _unread = 0
-    _done = False
     _hesitates = False
     """The client sends no body before it is asked to."""
 
     @property
-    def desk(self) -> Desk:
-        """Who answers."""
-        desk: Desk = self.channel.site.desk
-        return desk
+    def gone(self) -> bool:
+        """The client is."""
+        return self._disconnected
 
     def gotLength(self, length: int | None) -> None:
         """The head is there: let the desk decide on the body."""
         # Request learns method and path only with the end of the body; the channel has them already.
         channel = self.channel
         self.method, self.uri, self.clientproto = channel._command, channel._path, channel._version
+        if not self.uri.startswith(b"/"):
+            self._cut_authority()
         self.path = self.uri.partition(b"?")[0]
         self.content = NoContent()
-        try:
-            self.body = self.desk.head_came(self)
-        except Problem as refused:
-            self.refuse(refused)
+        if length != 0:
+            channel.head_came()
+        self.body = channel.site.desk.head_came(self)
+
+    def _cut_authority(self) -> None:
+        # RFC 9112, section 3.2.2: a server takes such targets too, and their host goes before the header.
+        scheme, separator, rest = self.uri.partition(b"://")
+        if separator and scheme.lower() in {b"http", b"https"}:
+            host, slash, path = rest.partition(b"/")
+            self.requestHeaders.setRawHeaders(b"Host", [host])
+            self.uri = slash + path if slash else b"/"
 
     def parseCookies(self) -> None:
         """Read no cookies: nobody is known by one."""
@@ -99,108 +134,116 @@ class EarlyRequest(Request):
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """All is there."""
         self.complete = True
-        if self._done:
+        if self.answer_is_out:
             self.finish()
         elif self.answered:
             return
         elif isinstance(self.body, BodyStream):
             self.body.end()
         else:
-            self.desk.body_came(self)
+            self.channel.site.desk.body_came(self)
 
     def refuse(self, problem: Problem) -> None:
-        """Answer with a problem before the body is there, if nothing was answered yet."""
-        if not self.answered:
-            self._hesitates = self.requestHeaders.hasHeader(b"Expect")
-            self.requestHeaders.removeHeader(b"Expect")
-            self.send(problem.answer())
+        """Answer with a problem, if nothing was answered yet."""
+        self.send(problem.answer())
 
     def send(self, answer: Answer) -> None:
-        """Answer with a body that is there whole, and finish."""
-        assert isinstance(answer.body, bytes)
-        if self._disconnected:
+        """Answer with a body that is there whole, and finish; nothing is done if an answer was begun already."""
+        body = answer.body
+        assert isinstance(body, bytes)
+        if self._disconnected or self.answered:
             return
-        self.answered = True
-        if isinstance(self.body, BodyStream):
-            self.body.abandon()
-        length = str(len(answer.body)).encode()
-        head = self._head(answer, b"Content-Length: " + length + b"\r\n")
-        self.startedWriting = 1
-        self.code = answer.status
-        self.sentLength = len(answer.body)
-        self.channel.write(head if self.method == b"HEAD" else head + answer.body)
+        self._begin(answer.status)
+        if answer.status in BODILESS:
+            self.channel.write(self._head(answer, b""))
+        else:
+            head = self._head(answer, b"Content-Length: %d\r\n" % len(body))
+            self.channel.write(head if self.method == b"HEAD" else head + body)
         self._finish_in_time()
 
     async def send_stream(self, answer: Answer) -> None:
-        """Answer with a body that comes in pieces, no faster than the client takes them, and finish.
+        """Answer with a body in pieces, no faster than the client takes them, and finish.
 
-        If the pieces end with an error, the connection is cut so that the client knows.
+        If the pieces end with an error, the connection is cut so that the client knows. Of a body that is there
+        whole the client is told the length.
         """
-        assert not isinstance(answer.body, bytes)
-        self.answered = True
-        pieces: AsyncIterator[bytes] = answer.body
-        chunked = self.clientproto == b"HTTP/1.1" and self.method != b"HEAD"
-        if not chunked:
-            self.channel.persistent = False
-        self.startedWriting = 1
-        self.code = answer.status
-        self.chunked = int(chunked)
-        self.channel.write(self._head(answer, b"Transfer-Encoding: chunked\r\n" if chunked else b""))
-        tap = Tap()
+        body = answer.body
+        pieces = _pieces(body) if isinstance(body, bytes) else body
+        try:
+            if self._disconnected or self.answered:
+                return
+            self._begin(answer.status)
+            length = b""
+            if isinstance(body, bytes):
+                length = b"Content-Length: %d\r\n" % len(body)
+            elif self.clientproto == b"HTTP/1.1":
+                length = b"Transfer-Encoding: chunked\r\n"
+                self.chunked = int(self.method != b"HEAD")
+            else:
+                self.channel.persistent = False
+            self.channel.write(self._head(answer, length))
+            if self.method != b"HEAD":
+                await self._send_pieces(pieces)
+        finally:
+            close = getattr(pieces, "aclose", None)
+            if close is not None:
+                await close()
+        if not self._disconnected:
+            self._finish_in_time()
+
+    async def _send_pieces(self, pieces: AsyncIterator[bytes]) -> None:
+        tap = Tap(self.channel)
         self.registerProducer(tap, True)
         try:
-            if self.method != b"HEAD":
-                async for piece in pieces:
-                    if piece:
-                        self.write(piece)
-                    await tap.open()
-                    if self._disconnected:
-                        return
+            async for piece in pieces:
+                if piece:
+                    self.write(piece)
+                await tap.open()
+                if self._disconnected:
+                    return
         except BaseException:
             self._cut()
             raise
         finally:
             if not self._disconnected:
                 self.unregisterProducer()
-            close = getattr(pieces, "aclose", None)
-            if close is not None:
-                await close()
-        self._finish_in_time()
 
-    def connectionLost(self, reason: Failure) -> None:
-        """Tell the stream's reader that the client is gone."""
-        if isinstance(self.body, BodyStream) and not self.complete:
-            self.body.lose(ConnectionDone("the client left before all was there"))
-        super().connectionLost(reason)
+    def _begin(self, status: int) -> None:
+        self.answered = True
+        self.startedWriting = 1
+        self.code = status
+        if not self.complete:
+            # Asked for its body now, a client that waits to be would take that for the answer's end.
+            self._hesitates = self.requestHeaders.hasHeader(b"Expect")
+            if self._hesitates:
+                self.requestHeaders.removeHeader(b"Expect")
+                self.channel.persistent = False
+            if isinstance(self.body, BodyStream):
+                self.body.abandon()
 
     def _head(self, answer: Answer, length: bytes) -> bytes:
-        keep = b"" if self.channel.persistent else b"Connection: close\r\n"
-        more = "".join(f"{name}: {value}\r\n" for name, value in answer.headers)
-        return b"".join(
-            (
-                b"HTTP/1.1 %d " % answer.status,
-                RESPONSES.get(answer.status, b"Unknown"),
-                b"\r\nDate: ",
-                datetimeToString(),
-                b"\r\nContent-Type: ",
-                answer.content_type.encode("latin-1"),
-                b"\r\nX-Content-Type-Options: nosniff\r\n",
-                length,
-                more.encode("latin-1"),
-                keep,
-                b"\r\n",
-            )
-        )
+        parts = [_constant(answer.status, answer.content_type, _date(int(time.time()))), length]
+        for name, value in answer.headers:
+            line = f"{name}: {value}".encode("latin-1", "replace")
+            if b"\n" in line or b"\r" in line:
+                raise ValueError(f"the header {name} would be two lines")
+            parts += (line, b"\r\n")
+        if not self.channel.persistent:
+            parts.append(b"Connection: close\r\n")
+        parts.append(b"\r\n")
+        return b"".join(parts)
 
     def _finish_in_time(self) -> None:
         # The next request begins where this one's body ends.
-        self._done = True
+        self.answer_is_out = True
         if self._disconnected:
             return
         if self.complete:
             self.finish()
         elif self._hesitates:
             self.channel.loseConnection()
+        else:
+            self.channel.setTimeout(SILENCE)
 
     def _cut(self) -> None:
         if not self._disconnected:
@@ -209,21 +252,30 @@ class EarlyRequest(Request):
 
 @implementer(IPushProducer)
 class Tap:
-    """Whether the client takes more at present."""
+    """Whether the client takes more at present. One that takes nothing for too long is cut off.
 
-    def __init__(self) -> None:
+    Args:
+        channel: its deadline is that of the client's next gulp.
+
+    """
+
+    def __init__(self, channel: Any) -> None:
+        self._channel = channel
         self._closed: Deferred[None] | None = None
 
     def pauseProducing(self) -> None:
         """Too much waits to be sent."""
         if self._closed is None:
             self._closed = Deferred()
+            self._channel.setTimeout(SILENCE)
 
     def resumeProducing(self) -> None:
         """There is room again."""
         closed, self._closed = self._closed, None
-        if closed is not None and not closed.called:
-            closed.callback(None)
+        if closed is not None:
+            self._channel.setTimeout(None)
+            if not closed.called:
+                closed.callback(None)
 
     def stopProducing(self) -> None:
         """The client is gone: whoever waits shall see."""
@@ -233,3 +285,29 @@ class Tap:
         """Return when there is room."""
         if self._closed is not None:
             await self._closed
+
+
+async def _pieces(body: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), AT_ONCE):
+        yield body[start : start + AT_ONCE]
+
+
+@lru_cache(maxsize=1)
+def _date(_: int) -> bytes:
+    date: bytes = datetimeToString()
+    return date
+
+
+@lru_cache(maxsize=256)
+def _constant(status: int, content_type: str, date: bytes) -> bytes:
+    kind = b"" if status in BODILESS else b"\r\nContent-Type: " + content_type.encode("latin-1", "replace")
+    return b"".join(
+        (
+            b"HTTP/1.1 %d " % status,
+            HTTPStatus(status).phrase.encode(),
+            b"\r\nDate: ",
+            date,
+            kind,
+            b"\r\nX-Content-Type-Options: nosniff\r\n",
+        )
+    )

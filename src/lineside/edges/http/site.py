@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
 from urllib.parse import parse_qsl
 
 from msgspec.structs import replace
 from twisted.internet.defer import CancelledError
-from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.web.resource import Resource
 from twisted.web.server import Site
@@ -19,9 +19,9 @@ from lineside.background import Background
 from lineside.edges.http.bodies import BodyStream, WholeBody, too_large
 from lineside.edges.http.channel import SILENCE, PatientChannel
 from lineside.edges.http.identification import CHALLENGE, Identification
-from lineside.edges.http.request import EarlyRequest
+from lineside.edges.http.request import AT_ONCE, EarlyRequest, HeaderTexts
 from lineside.edges.http.routing import Found, Routes
-from lineside.model.errors import JournalClosed, LinesideError, NotFound
+from lineside.model.errors import JournalClosed, JournalUnusable, LinesideError, NotFound
 from lineside.operations.web import Answer, Call, Endpoint, Problem
 from lineside.security.identity import NOBODY, Identity, NotPermitted, check
 
@@ -31,6 +31,12 @@ MAX_BODY = 1024 * 1024
 """Bytes of a body that is taken whole."""
 LATER = 5
 """Seconds after which what the journal does not take at present may be sent again."""
+TAKEN_WHOLE = 64 * 1024
+"""Bytes of a body that is taken whole although it might be a stream: for a single event that is quicker."""
+LOOK = 1.0
+"""Seconds from one look at the connections' deadlines to the next."""
+BUSY_EVERY = 10.0
+"""Seconds between two lines of the log about connections that are turned away."""
 
 
 class Desk:
@@ -51,42 +57,15 @@ class Desk:
         self._max_body = max_body
         self.answering = Background("http")
 
-    def head_came(self, request: EarlyRequest) -> BodyStream | WholeBody:
-        """Find the endpoint, and check all that the head tells."""
-        found = self._routes.find(request.method, request.path)
-        if not isinstance(found, Found):
-            if not found:
-                raise Problem(404, f"there is nothing at {request.path.decode('utf-8', 'replace')}")
-            raise Problem(405, "this path knows other methods", headers={"Allow": ", ".join(sorted(found))})
-        endpoint = found.endpoint
-        headers = {
-            name.decode("latin-1").lower(): ", ".join(value.decode("latin-1") for value in values)
-            for name, values in request.requestHeaders.getAllRawHeaders()
-        }
-        peer = str(getattr(request.channel.getPeer(), "host", ""))
-        identity = self._identification.identify(headers, peer)
-        if endpoint.permission is not None:
-            permitted(identity, endpoint)
-        if endpoint.takes:
-            _check_type(endpoint, headers)
-        length = request.channel.length
-        query = _query(endpoint, request.uri.partition(b"?")[2])
-        request.call = Call(
-            identity,
-            found.path,
-            query,
-            headers,
-            peer=peer,
-            local=self._identification.is_local(headers, peer),
-        )
-        request.endpoint = endpoint
-        if endpoint.stream:
-            stream = BodyStream(request.channel.hold, request.channel.go_on)
-            self._begin(request, endpoint, replace(request.call, stream=stream))
-            return stream
-        if length is not None and length > self._max_body:
-            raise too_large(self._max_body)
-        return WholeBody(self._max_body)
+    def head_came(self, request: EarlyRequest) -> BodyStream | WholeBody | None:
+        """Find the endpoint, and check all that the head tells; None where the request is refused."""
+        try:
+            return self._admit(request)
+        except LinesideError as refused:
+            request.send(_refusal(refused))
+        except Exception:  # noqa: BLE001 (the client is told, and the log)
+            request.send(_failed(request.path.decode("utf-8", "replace")))
+        return None
 
     def body_came(self, request: EarlyRequest) -> None:
         """Answer a request that is there whole."""
@@ -95,6 +74,41 @@ class Desk:
         body = request.body.value()
         self._begin(request, request.endpoint, replace(call, body=body) if body else call)
 
+    def _admit(self, request: EarlyRequest) -> BodyStream | WholeBody:
+        found = self._routes.find(request.method, request.path)
+        if not isinstance(found, Found):
+            if not found:
+                raise Problem(404, f"there is nothing at {request.path.decode('utf-8', 'replace')}")
+            known = found | {"HEAD"} if "GET" in found else found
+            raise Problem(405, "this path knows other methods", headers={"Allow": ", ".join(sorted(known))})
+        endpoint = found.endpoint
+        channel = request.channel
+        headers = HeaderTexts(request.requestHeaders)
+        local = channel.loopback and self._identification.meant(headers)
+        identity = self._identification.identify(headers, channel.peer, local=local)
+        if endpoint.permission is not None:
+            permitted(identity, endpoint)
+        length = channel.length
+        if endpoint.takes and not (length == 0 and not endpoint.stream):
+            _check_type(endpoint, headers)
+        request.endpoint = endpoint
+        request.call = Call(
+            identity,
+            found.path,
+            _query(endpoint, request.uri.partition(b"?")[2]),
+            headers,
+            peer=channel.peer,
+            local=local,
+        )
+        if endpoint.stream and (length is None or length > TAKEN_WHOLE):
+            stream = BodyStream(channel.hold, channel.go_on)
+            request.body = stream
+            self._begin(request, endpoint, replace(request.call, stream=stream))
+            return stream
+        if length is not None and length > self._max_body and not endpoint.stream:
+            raise too_large(self._max_body)
+        return WholeBody(TAKEN_WHOLE if endpoint.stream else self._max_body)
+
     def _begin(self, request: EarlyRequest, endpoint: Endpoint, call: Call) -> None:
         try:
             answer = endpoint.answer(call)
@@ -102,9 +116,9 @@ class Desk:
             request.send(_refusal(refused))
             return
         except Exception:  # noqa: BLE001 (the client is told, and the log)
-            request.send(_failed(endpoint))
+            request.send(_failed(endpoint.name))
             return
-        if isinstance(answer, Answer) and isinstance(answer.body, bytes):
+        if isinstance(answer, Answer) and isinstance(answer.body, bytes) and len(answer.body) <= AT_ONCE:
             request.send(_conditional(endpoint, call, answer))
             return
         running = self.answering.run(endpoint.name, self._finish(request, endpoint, call, answer))
@@ -117,18 +131,22 @@ class Desk:
         try:
             answer = await answering if inspect.isawaitable(answering) else answering
         except CancelledError:
+            if not request.gone:
+                # The gateway stops.
+                request.channel.persistent = False
+                request.send(Problem(503, "the gateway stops", headers={"Retry-After": str(LATER)}).answer())
             raise
         except LinesideError as refused:
             answer = _refusal(refused)
-        except ConnectionError:
-            return
         except Exception:  # noqa: BLE001 (the client is told, and the log)
-            answer = _failed(endpoint)
+            answer = _failed(endpoint.name)
         assert isinstance(answer, Answer)
         if isinstance(answer.body, bytes):
-            request.send(_conditional(endpoint, call, answer))
-        else:
-            await request.send_stream(answer)
+            if len(answer.body) <= AT_ONCE:
+                request.send(_conditional(endpoint, call, answer))
+                return
+            answer = _conditional(endpoint, call, answer)
+        await request.send_stream(answer)
 
 
 class GatewaySite(Site):
@@ -149,13 +167,50 @@ class GatewaySite(Site):
         super().__init__(Resource(), timeout=SILENCE, reactor=reactor)
         self.desk = desk
         self._max_connections = max_connections
-        self.connections: set[Any] = set()
+        self.connections: set[PatientChannel] = set()
+        self._looking: IDelayedCall | None = None
+        self._turned_away = 0
+        self._busy_told = float("-inf")
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """Take a connection, if there are not too many."""
         if len(self.connections) >= self._max_connections:
+            self._turn_away(addr)
             return None
         return super().buildProtocol(addr)
+
+    def opened(self, connection: PatientChannel) -> None:
+        """Count a connection in."""
+        self.connections.add(connection)
+        if self._looking is None:
+            self._looking = self.reactor.callLater(LOOK, self._look)
+
+    def closed(self, connection: PatientChannel) -> None:
+        """Count a connection out."""
+        self.connections.discard(connection)
+        if not self.connections and self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
+
+    def _look(self) -> None:
+        self._looking = self.reactor.callLater(LOOK, self._look)
+        now = self.reactor.seconds()
+        for connection in list(self.connections):
+            if connection.deadline is not None and connection.deadline <= now:
+                connection.timeoutConnection()
+
+    def _turn_away(self, addr: IAddress | None) -> None:
+        self._turned_away += 1
+        now = self.reactor.seconds()
+        if now - self._busy_told >= BUSY_EVERY:
+            log.warn(
+                "http.busy",
+                connections=len(self.connections),
+                turned_away=self._turned_away,
+                peer=str(getattr(addr, "host", "")),
+                remedy="see who holds them (ss -tn), or raise max_connections in [http]",
+            )
+            self._busy_told, self._turned_away = now, 0
 
     def startFactory(self) -> None:
         """Open no log, and start no clock for its lines."""
@@ -197,7 +252,7 @@ def _query(endpoint: Endpoint, text: bytes) -> dict[str, str]:
     return query
 
 
-def _check_type(endpoint: Endpoint, headers: dict[str, str]) -> None:
+def _check_type(endpoint: Endpoint, headers: Mapping[str, str]) -> None:
     given = headers.get("content-type", "").partition(";")[0].strip().lower()
     if given not in endpoint.takes:
         accepted = ", ".join(endpoint.takes)
@@ -223,11 +278,11 @@ def _refusal(refused: LinesideError) -> Answer:
             return Problem(403, str(refused)).answer()
         case NotFound():
             return Problem(404, str(refused)).answer()
-        case OSError() | JournalClosed():
+        case OSError() | JournalClosed() | JournalUnusable():
             return Problem(503, str(refused), headers={"Retry-After": str(LATER)}).answer()
     return Problem(409, str(refused)).answer()
 
 
-def _failed(endpoint: Endpoint) -> Answer:
-    log.failure("http.failed", endpoint=endpoint.name)
+def _failed(endpoint: str) -> Answer:
+    log.failure("http.failed", endpoint=endpoint)
     return Problem(500, "this failed; the gateway's log says why").answer()
