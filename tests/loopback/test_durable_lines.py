@@ -84,7 +84,7 @@ class Generator(SynchronousTestCase):
         result = self.result("lines", 3_000, server)
         self.assertEqual(result["answered"], server.lines)
         self.assertTrue(0 < result["counted"] < result["answered"])
-        self.assertEqual(json.loads(server.first)["scan_id"], "bench-0000-000000")
+        self.assertEqual(json.loads(server.first)["scan_id"], "0000-000000000000")
         self.assertEqual(len(server.first), result["line_bytes"])
 
     def test_redis_replies_are_counted_once_each(self) -> None:
