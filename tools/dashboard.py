@@ -35,6 +35,8 @@ def npm_environment(environ: Mapping[str, str], network: Network, node: Path) ->
     env["PATH"] = os.pathsep.join([str(node.parent), env.get("PATH", "")])
     env.setdefault("NO_UPDATE_NOTIFIER", "1")
     env.setdefault("npm_config_fetch_retries", "1")
+    if env.get("UV_OFFLINE"):
+        env.setdefault("npm_config_offline", "true")
     if network.cafile:
         env.setdefault("NODE_EXTRA_CA_CERTS", network.cafile)
     if network.proxy and not getproxies():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import ClassVar
 
 from playwright.sync_api import Page, expect
@@ -41,8 +42,11 @@ class Mending(BrowserCase):
         """Have the ERP refuse these employees' badges; returns the events' sequences."""
         sequences = [self.plant.check_in(employee) for employee in employees]
         for employee in employees:
-            self.plant.until("the dead letter", lambda one=employee: one in self.letters())
+            self.plant.until("the dead letter", partial(self.is_a_letter, employee))
         return sequences
+
+    def is_a_letter(self, employee: str) -> bool:
+        return employee in self.letters()
 
     def letters(self) -> str:
         return self.plant.lineside("deadletters", "list", "--json")
