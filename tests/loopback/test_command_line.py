@@ -72,11 +72,19 @@ def without_a_configuration() -> dict[Words, Words]:
             needed: list[str] = []
             for parameter in command.params:
                 if isinstance(parameter, click.Argument) and (parameter.required or parameter.nargs == -1):
-                    needed.append("1")
+                    needed.append(value_for(parameter))
                 elif parameter.required:
-                    needed += [parameter.opts[0], "1"]
+                    needed += [parameter.opts[0], value_for(parameter)]
+            if words == ("simulate",):
+                # Only a source's name makes it read one.
+                needed += ["--source", "gate"]
             lines[words] = (*words, *needed, "-c", "nowhere.toml")
     return lines
+
+
+def value_for(parameter: click.Parameter) -> str:
+    """Return a word that the parameter takes."""
+    return str(parameter.type.choices[0]) if isinstance(parameter.type, click.Choice) else "1"
 
 
 @cache
