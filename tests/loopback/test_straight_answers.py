@@ -12,7 +12,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import TestCase
 
-from lineside.edges.lines import straight
+from lineside import straight
 
 
 class Listener(Protocol):

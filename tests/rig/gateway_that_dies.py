@@ -19,9 +19,9 @@ from twisted.internet.defer import Deferred
 from twisted.web.client import Agent
 from twisted.web.iweb import IResponse
 
+from lineside import straight
 from lineside.delivery.courier import Courier
 from lineside.edges.frappe.target import FrappeTarget
-from lineside.edges.lines import straight
 from lineside.edges.lines.source import LinesSource
 from lineside.journal.seen import Seen
 from lineside.store.database import Database

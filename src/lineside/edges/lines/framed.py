@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from lineside.edges.lines import straight
+from lineside import straight
 from lineside.edges.lines.intake import Intake
 from lineside.edges.lines.protocol import DeviceConnection
 from lineside.edges.lines.session import Session
