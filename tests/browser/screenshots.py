@@ -54,7 +54,7 @@ def take(browser: Browser, plant: RunningPlant, folder: Path) -> None:
         expect(page.get_by_text("delivered", exact=True)).to_be_visible()
         page.screenshot(path=folder / f"story-{scheme}.png", clip={"x": 0, "y": 0, "width": SIZE[0], "height": 560})
         page.goto("/#/dead-letters")
-        page.get_by_label("Select dead letter 1").check()
+        page.get_by_label("Select dead letter 1", exact=True).check()
         page.screenshot(
             path=folder / f"dead-letters-{scheme}.png", clip={"x": 0, "y": 0, "width": SIZE[0], "height": 560}
         )
