@@ -15,7 +15,7 @@ from twisted.logger import Logger
 
 from lineside.assemble.descriptors import RESERVED, share
 from lineside.assemble.documentlinks import document_links
-from lineside.assemble.edges import databases, http_services, target_part
+from lineside.assemble.edges import databases, erp_views, http_services, target_part
 from lineside.assemble.parts import Dormant, JournalPart
 from lineside.assemble.settings import Settings
 from lineside.assemble.sources import WayIn
@@ -138,6 +138,7 @@ class Gateway:
         pauses.register(self.operations)
         tokens = TokenOperations(store.database, settings.sources, time.time_ns)
         tokens.register(self.operations)
+        self.views = erp_views(settings, self.targets)
         self.http = (
             None
             if settings.http is None
@@ -148,7 +149,10 @@ class Gateway:
                 tokens,
                 gates,
                 hindered=self._hindered,
-                described=[] if self.databases is None else self.databases.endpoints,
+                described=[
+                    *([] if self.databases is None else self.databases.endpoints),
+                    *([] if self.views is None else self.views.endpoints),
+                ],
             )
         )
         waiting: list[Part] = [way.patience for way in self._ways_in if way.patience is not None]
@@ -157,6 +161,7 @@ class Gateway:
             [tokens, pauses],
             self._watching.parts,
             [*self.targets.values(), *([] if self.databases is None else self.databases.parts)],
+            *([] if self.views is None else [list[Part]([self.views])]),
             [*self.couriers],
             [self.retention, Inspection(store.database, reactor)],
             # Only once the routes have their places can anything be told of them.

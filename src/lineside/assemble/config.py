@@ -27,6 +27,7 @@ from lineside.assemble.settings import (
 from lineside.assemble.sqlsettings import DatabaseSettings, QuerySettings, check_databases
 from lineside.assemble.table import Table
 from lineside.assemble.values import Surroundings
+from lineside.assemble.viewsettings import ViewSettings, check_views
 from lineside.delivery.templates import TemplateProblem, compile_condition, compile_template
 from lineside.model.errors import ConfigurationError
 from lineside.model.wording import did_you_mean, key_path
@@ -34,7 +35,19 @@ from lineside.operations.control import LONGEST_PATH
 
 T = TypeVar("T", bound=Table)
 
-_TABLES = ("journal", "plant", "databases", "targets", "formats", "sources", "routes", "queries", "http", "tests")
+_TABLES = (
+    "journal",
+    "plant",
+    "databases",
+    "targets",
+    "formats",
+    "sources",
+    "routes",
+    "queries",
+    "views",
+    "http",
+    "tests",
+)
 _NAME = re.compile("[a-z0-9][a-z0-9_-]*")
 _SYNTAX = re.compile(r"(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|(?P<end>end of document))\)")
 
@@ -118,6 +131,8 @@ class _Reading:
         tables = Tables(self._named(raw, "targets"), self._named(raw, "sources"), self._named(raw, "routes"))
         databases = self._each(DatabaseSettings, raw, "databases")
         queries = self._each(QuerySettings, raw, "queries")
+        views = self._each(ViewSettings, raw, "views")
+        self.problems += check_views(raw)
         self.problems += check_databases(raw, tables.targets, tables.sources)
         targets = {
             name: self._typed(TARGETS, table, key_path("targets", name)) for name, table in tables.targets.items()
@@ -155,6 +170,7 @@ class _Reading:
             http=http,
             databases={name: table for name, table in databases.items() if table is not None},
             queries={name: table for name, table in queries.items() if table is not None},
+            views={name: table for name, table in views.items() if table is not None},
         )
         self._warnings += warn(settings)
         return settings

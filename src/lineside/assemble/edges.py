@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lineside.assemble.databases import Databases
     from lineside.assemble.httpsettings import HttpSettings
     from lineside.assemble.parts import JournalPart
+    from lineside.assemble.views import Views
     from lineside.assemble.web import HttpServices
     from lineside.delivery.gate import Gate
     from lineside.edges.frappe.client import FrappeClient
@@ -88,6 +89,16 @@ def databases(
         from lineside.assemble.databases import Databases
 
     return Databases(reactor, settings, store, journals, random)
+
+
+def erp_views(settings: Settings, targets: Mapping[str, TargetPart]) -> Views | None:
+    """Return the views of the ERP; None where the configuration has none."""
+    if not settings.views:
+        return None
+    with importing():
+        from lineside.assemble.views import Views
+
+    return Views(settings, targets)
 
 
 def frappe_client(

@@ -33,6 +33,7 @@ from lineside.assemble.settings import (
 from lineside.assemble.sqlsettings import DatabaseSettings, ParameterSettings, QuerySettings
 from lineside.assemble.table import Table
 from lineside.assemble.values import Shape, duration_text
+from lineside.assemble.viewsettings import ViewSettings
 
 TABLES: dict[str, type[Table]] = {
     "journal": JournalSettings,
@@ -42,6 +43,7 @@ TABLES: dict[str, type[Table]] = {
     "databases": DatabaseSettings,
     "queries": QuerySettings,
     "queries parameters": ParameterSettings,
+    "views": ViewSettings,
     "poll": PollSettings,
     "framing stx": StxEtxFraming,
     "framing length": LengthFraming,

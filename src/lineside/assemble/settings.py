@@ -45,6 +45,7 @@ from lineside.assemble.values import (
     TimeZone,
     in_tuple,
 )
+from lineside.assemble.viewsettings import ViewSettings
 from lineside.journal.capacity import Keeping
 from lineside.model.hours import Hours
 
@@ -496,6 +497,7 @@ class Settings(Struct, frozen=True):
     http: HttpSettings | None = None
     databases: dict[str, DatabaseSettings] = {}
     queries: dict[str, QuerySettings] = {}
+    views: dict[str, ViewSettings] = {}
 
     @property
     def sites(self) -> dict[str, FrappeTargetSettings]:

@@ -120,3 +120,5 @@ class Endpoint(Struct, frozen=True):
     replies: Mapping[int, Reply] = {}
     tag: str = ""
     """Under what the description lists it."""
+    private: bool = False
+    """It checks by itself who asks, and answers not everybody alike."""
