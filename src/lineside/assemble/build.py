@@ -15,7 +15,7 @@ from twisted.logger import Logger
 
 from lineside.assemble.descriptors import RESERVED, share
 from lineside.assemble.documentlinks import document_links
-from lineside.assemble.edges import databases, http_services, target_part
+from lineside.assemble.edges import databases, http_services, live_services, target_part
 from lineside.assemble.parts import Dormant, JournalPart
 from lineside.assemble.settings import Settings
 from lineside.assemble.sources import WayIn
@@ -138,6 +138,7 @@ class Gateway:
         pauses.register(self.operations)
         tokens = TokenOperations(store.database, settings.sources, time.time_ns)
         tokens.register(self.operations)
+        self.live = live_services(reactor, settings, store, self.operations, tokens, self.couriers)
         self.http = (
             None
             if settings.http is None
@@ -149,6 +150,7 @@ class Gateway:
                 gates,
                 hindered=self._hindered,
                 described=[] if self.databases is None else self.databases.endpoints,
+                undescribed=[] if self.live is None else [self.live.part.endpoint],
             )
         )
         waiting: list[Part] = [way.patience for way in self._ways_in if way.patience is not None]
@@ -161,6 +163,7 @@ class Gateway:
             [self.retention, Inspection(store.database, reactor)],
             # Only once the routes have their places can anything be told of them.
             [ControlSocket(reactor, settings.journal.control_path, self.operations, reactor)],
+            *([] if self.live is None else [list[Part]([self.live.part])]),
             *([] if self.http is None else [self.http.watchers, list[Part]([self.http.part])]),
             *([waiting] if waiting else []),
             [*self.sources, *([] if self.databases is None else self.databases.sources)],

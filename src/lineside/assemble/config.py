@@ -15,6 +15,7 @@ from lineside.assemble.complaints import complaints, kind, not_listed
 from lineside.assemble.crosschecks import Tables, cross_check, warn
 from lineside.assemble.formats import FORMATS, JsonFormat
 from lineside.assemble.httpsettings import HttpSettings
+from lineside.assemble.livesettings import ChannelSettings, LiveSettings, check_channels
 from lineside.assemble.plant import PlantSettings, check_watched
 from lineside.assemble.settings import (
     SOURCES,
@@ -34,7 +35,20 @@ from lineside.operations.control import LONGEST_PATH
 
 T = TypeVar("T", bound=Table)
 
-_TABLES = ("journal", "plant", "databases", "targets", "formats", "sources", "routes", "queries", "http", "tests")
+_TABLES = (
+    "journal",
+    "plant",
+    "databases",
+    "targets",
+    "formats",
+    "sources",
+    "routes",
+    "queries",
+    "http",
+    "live",
+    "channels",
+    "tests",
+)
 _NAME = re.compile("[a-z0-9][a-z0-9_-]*")
 _SYNTAX = re.compile(r"(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|(?P<end>end of document))\)")
 
@@ -118,6 +132,9 @@ class _Reading:
         tables = Tables(self._named(raw, "targets"), self._named(raw, "sources"), self._named(raw, "routes"))
         databases = self._each(DatabaseSettings, raw, "databases")
         queries = self._each(QuerySettings, raw, "queries")
+        live = self._table(LiveSettings, raw["live"], "live") if "live" in raw else None
+        channels = self._each(ChannelSettings, raw, "channels")
+        self.problems += check_channels(raw)
         self.problems += check_databases(raw, tables.targets, tables.sources)
         targets = {
             name: self._typed(TARGETS, table, key_path("targets", name)) for name, table in tables.targets.items()
@@ -155,6 +172,8 @@ class _Reading:
             http=http,
             databases={name: table for name, table in databases.items() if table is not None},
             queries={name: table for name, table in queries.items() if table is not None},
+            live=live,
+            channels={name: table for name, table in channels.items() if table is not None},
         )
         self._warnings += warn(settings)
         return settings

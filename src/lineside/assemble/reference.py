@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 from lineside.assemble.formats import FORMATS, FixedColumn
 from lineside.assemble.framings import LengthFraming, StxEtxFraming
 from lineside.assemble.httpsettings import HttpSettings
+from lineside.assemble.livesettings import ChannelSettings, LiveSettings
 from lineside.assemble.plant import PlantSettings
 from lineside.assemble.settings import (
     SOURCES,
@@ -50,6 +51,8 @@ TABLES: dict[str, type[Table]] = {
     "routes": RouteSettings,
     "attachments": AttachmentSettings,
     "http": HttpSettings,
+    "live": LiveSettings,
+    "channels": ChannelSettings,
     "tests": ExampleSettings,
 }
 """What a page has to describe, by the names of its marks."""

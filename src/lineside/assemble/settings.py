@@ -17,6 +17,7 @@ from lineside.assemble.endpoints import parse_listener
 from lineside.assemble.formats import Format, JsonFormat, unknown_field
 from lineside.assemble.framings import Framing
 from lineside.assemble.httpsettings import HttpSettings
+from lineside.assemble.livesettings import ChannelSettings, LiveSettings
 from lineside.assemble.plant import PlantSettings, WorkingHours
 from lineside.assemble.sqlsettings import (
     DatabaseSettings,
@@ -496,6 +497,8 @@ class Settings(Struct, frozen=True):
     http: HttpSettings | None = None
     databases: dict[str, DatabaseSettings] = {}
     queries: dict[str, QuerySettings] = {}
+    live: LiveSettings | None = None
+    channels: dict[str, ChannelSettings] = {}
 
     @property
     def sites(self) -> dict[str, FrappeTargetSettings]:

@@ -120,3 +120,5 @@ class Endpoint(Struct, frozen=True):
     replies: Mapping[int, Reply] = {}
     tag: str = ""
     """Under what the description lists it."""
+    upgrade: Callable[[Call], Any] | None = None
+    """Returns the Twisted protocol that takes the connection over, where a client asks for WebSocket (RFC 6455)."""

@@ -1,0 +1,103 @@
+"""Who may do what in which channel. Pure but for the ERP's own documents, whose permission the ERP is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from msgspec import Struct
+
+from lineside.edges.websocket.codes import PERMISSION_DENIED, UNKNOWN_CHANNEL, Refused
+from lineside.security.identity import Identity, Role, permits
+
+LONGEST = 255
+"""Characters of a channel's name."""
+
+
+class Rule(Struct, frozen=True):
+    """What the channels of one namespace, that before the first colon, allow."""
+
+    subscribe: frozenset[Role] = frozenset()
+    publish: frozenset[Role] = frozenset()
+    presence: bool = False
+    """Members see who else is there, and are told who comes and goes."""
+
+
+READERS: frozenset[Role] = frozenset({"viewer", "operator", "admin"})
+WRITERS: frozenset[Role] = frozenset({"operator", "admin"})
+
+OWN: dict[str, Rule] = {
+    "events": Rule(READERS),
+    "deliveries": Rule(READERS),
+    "deadletters": Rule(READERS),
+    "device": Rule(READERS),
+}
+"""The gateway's own namespaces; nobody but the gateway publishes in them."""
+
+Ask = Callable[[str, Identity], Awaitable[bool]]
+"""Whether somebody may read what a channel of the ERP's tells."""
+
+
+class Access:
+    """Decides by namespace.
+
+    Args:
+        rules: the configuration's namespaces.
+        ask: decides on ``frappe:*``; None where nothing is connected with such channels.
+
+    """
+
+    def __init__(self, rules: Mapping[str, Rule], ask: Ask | None = None) -> None:
+        self._rules = {**rules, **OWN}
+        self._ask = ask
+
+    async def subscribe(self, identity: Identity, channel: str) -> None:
+        """Raise unless somebody may subscribe.
+
+        Raises:
+            Refused: 102, there is no such namespace; 103, they may not.
+
+        """
+        namespace, _, name = channel.partition(":")
+        if namespace == "frappe" and self._ask is not None:
+            if not await self._ask(channel, identity):
+                raise Refused(PERMISSION_DENIED)
+            return
+        rule = self.rule(channel)
+        if namespace == "device" and identity.role == "device" and identity.name == name:
+            return
+        if identity.role not in rule.subscribe:
+            raise Refused(PERMISSION_DENIED)
+
+    def publish(self, identity: Identity, channel: str) -> None:
+        """Raise unless somebody may publish.
+
+        Raises:
+            Refused: 102 or 103.
+
+        """
+        if identity.role not in self.rule(channel).publish:
+            raise Refused(PERMISSION_DENIED)
+
+    def rule(self, channel: str) -> Rule:
+        """Return the rule of a channel's namespace.
+
+        Raises:
+            Refused: 102, there is none.
+
+        """
+        namespace, colon, name = channel.partition(":")
+        rule = self._rules.get(namespace)
+        alone = namespace in {"deliveries", "deadletters"}
+        if rule is None or (alone and colon) or not (alone or name):
+            raise Refused(UNKNOWN_CHANNEL)
+        return rule
+
+
+def well_formed(channel: str) -> bool:
+    """Tell whether a channel may have this name."""
+    return 0 < len(channel) <= LONGEST and channel.isprintable()
+
+
+def may_read(identity: Identity) -> bool:
+    """Tell whether somebody may read what the gateway keeps."""
+    return permits(identity, "read")
