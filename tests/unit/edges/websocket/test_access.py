@@ -36,7 +36,7 @@ class Decisions(SynchronousTestCase):
         """Who may read may subscribe, and nobody else; nobody publishes there."""
         for channel in ("events:gate", "deliveries", "deadletters", "device:7"):
             for role in ("viewer", "operator", "admin"):
-                self.admitted(role, channel)  # type: ignore[arg-type]
+                self.admitted(role, channel)
             self.assertEqual(103, self.refusal("device", channel))
             self.assertEqual(103, self.refusal("nobody", channel))
             self.assertRaises(Refused, self.access.publish, Identity("ann", "admin"), channel)
