@@ -8,19 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import jwt
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.background import Background
 from lineside.edges.websocket.access import Access, Rule
-from lineside.edges.websocket.channels import Hub
+from lineside.edges.websocket.channels import Hub, publication
 from lineside.edges.websocket.codes import Disconnect
 from lineside.edges.websocket.rpc import Rpc
 from lineside.edges.websocket.sessions import GRACE, Limits, Services, Session
 from lineside.edges.websocket.streams import KEPT, UNWATCHED, JournalStreams, MemoryStream, Stream
 from lineside.model.errors import LinesideError
 from lineside.model.event import Event, Seq
+from lineside.model.ports import Credential
 from lineside.operations.registry import Operations
 from lineside.operations.requests import ShowStatus
 from lineside.operations.web import Call
@@ -569,3 +571,65 @@ class Asking(LiveCase):
         self.assertEqual(100, self.error(session, wire, rpc={"method": "broken"}))
         self.assertEqual(1, len(self.flushLoggedErrors(ZeroDivisionError)))
         self.assertIsNone(wire.ended)
+
+
+class PlayedErp:
+    """An ERP that knows a session and a key of ann's, and lets her read items."""
+
+    away = False
+
+    async def whose(self, credential: Credential) -> str | None:
+        if self.away:
+            raise LinesideError("no answer")
+        return "ann@erp" if credential in {Credential(session="hers"), Credential(token="k:s")} else None
+
+    async def may_read(self, credential: Credential, channel: str) -> bool:
+        return await self.whose(credential) is not None and channel == "frappe:doctype:Item"
+
+
+class UsersOfTheErp(LiveCase):
+    """Whom the gateway has no token for, and the ERP knows."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.erp = PlayedErp()
+        self.services = replace(self.services, access=Access({}, self.erp))
+
+    def from_page(self, cookie: str, **connect: Any) -> tuple[Session, PlayedWire]:
+        """Connect as the script of a page does, whose browser sends the cookies along."""
+        wire = PlayedWire()
+        session = Session("c1", wire, Call(NOBODY, {}, {}, {"cookie": cookie}), self.services)
+        self.say(session, {"id": 1, "connect": connect})
+        return session, wire
+
+    def test_by_the_cookie_of_their_session(self) -> None:
+        """They may read what the ERP lets them read, and nothing of the gateway's own."""
+        session, wire = self.from_page("theme=dark; sid=hers")
+        self.assertEqual("ann@erp", session.user)
+        self.assertIn("subscribe", self.ask(session, wire, subscribe={"channel": "frappe:doctype:Item"}))
+        self.assertEqual(103, self.error(session, wire, subscribe={"channel": "frappe:doctype:Salary Slip"}))
+        self.assertEqual(103, self.error(session, wire, subscribe={"channel": "events:gate"}))
+        self.hub.publish("frappe:doctype:Item", publication(b'{"event":"list_update"}'))
+        self.assertEqual({"event": "list_update"}, wire.take()[-1]["push"]["pub"]["data"])
+
+    def test_by_their_key(self) -> None:
+        """As the ERP's own API takes it; a wrong one ends the connection."""
+        self.assertEqual("ann@erp", self.from_page("", token="token k:s")[0].user)
+        _, wire = self.from_page("", token="token k:wrong")
+        assert wire.ended is not None
+        self.assertEqual(3500, wire.ended.code)
+
+    def test_a_session_that_has_ended(self) -> None:
+        """Its holder is nobody known, as without a cookie."""
+        for cookie in ("sid=gone", "sid=Guest", "sid=", "other=1"):
+            self.assertEqual(101, self.from_page(cookie)[1].told[0]["error"]["code"], cookie)
+
+    def test_while_the_erp_is_away(self) -> None:
+        """Nobody can say who they are: they are to try again."""
+        self.erp.away = True
+        told = self.from_page("sid=hers")[1].told[0]["error"]
+        self.assertEqual((100, True), (told["code"], told["temporary"]))
+
+    def test_a_token_of_the_gateways_goes_before_the_cookie(self) -> None:
+        """Who brings one means it."""
+        self.assertEqual("olga", self.from_page("sid=hers", token="operator's")[0].user)

@@ -7,6 +7,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.edges.websocket.access import Access, Rule, well_formed
 from lineside.edges.websocket.codes import Refused
+from lineside.model.errors import LinesideError
+from lineside.model.ports import Credential
 from lineside.security.identity import NOBODY, Identity, Role
 
 
@@ -14,17 +16,24 @@ class Decisions(SynchronousTestCase):
     """By namespace and role."""
 
     def setUp(self) -> None:
+        self.away = False
         self.asked: list[tuple[str, str]] = []
 
-        async def ask(channel: str, identity: Identity) -> bool:
-            self.asked.append((channel, identity.name))
-            return channel.endswith("Item")
-
         rules = {"pub": Rule(frozenset({"viewer"}), frozenset({"operator"}))}
-        self.access = Access(rules, ask)
+        self.access = Access(rules, self)
 
-    def refusal(self, role: Role, channel: str) -> int:
-        asked = Deferred.fromCoroutine(self.access.subscribe(Identity("ann", role), channel))
+    async def whose(self, credential: Credential) -> str | None:
+        return None
+
+    async def may_read(self, credential: Credential, channel: str) -> bool:
+        """Answer as the ERP."""
+        if self.away:
+            raise LinesideError("the site gives no answer")
+        self.asked.append((channel, str(credential.token)))
+        return channel.endswith("Item")
+
+    def refusal(self, role: Role, channel: str, credential: Credential | None = None) -> int:
+        asked = Deferred.fromCoroutine(self.access.subscribe(Identity("ann", role), channel, credential))
         refused: Refused = self.failureResultOf(asked, Refused).value
         return refused.error.code
 
@@ -59,10 +68,18 @@ class Decisions(SynchronousTestCase):
             self.assertEqual(102, self.refusal("admin", channel), channel)
 
     def test_the_erp_decides_on_its_own(self) -> None:
-        """Whether somebody may read a document only it can know."""
-        self.admitted("viewer", "frappe:doctype:Item")
-        self.assertEqual(103, self.refusal("viewer", "frappe:doctype:Salary Slip"))
-        self.assertEqual([("frappe:doctype:Item", "ann"), ("frappe:doctype:Salary Slip", "ann")], self.asked)
+        """Whether somebody may read a document only it can know; it is asked as that user."""
+        ann = Credential(token="ann's")
+        asked = Deferred.fromCoroutine(self.access.subscribe(Identity("ann", "nobody"), "frappe:doctype:Item", ann))
+        self.assertIsNone(self.successResultOf(asked))
+        self.assertEqual(103, self.refusal("admin", "frappe:doctype:Salary Slip", ann))
+        self.assertEqual([("frappe:doctype:Item", "ann's"), ("frappe:doctype:Salary Slip", "ann's")], self.asked)
+        self.assertEqual(103, self.refusal("admin", "frappe:doctype:Item"), "whom the ERP does not know")
+
+    def test_while_the_erp_is_away(self) -> None:
+        """Nobody can say: the client is to try again."""
+        self.away = True
+        self.assertEqual(100, self.refusal("viewer", "frappe:doctype:Item", Credential(session="s")))
 
     def test_without_an_erp_there_are_no_such_channels(self) -> None:
         """Nobody could decide."""
