@@ -15,7 +15,7 @@ from twisted.logger import Logger
 
 from lineside.assemble.descriptors import RESERVED, share
 from lineside.assemble.documentlinks import document_links
-from lineside.assemble.edges import databases, erp_views, http_services, target_part
+from lineside.assemble.edges import databases, erp_views, http_services, live_services, target_part
 from lineside.assemble.parts import Dormant, JournalPart
 from lineside.assemble.settings import Settings
 from lineside.assemble.sources import WayIn
@@ -139,6 +139,7 @@ class Gateway:
         tokens = TokenOperations(store.database, settings.sources, time.time_ns)
         tokens.register(self.operations)
         self.views = erp_views(settings, self.targets)
+        self.live = live_services(reactor, settings, store, self.operations, tokens, self.couriers, self.targets)
         self.http = (
             None
             if settings.http is None
@@ -153,6 +154,7 @@ class Gateway:
                     *([] if self.databases is None else self.databases.endpoints),
                     *([] if self.views is None else self.views.endpoints),
                 ],
+                undescribed=[] if self.live is None else [self.live.part.endpoint],
             )
         )
         waiting: list[Part] = [way.patience for way in self._ways_in if way.patience is not None]
@@ -166,6 +168,7 @@ class Gateway:
             [self.retention, Inspection(store.database, reactor)],
             # Only once the routes have their places can anything be told of them.
             [ControlSocket(reactor, settings.journal.control_path, self.operations, reactor)],
+            *([] if self.live is None else [self.live.parts]),
             *([] if self.http is None else [self.http.watchers, list[Part]([self.http.part])]),
             *([waiting] if waiting else []),
             [*self.sources, *([] if self.databases is None else self.databases.sources)],

@@ -15,6 +15,7 @@ from lineside.assemble.complaints import complaints, kind, not_listed
 from lineside.assemble.crosschecks import Tables, cross_check, warn
 from lineside.assemble.formats import FORMATS, JsonFormat
 from lineside.assemble.httpsettings import HttpSettings
+from lineside.assemble.livesettings import ChannelSettings, LiveSettings, check_channels
 from lineside.assemble.plant import PlantSettings, check_watched
 from lineside.assemble.settings import (
     SOURCES,
@@ -46,6 +47,8 @@ _TABLES = (
     "queries",
     "views",
     "http",
+    "live",
+    "channels",
     "tests",
 )
 _NAME = re.compile("[a-z0-9][a-z0-9_-]*")
@@ -133,6 +136,9 @@ class _Reading:
         queries = self._each(QuerySettings, raw, "queries")
         views = self._each(ViewSettings, raw, "views")
         self.problems += check_views(raw)
+        live = self._table(LiveSettings, raw["live"], "live") if "live" in raw else None
+        channels = self._each(ChannelSettings, raw, "channels")
+        self.problems += check_channels(raw)
         self.problems += check_databases(raw, tables.targets, tables.sources)
         targets = {
             name: self._typed(TARGETS, table, key_path("targets", name)) for name, table in tables.targets.items()
@@ -171,6 +177,8 @@ class _Reading:
             databases={name: table for name, table in databases.items() if table is not None},
             queries={name: table for name, table in queries.items() if table is not None},
             views={name: table for name, table in views.items() if table is not None},
+            live=live,
+            channels={name: table for name, table in channels.items() if table is not None},
         )
         self._warnings += warn(settings)
         return settings

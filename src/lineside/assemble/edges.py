@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
     from lineside.assemble.databases import Databases
     from lineside.assemble.httpsettings import HttpSettings
+    from lineside.assemble.live import LiveServices
     from lineside.assemble.parts import JournalPart
     from lineside.assemble.views import Views
     from lineside.assemble.web import HttpServices
+    from lineside.delivery.courier import Courier
     from lineside.delivery.gate import Gate
     from lineside.edges.frappe.client import FrappeClient
     from lineside.journal.watched import WatchedJournal
@@ -120,12 +122,40 @@ def http_services(
     *,
     hindered: Callable[[], list[str]],
     described: Iterable[Endpoint] = (),
+    undescribed: Iterable[Endpoint] = (),
 ) -> HttpServices:
     """Return the parts that serve HTTP requests; see `lineside.assemble.web.HttpServices`."""
     with importing():
         from lineside.assemble.web import HttpServices as Made
 
-    return Made(reactor, settings, operations, tokens, gates, hindered=hindered, described=described)
+    return Made(
+        reactor,
+        settings,
+        operations,
+        tokens,
+        gates,
+        hindered=hindered,
+        described=described,
+        undescribed=undescribed,
+    )
+
+
+def live_services(
+    reactor: Any,
+    settings: Settings,
+    store: JournalPart,
+    operations: Operations,
+    tokens: TokenOperations,
+    couriers: list[Courier],
+    targets: Mapping[str, TargetPart],
+) -> LiveServices | None:
+    """Return the live channels; None where the configuration has none."""
+    if settings.live is None:
+        return None
+    with importing():
+        from lineside.assemble.live import LiveServices
+
+    return LiveServices(reactor, settings, store, operations, tokens, couriers, targets)
 
 
 def source_part(reactor: Any, settings: LinesSourceSettings, intake: Intake, random: Random) -> Source:

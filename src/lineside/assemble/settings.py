@@ -17,6 +17,7 @@ from lineside.assemble.endpoints import parse_listener
 from lineside.assemble.formats import Format, JsonFormat, unknown_field
 from lineside.assemble.framings import Framing
 from lineside.assemble.httpsettings import HttpSettings
+from lineside.assemble.livesettings import ChannelSettings, LiveSettings
 from lineside.assemble.plant import PlantSettings, WorkingHours
 from lineside.assemble.sqlsettings import (
     DatabaseSettings,
@@ -498,6 +499,8 @@ class Settings(Struct, frozen=True):
     databases: dict[str, DatabaseSettings] = {}
     queries: dict[str, QuerySettings] = {}
     views: dict[str, ViewSettings] = {}
+    live: LiveSettings | None = None
+    channels: dict[str, ChannelSettings] = {}
 
     @property
     def sites(self) -> dict[str, FrappeTargetSettings]:

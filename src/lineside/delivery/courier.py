@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 
 import msgspec
@@ -70,6 +71,8 @@ class Courier:
         self.refused = 0
         self.retried = 0
         self.alterations = Alterations()
+        self.on_settled: list[Callable[[list[tuple[Pending, Outcome]]], None]] = []
+        """Each is called with what was settled, once that is stored. Must not raise."""
 
     @property
     def paused(self) -> bool:
@@ -218,16 +221,23 @@ class Courier:
             )
 
     async def _settle_all(self) -> None:
+        untold: list[tuple[Pending, Outcome]] = []
         while True:
             await self._decided.wait()
             try:
-                await self.consumer.settle(self._take_outcomes())
+                outcomes = self._take_outcomes()
+                untold += outcomes
+                await self.consumer.settle(outcomes)
             except CancelledError:
                 raise
             except Exception:  # noqa: BLE001 (a full disk, say: the consumer keeps them for the next call)
                 log.failure("settle.failed", route=self.route.id, again_in=STUMBLED)
                 await deferLater(self._clock, STUMBLED)
                 self._decided.set()
+            else:
+                settled, untold = untold, []
+                for tell in self.on_settled:
+                    tell(settled)
 
     def _take_outcomes(self) -> list[tuple[Pending, Outcome]]:
         outcomes, self._outcomes = self._outcomes, []

@@ -27,6 +27,10 @@ class Operations:
         """Carry ``request`` out by an asynchronous generator that yields results without end."""
         self._streams[request] = carry_out
 
+    def offers(self, request: type[Request[Any]]) -> bool:
+        """Whether such requests are carried out here, and have one result."""
+        return request in self._answers
+
     def streams(self, request: Request[Any]) -> bool:
         """Whether ``request`` has many results."""
         return type(request) in self._streams

@@ -59,6 +59,12 @@ class PatientChannel(HTTPChannel):
         self.site.closed(self)
         super().connectionLost(reason)
 
+    def leave(self) -> None:
+        """Let go of the connection: another protocol has it."""
+        self.transport.unregisterProducer()
+        self.setTimeout(None)
+        self.site.closed(self)
+
     def setTimeout(self, period: float | None) -> float | None:
         """Move the deadline; return what it was set by."""
         before: float | None = self.timeOut

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
+from twisted.protocols.policies import ProtocolWrapper
 from twisted.web.http import Request, datetimeToString
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
@@ -160,6 +161,26 @@ class EarlyRequest(Request):
             head = self._head(answer, b"Content-Length: %d\r\n" % len(body))
             self.channel.write(head if self.method == b"HEAD" else head + body)
         self._finish_in_time()
+
+    def hand_over(self, protocol: Any) -> None:
+        """Let another protocol have the connection, from this request's head on."""
+        channel = self.channel
+        transport = channel.transport
+        self.answered = True
+        channel.leave()
+        # Twisted has no way to say this (https://github.com/twisted/twisted/issues/3204).
+        if isinstance(transport, ProtocolWrapper):
+            transport.wrappedProtocol = protocol
+        elif isinstance(getattr(transport, "protocol", None), ProtocolWrapper):
+            transport.protocol.wrappedProtocol = protocol
+        else:
+            transport.protocol = protocol
+        protocol.makeConnection(transport)
+        transport.resumeProducing()
+        head = [b"%s %s HTTP/1.1\r\n" % (self.method, self.uri)]
+        for name, values in self.requestHeaders.getAllRawHeaders():
+            head += [b"%s: %s\r\n" % (name, value) for value in values]
+        protocol.dataReceived(b"".join([*head, b"\r\n"]))
 
     async def send_stream(self, answer: Answer) -> None:
         """Answer with a body in pieces, no faster than the client takes them, and finish.

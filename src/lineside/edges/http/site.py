@@ -111,6 +111,9 @@ class Desk:
 
     def _begin(self, request: EarlyRequest, endpoint: Endpoint, call: Call) -> None:
         try:
+            if endpoint.upgrade is not None and call.headers.get("upgrade", "").lower() == "websocket":
+                request.hand_over(endpoint.upgrade(call))
+                return
             answer = endpoint.answer(call)
         except LinesideError as refused:
             request.send(_refusal(refused))

@@ -1,0 +1,1 @@
+"""Live channels over WebSocket: Centrifugo's client protocol, served by autobahn."""

@@ -1,0 +1,201 @@
+"""Who is subscribed to what, and what they are sent. Pure: no Twisted, no sockets.
+
+A publication is encoded once, into the very bytes of its WebSocket frame, however many get it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from msgspec import Raw, Struct
+
+from lineside.edges.websocket.codes import Unsubscribe
+from lineside.edges.websocket.messages import one_line, push, text_frame
+
+
+class Member(Protocol):
+    """One client's connection."""
+
+    id: str
+    """Of this connection, unique."""
+    user: str
+
+    def deliver(self, frame: bytes) -> None:
+        """Send a whole WebSocket frame, after all that was delivered before."""
+        ...
+
+    def unsubscribed(self, channel: str) -> None:
+        """Take note that the hub ended a subscription."""
+        ...
+
+
+class Publication(Struct, frozen=True):
+    """One message of a channel."""
+
+    data: Raw
+    offset: int = 0
+    """Its place in the channel's stream; 0 where that has none."""
+    info: dict[str, Any] | None = None
+    """Who published it, where a client did."""
+
+    def told(self) -> dict[str, Any]:
+        """Return it as the protocol has it."""
+        content: dict[str, Any] = {"data": self.data}
+        if self.offset:
+            content["offset"] = self.offset
+        if self.info is not None:
+            content["info"] = self.info
+        return content
+
+
+class Subscription:
+    """One member's subscription to one channel.
+
+    While ``held`` is a list, publications are kept there for the member instead of being sent.
+    """
+
+    __slots__ = ("held", "info", "member", "silent")
+
+    def __init__(self, member: Member, info: dict[str, Any], *, silent: bool) -> None:
+        self.member = member
+        self.info = info
+        self.silent = silent
+        """Its coming and going is told to nobody."""
+        self.held: list[tuple[int, bytes]] | None = None
+
+
+class Ring:
+    """The newest publications of a channel, bounded in number and bytes.
+
+    Args:
+        after: everything above this offset is in the ring.
+        most: publications.
+        room: bytes of their data.
+
+    """
+
+    def __init__(self, after: int, *, most: int, room: int = 4 * 1024 * 1024) -> None:
+        self.after = after
+        self._most = most
+        self._room = room
+        self._size = 0
+        self._kept: deque[Publication] = deque()
+
+    def add(self, publication: Publication) -> None:
+        """Keep the newest publication; one that is kept already is let pass."""
+        if self._kept and publication.offset <= self._kept[-1].offset:
+            return
+        self._kept.append(publication)
+        self._size += len(bytes(publication.data))
+        while len(self._kept) > self._most or self._size > self._room:
+            oldest = self._kept.popleft()
+            self._size -= len(bytes(oldest.data))
+            self.after = oldest.offset
+
+    def since(self, offset: int) -> list[Publication]:
+        """Return what is above ``offset``, oldest first."""
+        newer: list[Publication] = []
+        for publication in reversed(self._kept):
+            if publication.offset <= offset:
+                break
+            newer.append(publication)
+        return newer[::-1]
+
+    def __iter__(self) -> Iterator[Publication]:
+        return iter(self._kept)
+
+
+class Channel:
+    """What is known of one channel that has subscribers."""
+
+    __slots__ = ("name", "subscriptions")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.subscriptions: dict[str, Subscription] = {}
+
+
+class Hub:
+    """All channels that somebody is subscribed to."""
+
+    def __init__(self) -> None:
+        self._channels: dict[str, Channel] = {}
+
+    def __contains__(self, channel: object) -> bool:
+        return channel in self._channels
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._channels)
+
+    def subscribe(
+        self, channel: str, member: Member, info: dict[str, Any], *, silent: bool = False, hold: bool = False
+    ) -> Subscription:
+        """Subscribe a member, and tell the others unless ``silent``; ``hold`` sends it nothing before `flush`."""
+        subscription = Subscription(member, info, silent=silent)
+        known = self._channels.setdefault(channel, Channel(channel))
+        if not silent:
+            self._tell(known, "join", info)
+        known.subscriptions[member.id] = subscription
+        if hold:
+            subscription.held = []
+        return subscription
+
+    def unsubscribe(self, channel: str, member: Member) -> None:
+        """End a member's subscription, if there is one, and tell the others."""
+        known = self._channels.get(channel)
+        subscription = None if known is None else known.subscriptions.pop(member.id, None)
+        if known is None or subscription is None:
+            return
+        if not known.subscriptions:
+            del self._channels[channel]
+        elif not subscription.silent:
+            self._tell(known, "leave", subscription.info)
+
+    def publish(self, channel: str, publication: Publication) -> None:
+        """Send to all who are subscribed."""
+        known = self._channels.get(channel)
+        if known is None:
+            return
+        frame = text_frame(push(channel, "pub", publication.told()))
+        for subscription in list(known.subscriptions.values()):
+            if subscription.held is None:
+                subscription.member.deliver(frame)
+            else:
+                subscription.held.append((publication.offset, frame))
+
+    def flush(self, subscription: Subscription, after: int) -> None:
+        """Send what was held, but for what is at or below the offset ``after``."""
+        held, subscription.held = subscription.held or [], None
+        for offset, frame in held:
+            if not offset or offset > after:
+                subscription.member.deliver(frame)
+
+    def end(self, channel: str, why: Unsubscribe) -> None:
+        """End every subscription to a channel, and tell the members."""
+        known = self._channels.pop(channel, None)
+        if known is None:
+            return
+        frame = text_frame(push(channel, "unsubscribe", {"code": why.code, "reason": why.reason}))
+        for subscription in known.subscriptions.values():
+            subscription.member.unsubscribed(channel)
+            subscription.member.deliver(frame)
+
+    def presence(self, channel: str) -> dict[str, dict[str, Any]]:
+        """Return who is subscribed, by connection."""
+        known = self._channels.get(channel)
+        return {} if known is None else {name: each.info for name, each in known.subscriptions.items()}
+
+    def _tell(self, channel: Channel, kind: str, info: dict[str, Any]) -> None:
+        frame = text_frame(push(channel.name, kind, {"info": info}))
+        for subscription in list(channel.subscriptions.values()):
+            if subscription.held is None:
+                subscription.member.deliver(frame)
+            else:
+                subscription.held.append((0, frame))
+
+
+def publication(data: bytes, offset: int = 0, info: dict[str, Any] | None = None) -> Publication:
+    """Return JSON as a publication."""
+    return Publication(Raw(one_line(data)), offset, info)

@@ -1,0 +1,125 @@
+"""What waits to be sent to a client, and how it goes out: one write a client and turn of the reactor.
+
+A write to a socket costs the kernel more than all else that is done for a message; so whatever comes for a client
+within a turn goes out in one, and when a round of writes takes long the next one waits as long, to have more to
+carry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
+from zope.interface import implementer
+
+from lineside import straight
+
+AT_ONCE = 0.001
+"""A round of writes that takes no longer is followed by the next in the next turn."""
+LATEST = 0.010
+"""Seconds that a message waits for company at most."""
+
+
+class Rounds:
+    """Empties outboxes, all that have something, in one round.
+
+    Args:
+        clock: calls; must follow a monotonic clock.
+
+    """
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._due: list[Outbox] = []
+        self._next: IDelayedCall | None = None
+        self._took = 0.0
+        self._ended = 0.0
+
+    def add(self, outbox: Outbox) -> None:
+        """Let an outbox take part in the next round."""
+        self._due.append(outbox)
+        if self._next is None:
+            delay = 0.0
+            if self._took > AT_ONCE:
+                delay = max(0.0, min(self._took, LATEST) - (self._clock.seconds() - self._ended))
+            self._next = self._clock.callLater(delay, self._go_round)
+
+    def _go_round(self) -> None:
+        self._next = None
+        due, self._due = self._due, []
+        began = self._clock.seconds()
+        for outbox in due:
+            outbox.empty()
+        self._ended = self._clock.seconds()
+        self._took = self._ended - began
+
+
+@implementer(IPushProducer)
+class Outbox:
+    """The whole WebSocket frames that wait for one client.
+
+    Args:
+        transport: to the client; the outbox is registered as its producer.
+        rounds: empty it.
+        room: bytes that may wait while the client takes nothing.
+        overflow: called once when there is no more room; what waited is dropped then.
+
+    """
+
+    def __init__(self, transport: Any, rounds: Rounds, *, room: int, overflow: Callable[[], None]) -> None:
+        self._transport = transport
+        self._rounds = rounds
+        self._room = room
+        self._overflow = overflow
+        self._frames: list[bytes] = []
+        self._paused = False
+        self._closed = False
+        self.size = 0
+        """Bytes that wait here, beside what the transport holds."""
+        transport.registerProducer(self, True)
+
+    def put(self, frame: bytes) -> None:
+        """Let a whole frame go out after all others."""
+        if self._closed:
+            return
+        if not self._frames and not self._paused:
+            self._rounds.add(self)
+        self._frames.append(frame)
+        self.size += len(frame)
+        if self.size > self._room:
+            self.close()
+            self._overflow()
+
+    def empty(self) -> None:
+        """Write what waits, unless the client takes nothing at present."""
+        frames = self._frames
+        if self._paused or self._closed or not frames:
+            return
+        data = frames[0] if len(frames) == 1 else b"".join(frames)
+        self._frames = []
+        self.size = 0
+        straight.write(self._transport, data)
+
+    def close(self) -> None:
+        """Take no more, and drop what waits. Called more than once it does nothing."""
+        if not self._closed:
+            self._closed = True
+            self._frames = []
+            self.size = 0
+            self._transport.unregisterProducer()
+
+    def pauseProducing(self) -> None:
+        """Too much waits in the transport already."""
+        self._paused = True
+
+    def resumeProducing(self) -> None:
+        """Go on."""
+        self._paused = False
+        if self._frames:
+            self._rounds.add(self)
+
+    def stopProducing(self) -> None:
+        """The connection is lost."""
+        self._closed = True
+        self._frames = []

@@ -1,0 +1,174 @@
+"""The WebSocket itself: autobahn's server protocol, with each callback held to telling what it raises.
+
+Autobahn swallows exceptions of its callbacks, and uses the names ``log`` and ``factory.server`` itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept
+from autobahn.websocket.types import ConnectionRequest
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+
+from lineside.edges.websocket.codes import INAPPROPRIATE_PROTOCOL, SERVER_ERROR, SLOW, Disconnect
+from lineside.edges.websocket.outbox import Outbox, Rounds
+from lineside.edges.websocket.sessions import Session
+from lineside.operations.web import Call
+
+_log = Logger()
+
+SUBPROTOCOL = "centrifuge-json"
+LINGER = 5.0
+"""Seconds that a client has to take the close frame, and to answer it."""
+
+Begin = Callable[["LiveConnection", Call], Session]
+"""Makes the session of a connection that has just opened."""
+
+
+class LiveConnection(WebSocketServerProtocol):
+    """One client's WebSocket; a `Wire` for its session.
+
+    Args:
+        call: the request by which it was opened.
+        begin: makes the session.
+        ended: is told when the connection is gone.
+
+    """
+
+    factory: LiveFactory
+    transport: Any
+
+    def __init__(self, call: Call, begin: Begin, ended: Callable[[LiveConnection], None]) -> None:
+        super().__init__()
+        self._call = call
+        self._begin = begin
+        self._ended = ended
+        self._outbox: Outbox | None = None
+        self._cutting: IDelayedCall | None = None
+        self.session: Session | None = None
+
+    def put(self, frame: bytes) -> None:
+        """Send a whole frame after all others."""
+        if self._outbox is not None:
+            self._outbox.put(frame)
+
+    def end(self, disconnect: Disconnect) -> None:
+        """Close with a code; cut the connection if the client does not take even that."""
+        if self._outbox is not None and self._cutting is None:
+            self._outbox.empty()
+            self._outbox.close()
+            self._cutting = self.factory.clock.callLater(LINGER, self._cut)
+            self.sendClose(disconnect.code, disconnect.reason)
+
+    def onConnect(self, request: ConnectionRequest) -> str | None:
+        """Choose the subprotocol."""
+        return SUBPROTOCOL if SUBPROTOCOL in request.protocols else None
+
+    def onOpen(self) -> None:
+        """Begin the session."""
+        try:
+            self._outbox = Outbox(
+                self.transport, self.factory.rounds, room=self.factory.room, overflow=self._overflow
+            )
+            self.session = self._begin(self, self._call)
+        except Exception:  # noqa: BLE001 (autobahn would swallow it)
+            self._failed()
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        """Hand a frame on."""
+        if self.session is None or self._cutting is not None:
+            return
+        try:
+            if isBinary:
+                self.session.end(INAPPROPRIATE_PROTOCOL)
+            else:
+                self.session.frame_came(bytes(payload))
+        except Exception:  # noqa: BLE001 (autobahn would swallow it)
+            self._failed()
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        """End the session."""
+        try:
+            if self._cutting is not None and self._cutting.active():
+                self._cutting.cancel()
+            if self._outbox is not None:
+                self._outbox.close()
+            if self.session is not None:
+                self.session.closed()
+            self._ended(self)
+        except Exception:  # noqa: BLE001 (autobahn would swallow it)
+            _log.failure("live.failed", method="close")
+
+    def _overflow(self) -> None:
+        if self.session is not None:
+            self.session.closed()
+        if self._cutting is None:
+            self._cutting = self.factory.clock.callLater(LINGER, self._cut)
+            self.sendClose(SLOW.code, SLOW.reason)
+            _log.info("live.slow", peer=self._call.peer)
+
+    def _failed(self) -> None:
+        _log.failure("live.failed", method="frame")
+        if self.session is not None:
+            self.session.closed()
+        self.sendClose(SERVER_ERROR.code, SERVER_ERROR.reason)
+
+    def _cut(self) -> None:
+        self.transport.abortConnection()
+
+
+class LiveFactory(WebSocketServerFactory):
+    """Makes connections for requests that an HTTP server has read.
+
+    Args:
+        reactor: its timers must follow a monotonic clock.
+        rounds: empties the connections' outboxes.
+        room: bytes that may wait for one client.
+        max_message: bytes of one message from a client.
+        compress: take compressed messages from clients that offer it; what is sent is never compressed.
+
+    """
+
+    noisy = False
+
+    def __init__(
+        self, reactor: Any, rounds: Rounds, *, room: int, max_message: int, compress: bool = False
+    ) -> None:
+        super().__init__(reactor=reactor)
+        self.clock = reactor
+        self.rounds = rounds
+        self.room = room
+
+        def accept(offers: list[Any]) -> Any:
+            for offer in offers:
+                if compress and isinstance(offer, PerMessageDeflateOffer):
+                    # Nothing of one message is remembered for the next: that would be 32 KiB a client.
+                    return PerMessageDeflateOfferAccept(
+                        offer,
+                        request_no_context_takeover=True,
+                        no_context_takeover=offer.request_no_context_takeover or None,
+                        max_message_size=max_message,
+                    )
+            return None
+
+        self.setProtocolOptions(
+            webStatus=False,
+            allowedOrigins=["*"],  # checked before the connection is handed over
+            allowNullOrigin=True,
+            failByDrop=False,
+            maxFramePayloadSize=max_message,
+            maxMessagePayloadSize=max_message,
+            openHandshakeTimeout=LINGER,
+            closeHandshakeTimeout=LINGER,
+            autoPingInterval=0,
+            perMessageCompressionAccept=accept,
+        )
+
+    def take(self, connection: LiveConnection) -> LiveConnection:
+        """Return a connection that is one of this factory's."""
+        connection.factory = self
+        return connection

@@ -1,0 +1,495 @@
+"""One client's conversation: commands in, replies and pushes out, one command after the other."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from msgspec import Raw, Struct
+from twisted.internet.defer import CancelledError
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from lineside.background import Background
+from lineside.edges.websocket import codes, messages
+from lineside.edges.websocket.access import Access, well_formed
+from lineside.edges.websocket.channels import Hub, Publication
+from lineside.edges.websocket.codes import Disconnect, Ended, ErrorCode, Refused
+from lineside.edges.websocket.messages import Command, text_frame
+from lineside.edges.websocket.rpc import Rpc
+from lineside.edges.websocket.streams import Stream
+from lineside.model.errors import LinesideError
+from lineside.model.ports import Credential
+from lineside.operations.web import Call
+from lineside.security.identity import NOBODY, Identity, NotPermitted, Role
+from lineside.security.jwts import BadToken, ExpiredToken, Holder, JwtTokens
+
+log = Logger()
+
+GRACE = 25.0
+"""Seconds that a client has for a new token once the old one expired."""
+
+
+class Limits(Struct, frozen=True):
+    """What one connection may ask for."""
+
+    channels: int = 128
+    commands: int = 500
+    """A second, and at a time."""
+    history: int = 300
+    """Publications of one reply, and of one recovery."""
+    ping: int = 25
+    """Seconds between two pings."""
+    pong: float = 8.0
+    """Seconds that a client has for its answer."""
+    connect: float = 15.0
+    """Seconds that it has for its first command."""
+
+
+class Tokens(Protocol):
+    """The API tokens there are."""
+
+    def identify(self, text: str) -> Identity | None:
+        """Return whose token it is; None if it is none, or no longer one."""
+        ...
+
+
+class Services(Struct, frozen=True):
+    """What all sessions share."""
+
+    hub: Hub
+    access: Access
+    stream_of: Callable[[str], Stream | None]
+    rpc: Rpc
+    tokens: Tokens
+    jwts: JwtTokens | None
+    clock: IReactorTime
+    limits: Limits
+    working: Background
+    erp_role: Role = "nobody"
+    """What users of the ERP may beside reading its documents' channels."""
+
+
+class Wire(Protocol):
+    """The connection below."""
+
+    def put(self, frame: bytes) -> None:
+        """Send a whole WebSocket frame."""
+        ...
+
+    def end(self, disconnect: Disconnect) -> None:
+        """Close the connection."""
+        ...
+
+
+class Session:
+    """One client's conversation; a `Member` of the hub.
+
+    Args:
+        identifier: of this connection, unique.
+        wire: the connection.
+        call: the request by which it was opened; who sent it is who the client is, unless it brings a token.
+        services: what it needs.
+
+    """
+
+    def __init__(self, identifier: str, wire: Wire, call: Call, services: Services) -> None:
+        self.id = identifier
+        self.user = ""
+        self._wire = wire
+        self._call = call
+        self._services = services
+        self._identity: Identity | None = None
+        self._credential: Credential | None = None
+        self._info: dict[str, Any] = {}
+        self._channels: set[str] = set()
+        self._expiring: dict[str, IDelayedCall] = {}
+        self._queue: deque[Command] = deque()
+        self._works = False
+        self._after_reply: Callable[[], None] | None = None
+        self._over = False
+        self._second = float("-inf")
+        self._asked = 0
+        self.pinged: float | None = None
+        """When a ping was sent that is not answered yet."""
+        self._expire_later("", services.limits.connect, lambda: self.end(codes.STALE))
+
+    def deliver(self, frame: bytes) -> None:
+        """Send a frame; see `Member`."""
+        self._wire.put(frame)
+
+    def unsubscribed(self, channel: str) -> None:
+        """Take note that the hub ended a subscription."""
+        self._channels.discard(channel)
+
+    def frame_came(self, payload: bytes) -> None:
+        """Take the commands of a frame."""
+        if self._over:
+            return
+        try:
+            commands = messages.commands(payload)
+            self._count(len(commands))
+        except Ended as ended:
+            self.end(ended.disconnect)
+            return
+        self._queue.extend(commands)
+        if not self._works:
+            self._services.working.run("live", self._work())
+
+    def ping(self) -> None:
+        """Ask for a sign of life."""
+        if self._identity is not None:
+            self.pinged = self._services.clock.seconds()
+            self.deliver(text_frame(messages.PING))
+
+    def end(self, disconnect: Disconnect) -> None:
+        """Close the connection with a code."""
+        if not self._over:
+            self.closed()
+            self._wire.end(disconnect)
+
+    def closed(self) -> None:
+        """Forget all: the connection is gone."""
+        self._over = True
+        self._queue.clear()
+        for channel in sorted(self._channels):
+            self._services.hub.unsubscribe(channel, self)
+        self._channels.clear()
+        for expiring in self._expiring.values():
+            expiring.cancel()
+        self._expiring.clear()
+
+    def _count(self, commands: int) -> None:
+        now = self._services.clock.seconds()
+        if now - self._second >= 1:
+            self._second, self._asked = now, 0
+        self._asked += commands
+        if self._asked > self._services.limits.commands or len(self._queue) > self._services.limits.commands:
+            raise Ended(codes.TOO_FAST)
+
+    async def _work(self) -> None:
+        self._works = True
+        try:
+            while self._queue:
+                await self._carry_out(self._queue.popleft())
+        except Ended as ended:
+            self.end(ended.disconnect)
+        finally:
+            self._works = False
+
+    async def _carry_out(self, command: Command) -> None:
+        if not command.id:
+            self._unasked(command)
+            return
+        method, request = messages.method_of(command)
+        if (method == "connect") == (self._identity is not None) or method == "send":
+            raise Ended(codes.BAD_COMMAND)
+        self._after_reply = None
+        try:
+            result = await getattr(self, f"_{method}")(request)
+        except Ended:
+            raise
+        except CancelledError:
+            raise
+        except Refused as refused:
+            answer = messages.error_reply(command.id, refused.error)
+        except NotPermitted:
+            answer = messages.error_reply(command.id, codes.PERMISSION_DENIED)
+        except LinesideError as refused:
+            answer = messages.error_reply(command.id, ErrorCode(codes.FAILED, str(refused)))
+        except Exception:  # noqa: BLE001 (the client is told, and the log)
+            log.failure("live.failed", method=method)
+            answer = messages.error_reply(command.id, codes.INTERNAL)
+        else:
+            answer = messages.reply(command.id, method, result)
+        if self._over:
+            return
+        self.deliver(text_frame(answer))
+        if self._after_reply is not None:
+            self._after_reply()
+        if method == "connect" and self._identity is None:
+            # What came along with it was meant for a connection that stands.
+            self._queue.clear()
+
+    def _unasked(self, command: Command) -> None:
+        if command.send is not None:
+            raise Ended(codes.SEND_NOT_AVAILABLE)
+        if any(getattr(command, name) is not None for name in messages.METHODS):
+            raise Ended(codes.BAD_COMMAND)
+        self.pinged = None
+
+    async def _connect(self, request: messages.ConnectRequest) -> dict[str, Any]:
+        holder = await self._holder(request.token)
+        identity, expires = holder.identity, holder.expires_in
+        if identity is NOBODY:
+            raise Refused(codes.UNAUTHORIZED)
+        self._identity = identity
+        self.user = identity.name
+        self._info = {"user": self.user, "client": self.id}
+        if holder.info is not None:
+            self._info["conn_info"] = holder.info
+        self._expiring.pop("").cancel()
+        limits = self._services.limits
+        result: dict[str, Any] = {
+            "client": self.id,
+            "version": "lineside",
+            "ping": limits.ping,
+            "pong": True,
+        }
+        if expires is not None:
+            result |= {"expires": True, "ttl": expires}
+            self._expire_later("", expires + GRACE, lambda: self.end(codes.EXPIRED))
+        joined: dict[str, Any] = {}
+        flushes: list[Callable[[], None]] = []
+        for channel in holder.channels:
+            wanted = (request.subs or {}).get(channel) or {}
+            ask = messages.SubscribeRequest(
+                channel,
+                recover=bool(wanted.get("recover")),
+                offset=int(wanted.get("offset") or 0),
+                epoch=wanted.get("epoch"),
+            )
+            joined[channel] = await self._join(ask)
+            if self._after_reply is not None:
+                flushes.append(self._after_reply)
+        if joined:
+            result["subs"] = joined
+
+            def flush_all() -> None:
+                for flush in flushes:
+                    flush()
+
+            self._after_reply = flush_all
+        return result
+
+    async def _holder(self, token: str | None) -> Holder:
+        """Return who the client is: by its token, by the ERP's, or as who opened the connection."""
+        at_erp = await self._known_at_erp(token)
+        if at_erp is not None:
+            return Holder(at_erp, None, None, ())
+        if not token:
+            return Holder(self._call.identity, None, None, ())
+        if self._services.jwts is not None and token.count(".") == 2:
+            try:
+                return self._services.jwts.connection(token)
+            except ExpiredToken as expired:
+                raise Refused(codes.TOKEN_EXPIRED) from expired
+            except BadToken as bad:
+                raise Ended(codes.INVALID_TOKEN) from bad
+        known = self._services.tokens.identify(token)
+        if known is None:
+            raise Ended(codes.INVALID_TOKEN)
+        return Holder(known, None, None, ())
+
+    async def _known_at_erp(self, token: str | None) -> Identity | None:
+        """Return who the client is at the ERP, by its session's cookie or its key; None if it brings none."""
+        oracle = self._services.access.oracle
+        if oracle is None:
+            return None
+        if token is not None and token.startswith("token "):
+            credential = Credential(token=token.removeprefix("token ").strip())
+        else:
+            session = _session_of(self._call.headers.get("cookie", ""))
+            if token or not session:
+                return None
+            credential = Credential(session=session)
+        try:
+            user = await oracle.whose(credential)
+        except LinesideError as away:
+            raise Refused(codes.INTERNAL) from away
+        if user is None:
+            if credential.token is not None:
+                raise Ended(codes.INVALID_TOKEN)
+            return None
+        self._credential = credential
+        return Identity(user, self._services.erp_role)
+
+    async def _refresh(self, request: messages.RefreshRequest) -> dict[str, Any]:
+        if self._services.jwts is None:
+            raise Refused(codes.NOT_AVAILABLE)
+        try:
+            holder = self._services.jwts.connection(request.token)
+        except ExpiredToken as expired:
+            raise Ended(codes.EXPIRED) from expired
+        except BadToken as bad:
+            raise Ended(codes.INVALID_TOKEN) from bad
+        if holder.identity.name != self.user:
+            raise Ended(codes.INVALID_TOKEN)
+        self._cancel("")
+        result: dict[str, Any] = {"client": self.id, "version": "lineside"}
+        if holder.expires_in is not None:
+            result |= {"expires": True, "ttl": holder.expires_in}
+            self._expire_later("", holder.expires_in + GRACE, lambda: self.end(codes.EXPIRED))
+        return result
+
+    async def _subscribe(self, request: messages.SubscribeRequest) -> dict[str, Any]:
+        channel = request.channel
+        if request.type or not well_formed(channel) or request.offset < 0:
+            raise Refused(codes.BAD_REQUEST)
+        if channel in self._channels:
+            raise Refused(codes.ALREADY_SUBSCRIBED)
+        if len(self._channels) >= self._services.limits.channels:
+            raise Refused(codes.LIMIT_EXCEEDED)
+        assert self._identity is not None
+        expires: int | None = None
+        if request.token:
+            expires = self._by_token(channel, request.token)
+        else:
+            await self._services.access.subscribe(self._identity, channel, self._credential)
+        result = await self._join(request)
+        if expires is not None:
+            result |= {"expires": True, "ttl": expires}
+            self._expire_subscription(channel, expires)
+        return result
+
+    def _by_token(self, channel: str, token: str) -> int | None:
+        if self._services.jwts is None:
+            raise Refused(codes.PERMISSION_DENIED)
+        try:
+            return self._services.jwts.subscription(token, user=self.user, client=self.id, channel=channel)
+        except ExpiredToken as expired:
+            raise Refused(codes.TOKEN_EXPIRED) from expired
+        except BadToken as bad:
+            if bad.mismatch:
+                raise Ended(codes.INVALID_TOKEN) from bad
+            raise Refused(codes.PERMISSION_DENIED) from bad
+
+    async def _join(self, request: messages.SubscribeRequest) -> dict[str, Any]:
+        """Subscribe; what is published meanwhile is held until the reply is out."""
+        channel, hub = request.channel, self._services.hub
+        silent = not self._shows_presence(channel)
+        stream = self._services.stream_of(channel)
+        subscription = hub.subscribe(channel, self, self._info, silent=silent, hold=True)
+        self._channels.add(channel)
+        result: dict[str, Any] = {}
+        after = 0
+        try:
+            if stream is not None:
+                after = stream.top
+                result |= {"recoverable": True, "positioned": True, "epoch": stream.epoch, "offset": after}
+                if request.recover:
+                    result["was_recovering"] = True
+                    missed = await self._missed(stream, request)
+                    if missed is None:
+                        if request.rather_fails:
+                            raise Refused(codes.UNRECOVERABLE_POSITION)
+                    else:
+                        result["recovered"] = True
+                        if missed:
+                            result["offset"] = request.offset
+                            result["publications"] = [each.told() for each in missed]
+                            after = max(after, missed[-1].offset)
+        except BaseException:
+            self._channels.discard(channel)
+            hub.unsubscribe(channel, self)
+            raise
+        self._after_reply = lambda: hub.flush(subscription, after)
+        return result
+
+    async def _missed(self, stream: Stream, request: messages.SubscribeRequest) -> list[Publication] | None:
+        if request.epoch and request.epoch != stream.epoch:
+            return None
+        return await stream.since(request.offset, self._services.limits.history)
+
+    async def _sub_refresh(self, request: messages.SubRefreshRequest) -> dict[str, Any]:
+        if request.channel not in self._channels:
+            raise Refused(codes.BAD_REQUEST)
+        expires = self._by_token(request.channel, request.token)
+        self._cancel(request.channel)
+        if expires is None:
+            return {}
+        self._expire_subscription(request.channel, expires)
+        return {"expires": True, "ttl": expires}
+
+    async def _unsubscribe(self, request: messages.ChannelRequest) -> dict[str, Any]:
+        self._leave(request.channel)
+        return {}
+
+    async def _publish(self, request: messages.PublishRequest) -> dict[str, Any]:
+        assert self._identity is not None
+        if not well_formed(request.channel):
+            raise Refused(codes.BAD_REQUEST)
+        self._services.access.publish(self._identity, request.channel)
+        data = Raw(messages.one_line(bytes(request.data)))
+        self._services.hub.publish(request.channel, Publication(data, info=self._info))
+        return {}
+
+    async def _presence_of(self, channel: str) -> dict[str, dict[str, Any]]:
+        assert self._identity is not None
+        if channel not in self._channels:
+            await self._services.access.subscribe(self._identity, channel, self._credential)
+        if not self._shows_presence(channel):
+            raise Refused(codes.NOT_AVAILABLE)
+        return self._services.hub.presence(channel)
+
+    async def _presence(self, request: messages.ChannelRequest) -> dict[str, Any]:
+        return {"presence": await self._presence_of(request.channel)}
+
+    async def _presence_stats(self, request: messages.ChannelRequest) -> dict[str, Any]:
+        present = await self._presence_of(request.channel)
+        return {"num_clients": len(present), "num_users": len({each["user"] for each in present.values()})}
+
+    async def _history(self, request: messages.HistoryRequest) -> dict[str, Any]:
+        assert self._identity is not None
+        channel, since, most = request.channel, request.since, self._services.limits.history
+        if channel not in self._channels:
+            await self._services.access.subscribe(self._identity, channel, self._credential)
+        stream = self._services.stream_of(channel)
+        if stream is None:
+            raise Refused(codes.NOT_AVAILABLE)
+        if since is not None and (since.offset < 0 or (request.reverse and not since.offset)):
+            raise Refused(codes.BAD_REQUEST)
+        if since is not None and since.epoch and since.epoch != stream.epoch:
+            raise Refused(codes.UNRECOVERABLE_POSITION)
+        limit = most if request.limit < 0 else min(request.limit, most)
+        found: list[Publication] = []
+        if limit:
+            offset = None if since is None else since.offset
+            found = await stream.history(limit, since=offset, reverse=request.reverse)
+        return {"publications": [each.told() for each in found], "epoch": stream.epoch, "offset": stream.top}
+
+    async def _rpc(self, request: messages.RpcRequest) -> dict[str, Any]:
+        assert self._identity is not None
+        return {"data": await self._services.rpc.call(request.method, bytes(request.data), self._identity)}
+
+    def _shows_presence(self, channel: str) -> bool:
+        try:
+            return self._services.access.rule(channel).presence
+        except Refused:
+            return False
+
+    def _leave(self, channel: str) -> None:
+        if channel in self._channels:
+            self._channels.discard(channel)
+            self._services.hub.unsubscribe(channel, self)
+            self._cancel(channel)
+
+    def _expire_subscription(self, channel: str, seconds: float) -> None:
+        def expire() -> None:
+            self._leave(channel)
+            code, reason = codes.SUBSCRIPTION_EXPIRED
+            self.deliver(text_frame(messages.push(channel, "unsubscribe", {"code": code, "reason": reason})))
+
+        self._expire_later(channel, seconds + GRACE, expire)
+
+    def _expire_later(self, what: str, seconds: float, expire: Callable[[], None]) -> None:
+        def due() -> None:
+            del self._expiring[what]
+            expire()
+
+        self._expiring[what] = self._services.clock.callLater(seconds, due)
+
+    def _cancel(self, what: str) -> None:
+        expiring = self._expiring.pop(what, None)
+        if expiring is not None:
+            expiring.cancel()
+
+
+def _session_of(cookies: str) -> str | None:
+    """Return Frappe's session from a ``Cookie`` header (RFC 6265, section 4.2.1)."""
+    for cookie in cookies.split(";"):
+        name, _, value = cookie.strip().partition("=")
+        if name == "sid" and value and value != "Guest":
+            return value
+    return None
