@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from twisted.web.iweb import IAgent
 
     from lineside.assemble.databases import Databases
+    from lineside.assemble.frappesources import FrappeSources
     from lineside.assemble.httpsettings import HttpSettings
     from lineside.assemble.parts import JournalPart
     from lineside.assemble.web import HttpServices
@@ -88,6 +89,24 @@ def databases(
         from lineside.assemble.databases import Databases
 
     return Databases(reactor, settings, store, journals, random)
+
+
+def frappe_sources(
+    reactor: Any,
+    settings: Settings,
+    store: JournalPart,
+    journals: Mapping[str, WatchedJournal],
+    targets: Mapping[str, TargetPart],
+    gates: Mapping[str, Gate],
+    random: Random,
+) -> FrappeSources | None:
+    """Return the Frappe sites that are sources; None where the configuration names none."""
+    if not settings.hooks:
+        return None
+    with importing():
+        from lineside.assemble.frappesources import FrappeSources
+
+    return FrappeSources(reactor, settings, store, journals, targets, gates, random)
 
 
 def frappe_client(
