@@ -16,7 +16,7 @@ FieldName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,139}$"), Shape("fiel
 
 
 def _filters(value: object) -> object:
-    if not isinstance(value, list):
+    if not isinstance(value, list | tuple):
         raise ValueError('expected an array of filters, such as [["status", "=", "Open"]]')
     for each in value:
         if not isinstance(each, list) or len(each) != 3 or not all(isinstance(part, str) for part in each[:2]):
