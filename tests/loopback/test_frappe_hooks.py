@@ -21,6 +21,7 @@ from lineside.assemble.config import load
 from lineside.assemble.lifecycle import System
 from lineside.standin import postman
 from lineside.standin.authentication import Credentials
+from lineside.standin.doctypes import read_library
 from lineside.standin.faults import FaultKnobs
 from lineside.standin.server import Service, StandinServer
 
@@ -41,9 +42,19 @@ secret = {{ env = "HOOKS" }}
 poll = {{ fields = ["description"], every = "50ms" }}
 
 [routes.copy]
-doctype = "Customer"
-document = {{ customer_name = "{{{{ description }}}}" }}
+doctype = "Copy"
+document = {{ title = "{{{{ description }}}}" }}
 """
+COPY = {
+    "doctype": "DocType",
+    "name": "Copy",
+    "autoname": "hash",
+    "fields": [
+        {"fieldname": "title", "fieldtype": "Data", "label": "Title"},
+        {"fieldname": "lineside_id", "fieldtype": "Data", "label": "Lineside ID", "unique": 1},
+    ],
+}
+"""A DocType whose names are no keys: one document too many would be there."""
 ENVIRON = {"KEY": "key", "SECRET": "secret", "HOOKS": "geheim"}
 LOOK_AGAIN = 0.01
 
@@ -62,13 +73,14 @@ class OverSockets(TestCase):
         held = tempfile.TemporaryDirectory()
         self.addCleanup(held.cleanup)
         self.directory = Path(held.name)
-        service = Service(self.directory / "erp.db", Credentials("key", "secret"))
+        (self.directory / "copy.json").write_text(json.dumps([COPY]))
+        library = read_library(self.directory / "copy.json")
+        service = Service(self.directory / "erp.db", Credentials("key", "secret"), library=library)
         self.erp = StandinServer(self.reactor, service, FaultKnobs(Random(1)))
         await self.erp.start()
         self.addCleanup(lambda: Deferred.fromCoroutine(self.erp.stop()))
         self.system: System | None = None
         self.addCleanup(lambda: Deferred.fromCoroutine(self.end()))
-        await self.insert("Custom Field", dt="Customer", fieldname="lineside_id", fieldtype="Data", unique=1)
 
     async def begin(self, port: int = 0) -> Gateway:
         path = self.directory / "lineside.toml"
@@ -118,7 +130,7 @@ class OverSockets(TestCase):
         )
 
     async def copied(self, count: int) -> list[str]:
-        while len(found := await self.rows("Customer", "customer_name")) < count:
+        while len(found := await self.rows("Copy", "title")) < count:
             await deferLater(self.reactor, LOOK_AGAIN)
         return found
 
@@ -145,7 +157,7 @@ class OverSockets(TestCase):
             await deferLater(self.reactor, LOOK_AGAIN)
         for _ in range(20):
             await deferLater(self.reactor, LOOK_AGAIN)
-        self.assertEqual(3, len(await self.rows("Customer", "customer_name")))
+        self.assertEqual(3, len(await self.rows("Copy", "title")))
         [status] = gateway.hooks.status
         self.assertEqual(f"POST /hooks/todos, ToDo at {self.erp.url}", status.address)
         # What both bring is received twice.

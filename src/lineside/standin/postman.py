@@ -88,6 +88,9 @@ class Postman:
                 await self._write_down(hook, "", "Read timed out.")
                 continue
             except Exception as failed:  # noqa: BLE001 (whatever a receiver does, the next attempt comes)
+                # A request that is cancelled fails with whatever the agent makes of it.
+                if self._stopped:
+                    return
                 answer, error = "", f"{type(failed).__name__}: {failed}"
             await self._write_down(hook, answer, error)
             if not error:
