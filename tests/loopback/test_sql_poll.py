@@ -18,8 +18,8 @@ from twisted.trial.unittest import TestCase
 from lineside.edges.sql.newrows import NewRows
 from lineside.edges.sql.poll import SqlSource
 from lineside.edges.sql.pool import Pool
-from lineside.edges.sql.progress import POLLS
 from lineside.journal.log import SqliteJournal
+from lineside.journal.polls import POLLS
 from lineside.journal.tables import JOURNAL
 from lineside.model.event import NO_SEQ
 from lineside.store.database import Database

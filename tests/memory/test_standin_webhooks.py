@@ -249,6 +249,14 @@ class Attempts(WebhookTests):
         slow.callback(Answered(200))
         self.assertEqual([body["name"] for body in self.bodies()], [first, second])
 
+    def test_a_stop_in_the_middle_of_an_attempt_waits_for_no_other(self) -> None:
+        """Whatever the agent makes of it."""
+        self.watch("after_insert")
+        self.receiver.will(lambda: Deferred(lambda asked: asked.errback(error.ConnectionLost())))
+        self.make("ToDo", description="x")
+        self.successResultOf(Deferred.fromCoroutine(self.postman.stop()))
+        self.assertEqual([], self.clock.getDelayedCalls())
+
     def test_a_stop_sends_no_more(self) -> None:
         """Nothing is left running."""
         self.watch("after_insert")

@@ -15,7 +15,14 @@ from twisted.logger import Logger
 
 from lineside.assemble.descriptors import RESERVED, share
 from lineside.assemble.documentlinks import document_links
-from lineside.assemble.edges import databases, erp_views, http_services, live_services, target_part
+from lineside.assemble.edges import (
+    databases,
+    erp_views,
+    frappe_sources,
+    http_services,
+    live_services,
+    target_part,
+)
 from lineside.assemble.parts import Dormant, JournalPart
 from lineside.assemble.settings import Settings
 from lineside.assemble.sources import WayIn
@@ -103,6 +110,7 @@ class Gateway:
             way.source.intake.on_batch = self._watching.journals[way.source.id].came
         self.sources = [way.source for way in self._ways_in]
         self.databases = databases(reactor, settings, store, self._watching.journals, random)
+        self.hooks = frappe_sources(reactor, settings, store, self._watching.journals, self.targets, gates, random)
         self._descriptors = descriptors
         self._share_descriptors()
         offer(self.operations, store, settings, consumers, reactor, running=True)
@@ -153,6 +161,7 @@ class Gateway:
                 described=[
                     *([] if self.databases is None else self.databases.endpoints),
                     *([] if self.views is None else self.views.endpoints),
+                    *([] if self.hooks is None else self.hooks.endpoints),
                 ],
                 undescribed=[] if self.live is None else [self.live.part.endpoint],
             )
@@ -171,7 +180,11 @@ class Gateway:
             *([] if self.live is None else [self.live.parts]),
             *([] if self.http is None else [self.http.watchers, list[Part]([self.http.part])]),
             *([waiting] if waiting else []),
-            [*self.sources, *([] if self.databases is None else self.databases.sources)],
+            [
+                *self.sources,
+                *([] if self.databases is None else self.databases.sources),
+                *([] if self.hooks is None else self.hooks.parts),
+            ],
         ]
         send = _to_nobody if supervised.address is None else sender(supervised.address)
         supervisor = Supervisor(send, reactor)
@@ -190,6 +203,8 @@ class Gateway:
                 log.info("source.listening", source=way.source.id, address=way.source.address)
         for source in [] if self.databases is None else self.databases.sources:
             log.info("source.polling", source=source.id, address=source.address)
+        for hooks in [] if self.hooks is None else self.hooks.sources:
+            log.info("source.hooked", source=hooks.id, address=hooks.address)
         if self.http is not None:
             log.info("http.listening", address=self.http.part.address)
         log.info("gateway.ready", journal=str(self._settings.journal.path), routes=len(self.couriers))
@@ -225,7 +240,10 @@ class Gateway:
 
     def _source_status(self) -> list[SourceStatus]:
         polled = [] if self.databases is None else self.databases.status
-        return [self._watching.told(status) for status in (*(way.status for way in self._ways_in), *polled)]
+        hooked = [] if self.hooks is None else self.hooks.status
+        return [
+            self._watching.told(status) for status in (*(way.status for way in self._ways_in), *polled, *hooked)
+        ]
 
     def _route_status(self) -> list[RouteStatus]:
         return [
@@ -300,7 +318,9 @@ def offer(
 ) -> None:
     """Offer the operations on the journal."""
     decoders: dict[str, Callable[[bytes, str | None], Event]] = {
-        name: decoder_of(source).decode for name, source in settings.lines.items()
+        name: decoder_of(source).decode
+        for name, source in settings.sources.items()
+        if name in settings.lines or name in settings.hooks
     }
     specs = {route: consumer.spec for route, consumer in consumers.items()}
     EventOperations(store.journal, store.database, specs, clock, document_links(settings)).register(operations)

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from lineside.assemble.complaints import complaints, kind, not_listed
 from lineside.assemble.crosschecks import Tables, cross_check, warn
 from lineside.assemble.formats import FORMATS, JsonFormat
+from lineside.assemble.frappesettings import check_frappe_sources
 from lineside.assemble.httpsettings import HttpSettings
 from lineside.assemble.livesettings import ChannelSettings, LiveSettings, check_channels
 from lineside.assemble.plant import PlantSettings, check_watched
@@ -140,6 +141,7 @@ class _Reading:
         channels = self._each(ChannelSettings, raw, "channels")
         self.problems += check_channels(raw)
         self.problems += check_databases(raw, tables.targets, tables.sources)
+        self.problems += check_frappe_sources(raw, tables.targets, tables.sources)
         targets = {
             name: self._typed(TARGETS, table, key_path("targets", name)) for name, table in tables.targets.items()
         }

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from lineside.assemble.clientendpoints import parse_client
 from lineside.assemble.endpoints import Listen, parse_listener
+from lineside.assemble.frappesettings import warn_of_frappe_sources
 from lineside.assemble.settings import FrappeTargetSettings, Settings
 from lineside.assemble.sqlsettings import warn_of_databases
 from lineside.model.wording import did_you_mean, key_path
@@ -72,6 +73,7 @@ def warn(settings: Settings) -> list[str]:
         if target.url.startswith("http:") and not _local(urlsplit(target.url).hostname or "")
     ]
     lines += warn_of_databases(settings.databases)
+    lines += warn_of_frappe_sources(settings.hooks)
     if settings.queries and settings.http is None:
         lines.append("queries: nobody can ask them without a table [http]")
     return lines

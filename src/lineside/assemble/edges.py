@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from twisted.web.iweb import IAgent
 
     from lineside.assemble.databases import Databases
+    from lineside.assemble.frappesources import FrappeSources
     from lineside.assemble.httpsettings import HttpSettings
     from lineside.assemble.live import LiveServices
     from lineside.assemble.parts import JournalPart
@@ -101,6 +102,24 @@ def erp_views(settings: Settings, targets: Mapping[str, TargetPart]) -> Views | 
         from lineside.assemble.views import Views
 
     return Views(settings, targets)
+
+
+def frappe_sources(
+    reactor: Any,
+    settings: Settings,
+    store: JournalPart,
+    journals: Mapping[str, WatchedJournal],
+    targets: Mapping[str, TargetPart],
+    gates: Mapping[str, Gate],
+    random: Random,
+) -> FrappeSources | None:
+    """Return the Frappe sites that are sources; None where the configuration names none."""
+    if not settings.hooks:
+        return None
+    with importing():
+        from lineside.assemble.frappesources import FrappeSources
+
+    return FrappeSources(reactor, settings, store, journals, targets, gates, random)
 
 
 def frappe_client(

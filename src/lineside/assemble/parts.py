@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from lineside.assemble.settings import JournalSettings
-from lineside.edges.sql.progress import POLLS
 from lineside.journal.consumer import DurableConsumer
 from lineside.journal.deadletters import DeadLetter
 from lineside.journal.log import SqliteJournal
+from lineside.journal.polls import POLLS
 from lineside.journal.tables import JOURNAL
 from lineside.model.ports import ConsumerSpec
 from lineside.operations.pauses import PAUSES

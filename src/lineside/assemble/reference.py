@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 
 from lineside.assemble.formats import FORMATS, FixedColumn
 from lineside.assemble.framings import LengthFraming, StxEtxFraming
+from lineside.assemble.frappesettings import FrappePollSettings
 from lineside.assemble.httpsettings import HttpSettings
 from lineside.assemble.livesettings import ChannelSettings, FrappeRealtimeSettings, LiveSettings
 from lineside.assemble.plant import PlantSettings
@@ -46,6 +47,7 @@ TABLES: dict[str, type[Table]] = {
     "queries parameters": ParameterSettings,
     "views": ViewSettings,
     "poll": PollSettings,
+    "frappe poll": FrappePollSettings,
     "framing stx": StxEtxFraming,
     "framing length": LengthFraming,
     **{f"format {name}": table for name, table in FORMATS.items() if name != "json"},
@@ -61,13 +63,9 @@ TABLES: dict[str, type[Table]] = {
 """What a page has to describe, by the names of its marks."""
 
 _MARKED = re.compile(r"(<!-- keys: (?P<name>[a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-_PLAIN = {
-    str: "text",
-    int: "whole number",
-    bool: "`true` or `false`",
-    FrappeRealtimeSettings: "table",
-    PollSettings: "table",
-}
+_PLAIN = {str: "text", int: "whole number", bool: "`true` or `false`"} | dict.fromkeys(
+    (PollSettings, FrappePollSettings, FrappeRealtimeSettings), "table"
+)
 
 
 def rewrite(page: str) -> str:

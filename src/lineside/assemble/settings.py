@@ -16,6 +16,7 @@ from lineside.assemble.clientendpoints import Dial, parse_client
 from lineside.assemble.endpoints import parse_listener
 from lineside.assemble.formats import Format, JsonFormat, unknown_field
 from lineside.assemble.framings import Framing
+from lineside.assemble.frappesettings import FrappeSourceSettings
 from lineside.assemble.httpsettings import HttpSettings
 from lineside.assemble.livesettings import ChannelSettings, LiveSettings
 from lineside.assemble.plant import PlantSettings, WorkingHours
@@ -474,11 +475,15 @@ class ExampleSettings(Table):
 
 
 TargetSettings = FrappeTargetSettings | SqlTargetSettings
-SourceSettings = LinesSourceSettings | SqlSourceSettings
+SourceSettings = LinesSourceSettings | SqlSourceSettings | FrappeSourceSettings
 
 TARGETS: dict[str, type[TargetSettings]] = {"frappe": FrappeTargetSettings, "sql": SqlTargetSettings}
 """The kinds of targets, by ``type``."""
-SOURCES: dict[str, type[SourceSettings]] = {"lines": LinesSourceSettings, "sql": SqlSourceSettings}
+SOURCES: dict[str, type[SourceSettings]] = {
+    "lines": LinesSourceSettings,
+    "sql": SqlSourceSettings,
+    "frappe": FrappeSourceSettings,
+}
 """The kinds of sources, by ``type``."""
 
 
@@ -511,6 +516,15 @@ class Settings(Struct, frozen=True):
     def lines(self) -> dict[str, LinesSourceSettings]:
         """The sources of lines."""
         return {name: each for name, each in self.sources.items() if isinstance(each, LinesSourceSettings)}
+
+    @property
+    def hooks(self) -> dict[str, FrappeSourceSettings]:
+        """The sources that are Frappe sites, whether by webhooks or polled."""
+        return {name: each for name, each in self.sources.items() if isinstance(each, FrappeSourceSettings)}
+
+    def polled_by(self, source: FrappeSourceSettings) -> str:
+        """Return the name of the target that a source's poll asks."""
+        return (source.poll and source.poll.target) or next(iter(self.sites))
 
     def zone_of(self, target: str) -> str | None:
         """Return the zone that the configuration gives a target's times; None where the target is to say it."""

@@ -9,12 +9,14 @@ from msgspec.structs import replace
 
 from lineside.assemble.formats import CsvFormat, FixedColumn, FixedFormat, KeyValueFormat, RawFormat, RegexFormat
 from lineside.assemble.framings import CrFraming, CrlfFraming, LengthFraming, LfFraming, StxEtxFraming
+from lineside.assemble.frappesettings import FrappeSourceSettings
 from lineside.assemble.settings import AttachmentSettings, RouteSettings, Settings, SourceSettings
 from lineside.assemble.sqlsettings import SqlSourceSettings
 from lineside.delivery.attachments import AttachmentTemplate
 from lineside.delivery.results import MAX_CONTENT
 from lineside.delivery.route import Route
 from lineside.delivery.templates import compile_condition, compile_template
+from lineside.edges.frappe.webhook import WebhookFormat
 from lineside.edges.lines.intake import Limits
 from lineside.model.ports import ConsumerSpec
 from lineside.wire.csv import Csv
@@ -85,6 +87,8 @@ def decoder_of(source: SourceSettings) -> Decoder:  # noqa: PLR0911 (one for eac
     """Return what turns a source's frames into events; of a table its rows as JSON, as they are rehearsed."""
     if isinstance(source, SqlSourceSettings):
         return JsonLines(None, source.device)
+    if isinstance(source, FrappeSourceSettings):
+        return WebhookFormat(source.doctype, source.device)
     table = source.format
     reading = Reading(source.dedupe, source.device)
     match table:
@@ -117,7 +121,7 @@ def columns_of(settings: Iterable[FixedColumn]) -> tuple[Column, ...]:
 
 def framing_of(source: SourceSettings) -> Callable[[], Framing] | None:
     """Return what makes the framing of one of a source's streams; None for lines that end with LF."""
-    if isinstance(source, SqlSourceSettings):
+    if isinstance(source, SqlSourceSettings | FrappeSourceSettings):
         return None
     table, most, kept = source.framing, source.max_line, limits_of(source).max_kept
     match table:
@@ -143,7 +147,7 @@ def framing_of(source: SourceSettings) -> Callable[[], Framing] | None:
 
 def limits_of(source: SourceSettings) -> Limits:
     """Return what a source bears."""
-    if isinstance(source, SqlSourceSettings):
+    if isinstance(source, SqlSourceSettings | FrappeSourceSettings):
         return Limits(max_line=16_777_216, max_kept=16_777_216, ack=False)
     return Limits(
         max_line=source.max_line,

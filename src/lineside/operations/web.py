@@ -114,7 +114,8 @@ class Endpoint(Struct, frozen=True):
     parameters: tuple[Parameter, ...] = ()
     """A query parameter that is not among them is refused with 400."""
     takes: Mapping[str, Any] = {}
-    """The body's types by media type; empty where it has none. Another media type is refused with 415."""
+    """The body's types by media type; empty where it has none. Another media type is refused with 415; with
+    ``*/*`` none is, nor a body without one."""
     stream: bool = False
     """The body is handed over as it comes; otherwise whole, up to the edge's limit (413)."""
     replies: Mapping[int, Reply] = {}

@@ -10,8 +10,11 @@ from typing import Any
 from twisted.internet import defer, task
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
-from twisted.web.client import FileBodyProducer, readBody
+from twisted.python.failure import Failure
+from twisted.web.client import FileBodyProducer, ResponseDone
+from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 
@@ -85,6 +88,9 @@ class Postman:
                 await self._write_down(hook, "", "Read timed out.")
                 continue
             except Exception as failed:  # noqa: BLE001 (whatever a receiver does, the next attempt comes)
+                # A request that is cancelled fails with whatever the agent makes of it.
+                if self._stopped:
+                    return
                 answer, error = "", f"{type(failed).__name__}: {failed}"
             await self._write_down(hook, answer, error)
             if not error:
@@ -105,8 +111,9 @@ class Postman:
             headers.addRawHeader(name, value)
 
         def read(response: Any) -> Deferred[tuple[int, bytes]]:
-            body: Deferred[Any] = readBody(response)
-            return body.addCallback(lambda content: (response.code, content))
+            answer = _Answer()
+            response.deliverBody(answer)
+            return answer.whole.addCallback(lambda content: (response.code, content))
 
         producer = FileBodyProducer(BytesIO(hook.body))
         sent: Deferred[Any] = self._agent.request(hook.method.encode(), hook.url.encode(), headers, producer)
@@ -125,3 +132,28 @@ class Postman:
             "user": ADMINISTRATOR,
         }
         await self._documents.write(lambda records: records.insert("Webhook Request Log", entry, ADMINISTRATOR))
+
+
+class _Answer(Protocol):
+    """Collects what a receiver answers, no more than is written down; ``whole`` fires with it."""
+
+    def __init__(self) -> None:
+        self.whole: Deferred[bytes] = Deferred(self._cancelled)
+        self._body = bytearray()
+
+    def dataReceived(self, data: bytes) -> None:
+        # A character has four bytes at most.
+        self._body += data[: 4 * KEPT - len(self._body)]
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self.whole.called:
+            return
+        if reason.check(ResponseDone, PotentialDataLoss):
+            self.whole.callback(bytes(self._body))
+        else:
+            self.whole.errback(reason)
+
+    def _cancelled(self, whole: Deferred[bytes]) -> None:
+        whole.errback(CancelledError())
+        if self.transport is not None:
+            self.transport.stopProducing()  # type: ignore[attr-defined] # (nothing else of it cuts at once)

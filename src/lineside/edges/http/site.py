@@ -35,6 +35,8 @@ TAKEN_WHOLE = 64 * 1024
 """Bytes of a body that is taken whole although it might be a stream: for a single event that is quicker."""
 LOOK = 1.0
 """Seconds from one look at the connections' deadlines to the next."""
+ANY = "*/*"
+"""In `Endpoint.takes`: whatever the body is called, or not called at all."""
 BUSY_EVERY = 10.0
 """Seconds between two lines of the log about connections that are turned away."""
 
@@ -257,7 +259,7 @@ def _query(endpoint: Endpoint, text: bytes) -> dict[str, str]:
 
 def _check_type(endpoint: Endpoint, headers: Mapping[str, str]) -> None:
     given = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if given not in endpoint.takes:
+    if given not in endpoint.takes and ANY not in endpoint.takes:
         accepted = ", ".join(endpoint.takes)
         raise Problem(415, f"the body's Content-Type must be one of: {accepted}", headers={"Accept-Post": accepted})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 from sqlite3 import Connection
 from typing import Literal, Protocol
@@ -15,12 +15,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from lineside.delivery.backoff import Backoff
-from lineside.edges.sql import progress
 from lineside.edges.sql.cells import encode_json, plain
 from lineside.edges.sql.newrows import NewRow, NewRows, Round
-from lineside.edges.sql.places import Place
+from lineside.edges.sql.places import Place, place_of
 from lineside.edges.sql.pool import Pool
 from lineside.edges.sql.trouble import DatabaseFailed
+from lineside.journal import polls
 from lineside.model.batch import Batch
 from lineside.model.errors import LinesideError, SourcePaused
 from lineside.model.event import Event, Receipt
@@ -53,7 +53,7 @@ class SqlSource:
         pool: for reading.
         rows: finds what is new.
         ledger: the journal.
-        database: the journal's, with the tables `lineside.edges.sql.progress.POLLS`.
+        database: the journal's, with the tables `lineside.journal.polls.POLLS`.
         clock: must follow a monotonic clock.
         random: for the delays while the database is away.
         every: seconds from one look to the next.
@@ -168,13 +168,14 @@ class SqlSource:
         return found.more
 
     async def _take_up(self) -> None:
-        before, last, seen = await self._database.read(lambda connection: progress.load(connection, self.id))
+        before, text, places = await self._database.read(lambda connection: polls.load(connection, self.id))
+        last = None if text is None else place_of(text)
+        seen = {identity: place_of(place) for identity, place in places.items()}
         if not before and self._begin == "new":
             last, window = await self._pool.run(self._rows.newest, within=self._within)
             seen = {place.identity: place for place in window}
         if not before:
-            taken = list(seen.values())
-            await self._database.write(lambda connection: progress.store(connection, self.id, last, taken, ()))
+            await self._database.write(lambda connection: _keep(connection, self.id, last, seen.values(), ()))
         self._last, self._seen, self._known = last, seen, True
 
     async def _store(self, found: Round) -> None:
@@ -198,7 +199,7 @@ class SqlSource:
         await self._ledger.append(
             self.id,
             events,
-            also=lambda connection: progress.store(connection, self.id, last, taken, passed),
+            also=lambda connection: _keep(connection, self.id, last, taken, passed),
         )
         self._last = last
         for identity in passed:
@@ -218,6 +219,13 @@ class SqlSource:
             log.warn("poll.failing", source=self.id, reason=told or reason, again_in=round(delay, 1), remedy=remedy)
         self.problem = f"{reason}; {remedy}"
         await deferLater(self._clock, delay)
+
+
+def _keep(
+    connection: Connection, source: str, last: Place | None, taken: Iterable[Place], passed: Iterable[str]
+) -> None:
+    seen = {place.identity: place.stored() for place in taken}
+    polls.store(connection, source, None if last is None else last.stored(), seen, passed)
 
 
 def _not_if_cancelled(failure: Failure) -> None:
