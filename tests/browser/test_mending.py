@@ -68,6 +68,7 @@ class Mending(BrowserCase):
 
     def test_is_told_with_the_token_that_looks(self) -> None:
         """The live channels take the token of who looks, and an event's outcome is on its page at once."""
+        self.plant.check_in("HR-EMP-00009")
         page = self.enter("/#/events", role="viewer")
         expect(page.get_by_text("each the moment it is stored")).to_be_visible()
         seq = self.plant.check_in("HR-EMP-00009")
