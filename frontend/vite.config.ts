@@ -20,6 +20,8 @@ function compressed(): Plugin {
   };
 }
 
+const GATEWAY = process.env.LINESIDE_GATEWAY ?? "http://127.0.0.1:8080";
+
 export default defineConfig({
   plugins: [vue(), compressed()],
   define: { __VUE_OPTIONS_API__: "false", __VUE_PROD_DEVTOOLS__: "false" },
@@ -33,6 +35,12 @@ export default defineConfig({
     reportCompressedSize: false,
   },
   // `npm run dev` shows a gateway that runs on this machine.
-  server: { proxy: { "/api": process.env.LINESIDE_GATEWAY ?? "http://127.0.0.1:8080" } },
+  server: {
+    proxy: {
+      "/api": GATEWAY,
+      // A page's connection has to come from the gateway's own address.
+      "/connection": { target: GATEWAY, ws: true, changeOrigin: true, headers: { origin: GATEWAY } },
+    },
+  },
   test: { include: ["tests/**/*.test.ts"] },
 } as Parameters<typeof defineConfig>[0]);

@@ -142,6 +142,7 @@ export interface Overview {
   targets: TargetView[];
   alarms: Alarm[];
   dead_letters: number;
+  live: boolean;
 }
 
 export interface Paused {

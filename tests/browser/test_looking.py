@@ -7,6 +7,9 @@ import re
 from playwright.sync_api import expect
 from tests.rig.browser_case import VIEWS, BrowserCase
 
+LIVE = "each the moment it is stored"
+"""The list of events says so while the live channels tell it what is new."""
+
 
 class Looking(BrowserCase):
     """No token was made: a browser on this machine may look."""
@@ -37,6 +40,19 @@ class Looking(BrowserCase):
         seq = self.plant.send("shelf", reader="scanner-1", item="00042", qty=3)
         expect(last).to_have_text(str(seq))
         expect(page.get_by_role("region", name="Sources")).to_contain_text("shelf")
+
+    def test_shows_an_event_the_moment_it_is_stored(self) -> None:
+        """An event appears without being asked for again, with its text as it was sent, where a search holds too."""
+        self.plant.send("shelf", reader="scanner-1", item="00042", qty=1)
+        page = self.visit("/#/events?source=shelf")
+        expect(page.get_by_text(LIVE)).to_be_visible()
+        asked = self.unanswered("**/api/v1/events**")
+        seq = self.plant.send_line("shelf", '{"reader": "live-1",  "item": "00042", "qty": 3.0e1}')
+        self.plant.check_in("HR-EMP-00003", reader="live-2")
+        row = page.get_by_role("row").filter(has=page.get_by_role("link", name=str(seq), exact=True))
+        expect(row).to_contain_text('{"reader": "live-1", "item": "00042", "qty": 3.0e1}', use_inner_text=True)
+        self.assertEqual(asked, [])
+        expect(page.get_by_role("row").filter(has_text="live-2")).to_have_count(0)
 
     def test_what_cannot_be_read_is_shown_as_it_came(self) -> None:
         """A line that is no JSON is found among the unreadable ones, with the reason and the very bytes."""
@@ -170,3 +186,21 @@ class Losing(BrowserCase):
         expect(page.get_by_text("The gateway answers again.")).to_be_attached()
         expect(alarm).to_have_count(0)
         expect(page.locator("main")).not_to_have_class("stale")
+
+    def test_misses_nothing_over_a_restart(self) -> None:
+        """What is stored while the page has no connection is there once it has one again, and so is what comes after."""
+        self.forgiven += [r"ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET"]
+        self.plant.check_in("HR-EMP-00004")
+        page = self.visit("/#/events")
+        expect(page.get_by_text(LIVE)).to_be_visible()
+        self.plant.stop_gateway()
+        expect(page.get_by_role("alert")).to_contain_text("No connection to the gateway")
+        self.plant.start_gateway()
+        missed = [self.plant.check_in("HR-EMP-00004", reader="gate-early") for _ in range(3)]
+        for seq in missed:
+            expect(page.get_by_role("link", name=str(seq), exact=True)).to_be_visible()
+        expect(page.get_by_text(LIVE)).to_be_visible()
+        asked = self.unanswered("**/api/v1/events**")
+        seq = self.plant.check_in("HR-EMP-00005", reader="gate-late")
+        expect(page.get_by_role("link", name=str(seq), exact=True)).to_be_visible()
+        self.assertEqual(asked, [])

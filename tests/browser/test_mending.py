@@ -66,6 +66,17 @@ class Mending(BrowserCase):
         expect(page.get_by_text("wants a token first")).to_be_visible()
         expect(page.get_by_role("heading", name="The path of the events")).to_have_count(0)
 
+    def test_is_told_with_the_token_that_looks(self) -> None:
+        """The live channels take the token of who looks, and an event's outcome is on its page at once."""
+        self.plant.check_in("HR-EMP-00009")
+        page = self.enter("/#/events", role="viewer")
+        expect(page.get_by_text("each the moment it is stored")).to_be_visible()
+        seq = self.plant.check_in("HR-EMP-00009")
+        page.get_by_role("link", name=str(seq), exact=True).click()
+        expect(page.get_by_text("delivered", exact=True)).to_be_visible()
+        page.get_by_role("button", name="Forget token").click()
+        expect(page.get_by_text(", live")).to_have_count(0)
+
     def test_retries_what_the_erp_refused(self) -> None:
         """A dead letter whose employee was missing becomes a document once there is one; the counts follow."""
         missing = f"HR-EMP-{self.plant.employees() + 1:05}"

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route, expect, sync_playwright
 from tests.rig.daemon import lacking
 from tests.rig.running_plant import RunningPlant
 from twisted.trial.unittest import SynchronousTestCase
@@ -99,6 +99,17 @@ class BrowserCase(SynchronousTestCase):
     def heading(self, name: str) -> Locator:
         """Return the page's heading."""
         return self.page.get_by_role("heading", level=1, name=name, exact=True)
+
+    def unanswered(self, pattern: str) -> list[str]:
+        """Let requests to such addresses fail from now on; returns the list that will hold them."""
+        asked: list[str] = []
+
+        def refuse(route: Route) -> None:
+            asked.append(route.request.url)
+            route.abort()
+
+        self.page.route(pattern, refuse)
+        return asked
 
     def violations(self) -> list[str]:
         """Ask axe-core what keeps people from using the page, a line each."""

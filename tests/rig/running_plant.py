@@ -30,6 +30,8 @@ path = "journal.db"
 [http]
 listen = "tcp:$web:interface=127.0.0.1"
 
+[live]
+
 [targets.erp]
 type = "frappe"
 url = "$erp"

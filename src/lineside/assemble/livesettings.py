@@ -9,13 +9,13 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from lineside.assemble.bounds import Size
 from lineside.assemble.table import Table
-from lineside.assemble.values import Secret, SecretText, in_tuple
+from lineside.assemble.values import Secret, SecretText, Shape, in_tuple
 from lineside.model.wording import did_you_mean
 from lineside.security.identity import Role
 
 OWN = ("events", "deliveries", "deadletters", "device", "tasks", "frappe")
 """Namespaces that are the gateway's."""
-Roles = Annotated[tuple[Role, ...], BeforeValidator(in_tuple)]
+Roles = Annotated[tuple[Role, ...], BeforeValidator(in_tuple), Shape("array of roles")]
 
 
 class FrappeRealtimeSettings(Table):
@@ -43,7 +43,7 @@ class FrappeRealtimeSettings(Table):
 class LiveSettings(Table):
     """``[live]``: live channels over WebSocket, at `/connection/websocket` of the HTTP services."""
 
-    allowed_origins: Annotated[tuple[str, ...], BeforeValidator(in_tuple)] = Field(
+    allowed_origins: Annotated[tuple[str, ...], BeforeValidator(in_tuple), Shape("array of origins")] = Field(
         default=(),
         description=(
             "Sites whose pages may connect, beside the gateway's own: `https://erp.example.com`. What is no page "
@@ -57,8 +57,12 @@ class LiveSettings(Table):
             "public key in PEM (RS256, ES256, EdDSA). Default: only API tokens are taken."
         ),
     )
-    jwt_audience: str | None = Field(default=None, description="Whom such a token must be for, its `aud`.")
-    jwt_issuer: str | None = Field(default=None, description="Who must have made it, its `iss`.")
+    jwt_audience: str | None = Field(
+        default=None, description="Whom such a token must be for, its `aud`. Default: it is not looked at."
+    )
+    jwt_issuer: str | None = Field(
+        default=None, description="Who must have made it, its `iss`. Default: it is not looked at."
+    )
     max_connections: int = Field(
         default=10_000, ge=1, description="Clients at a time; further ones get status 503."
     )

@@ -38,6 +38,7 @@ class Watching:
     def __init__(self, reactor: Any, settings: Settings, store: JournalPart) -> None:
         self._reactor = reactor
         self._store = store
+        self._live = settings.live is not None
         expectations = []
         self.traffics: dict[str, Traffic] = {}
         self.journals: dict[str, WatchedJournal] = {}
@@ -87,4 +88,5 @@ class Watching:
             alarms=self._alarms,
             clock=self._reactor,
             now_ns=time.time_ns,
+            live=self._live,
         ).register(operations)

@@ -56,6 +56,7 @@ class OverviewOperations:
         alarms: of the last minutes.
         clock: must follow a monotonic clock.
         now_ns: the wall clock.
+        live: there are live channels.
 
     """
 
@@ -72,6 +73,7 @@ class OverviewOperations:
         alarms: RecentAlarms,
         clock: IReactorTime,
         now_ns: Callable[[], int],
+        live: bool = False,
     ) -> None:
         self._journal = journal
         self._database = database
@@ -83,6 +85,7 @@ class OverviewOperations:
         self._alarms = alarms
         self._clock = clock
         self._now_ns = now_ns
+        self._live = live
         self._began = clock.seconds()
 
     def register(self, operations: Operations) -> None:
@@ -113,6 +116,7 @@ class OverviewOperations:
             targets=[self._target(name, gate, now) for name, gate in self._gates.items()],
             alarms=self._alarms.recent(),
             dead_letters=sum(dead.values()),
+            live=self._live,
         )
 
     def _source(self, status: SourceStatus, now: float) -> SourceView:

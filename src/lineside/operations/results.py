@@ -315,6 +315,8 @@ class Overview(Struct, frozen=True):
     alarms: list[Alarm]
     """The newest first."""
     dead_letters: int
+    live: bool = False
+    """There are live channels."""
 
 
 class History(Struct, frozen=True):

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "guides" / "operations.md"
 
-CALL = re.compile(r"\blog\.(debug|info|warn|error|critical|failure)(?:\(|,)\s*(?:\"([a-z_.]+)\"[,)])?")
+CALL = re.compile(r"\b_?log\.(debug|info|warn|error|critical|failure)(?:\(|,)\s*(?:\"([a-z_.]+)\"[,)])?")
 ROW = re.compile(r"^\| (`[a-z_.]+`(?:, `[a-z_.]+`)*) \| (info|warn|error|critical) \|", re.MULTILINE)
 
 
@@ -49,7 +49,7 @@ def alarms() -> dict[str, list[set[str]]]:
                 continue
             name = node.args[0]
             if (
-                ast.unparse(node.func.value) == "log"
+                ast.unparse(node.func.value) in {"log", "_log"}
                 and node.func.attr in ALARMS
                 and isinstance(name, ast.Constant)
             ):
