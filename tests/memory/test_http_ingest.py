@@ -270,9 +270,9 @@ class Repeats(IngestCase):
         """Otherwise an event would be taken for another, and lost in silence."""
         self.send(b'{"a": 1}', "Idempotency-Key: k1")
         status, told = self.send(b'{"a": 2}', "Idempotency-Key: k1")
-        self.assertEqual((status, told["index"], told["sequence"], told["stored"]), (422, 0, 1, 0))
+        self.assertEqual((status, told["index"], told["sequence"], told["stored"]), (409, 0, 1, 0))
         self.assertEqual(self.bodies(), [b'{"a": 1}'])
-        self.assertEqual(self.send(b"7", "Idempotency-Key: k1")[0], 422)
+        self.assertEqual(self.send(b"7", "Idempotency-Key: k1")[0], 409)
 
     def test_a_key_has_a_form(self) -> None:
         """Visible characters, 255 at most."""
@@ -311,7 +311,11 @@ class Senders(IngestCase):
         self.assertEqual(self.send(b"{}", path="/api/v1/events/gaet", token=None)[0], 401)
         connection, transport = self.connect()
         connection.dataReceived(get("/api/v1/events/7"))
-        self.assertEqual(read_answers(transport.value())[0][0], 200)
+        connection.dataReceived(get("/api/v1/events/7", method="PUT"))
+        connection.dataReceived(get("/api/v1/events/gate"))
+        answers = read_answers(transport.value())
+        told = [(status, headers.get("Allow")) for status, headers, _ in answers]
+        self.assertEqual(told, [(200, None), (405, "GET, HEAD"), (405, "POST")])
         self.leave(connection)
 
     def test_another_kind_of_body_is_refused(self) -> None:

@@ -150,7 +150,6 @@ class Gateway:
                 gates,
                 hindered=self._hindered,
                 described=[*self.posts.endpoints, *([] if self.databases is None else self.databases.endpoints)],
-                undescribed=self.posts.undescribed,
             )
         )
         waiting: list[Part] = [way.patience for way in self._ways_in if way.patience is not None]

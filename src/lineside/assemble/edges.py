@@ -110,22 +110,12 @@ def http_services(
     *,
     hindered: Callable[[], list[str]],
     described: Iterable[Endpoint] = (),
-    undescribed: Iterable[Endpoint] = (),
 ) -> HttpServices:
     """Return the parts that serve HTTP requests; see `lineside.assemble.web.HttpServices`."""
     with importing():
         from lineside.assemble.web import HttpServices as Made
 
-    return Made(
-        reactor,
-        settings,
-        operations,
-        tokens,
-        gates,
-        hindered=hindered,
-        described=described,
-        undescribed=undescribed,
-    )
+    return Made(reactor, settings, operations, tokens, gates, hindered=hindered, described=described)
 
 
 def posts(

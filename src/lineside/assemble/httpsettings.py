@@ -95,7 +95,11 @@ class HttpSourceSettings(Table):
 
 
 def check_posts(raw: Mapping[str, Any], sources: Mapping[str, Any]) -> Iterator[str]:
-    """Yield which sources take events over HTTP where nothing is served over it; the tables are as in the file."""
+    """Yield what is wrong with sources that take events over HTTP; the tables are as in the file."""
     for name, source in sources.items():
-        if isinstance(source, dict) and source.get("type") == "http" and "http" not in raw:
+        if not isinstance(source, dict) or source.get("type") != "http":
+            continue
+        if "http" not in raw:
             yield f"{key_path('sources', name)}: nobody can send to it without a table [http]"
+        if name.isdecimal():
+            yield f"{key_path('sources', name)}: in the API a number is an event's; give it a name with a letter"

@@ -36,9 +36,10 @@ class Posts:
         self._ingests = [
             _ingest(reactor, name, source, store, journals[name]) for name, source in self._posts.items()
         ]
-        self.endpoints: list[Endpoint] = [ingest.endpoint() for ingest in self._ingests]
-        self.undescribed: list[Endpoint] = [unknown_source(self._why_not)]
-        """What tells those who send elsewhere."""
+        self.endpoints: list[Endpoint] = [
+            *(ingest.endpoint() for ingest in self._ingests),
+            unknown_source(self._why_not),
+        ]
 
     @property
     def status(self) -> list[SourceStatus]:

@@ -120,3 +120,5 @@ class Endpoint(Struct, frozen=True):
     replies: Mapping[int, Reply] = {}
     tag: str = ""
     """Under what the description lists it."""
+    described: bool = True
+    """Whether the description, and ``Allow``, tell of it."""

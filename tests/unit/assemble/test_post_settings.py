@@ -53,6 +53,13 @@ class PostSettings(SynchronousTestCase):
         """The table is missed by name."""
         self.assertEqual(self.problems(http=""), ["sources.web: nobody can send to it without a table [http]"])
 
+    def test_its_name_is_no_number(self) -> None:
+        """``/api/v1/events/7`` is an event."""
+        self.assertEqual(
+            self.problems('[sources.7]\ntype = "http"\n'),
+            ["sources.7: in the API a number is an event's; give it a name with a letter"],
+        )
+
     def test_it_has_no_keys_of_other_sources(self) -> None:
         """A format or a port would do nothing."""
         self.assertEqual(

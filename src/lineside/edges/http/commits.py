@@ -66,7 +66,7 @@ class Commits:
             last: nothing more of the request is to come. Otherwise a cancellation is raised afterwards.
 
         Raises:
-            Problem: nothing is stored (503), nobody knows (500), or the sender's key came with other items (422).
+            Problem: nothing is stored (503), nobody knows (500), or the sender's key came with other items (409).
                 ``stored`` tells how many items of the request, from the first on, are on disk.
 
         """
@@ -134,7 +134,7 @@ class Commits:
         for place, seq in known.items():
             if seq in first and not _same(first[seq].event, batch.event(place)):
                 raise Problem(
-                    422,
+                    409,
                     f"this Idempotency-Key came with something else before: item {before + place} is not that of "
                     f"event {seq}, and is not stored; use a key of its own for each request",
                     index=before + place,

@@ -265,7 +265,7 @@ class Ingest:
 
 
 def unknown_source(known: Callable[[str], str]) -> Endpoint:
-    """Return the endpoint, for no description, of events to a source that takes none over HTTP.
+    """Return the endpoint of events to a source that takes none over HTTP.
 
     Args:
         known: returns what to say of a source's name.
@@ -275,7 +275,7 @@ def unknown_source(known: Callable[[str], str]) -> Endpoint:
     def answer(call: Call) -> Answer:
         raise Problem(404, known(call.path["source"]))
 
-    return Endpoint("POST", f"{EVENTS}/{{source}}", "send", "Nothing", "send", answer)
+    return Endpoint("POST", f"{EVENTS}/{{source}}", "send", "Nothing", "send", answer, described=False)
 
 
 def _add(taken: Taken, receipts: Receipts, errors: dict[int, str], before: int) -> None:
