@@ -25,7 +25,7 @@ class Conformance(SynchronousTestCase):
         self.directory = tmp_path
 
     def test_every_endpoint_keeps_to_its_description(self) -> None:
-        """Statuses, media types and schemas are as described; what is valid is taken, and what is not is refused."""
+        """Statuses, media types and schemas are as described; the valid is taken, and the rest refused."""
         plant = ApiPlant(self.directory)
         self.addCleanup(plant.stop)
         plant.start()

@@ -46,7 +46,7 @@ class ApiPlant(RunningPlant):
 
 
 def schemathesis(url: str, token: str, *options: str, seconds: float) -> str:
-    """Let schemathesis ask everything that the description knows; return its report, which fails the test otherwise.
+    """Let schemathesis ask everything that the description knows; return its report, or fail with it.
 
     Args:
         url: the gateway's address.
