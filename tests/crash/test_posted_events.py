@@ -48,6 +48,7 @@ anonymous = true
 table = "copies"
 document = {{ event = "{{{{ event_id }}}}" }}
 """
+CUT_OFF = (ConnectError, ConnectionClosed, RequestTransmissionFailed, ResponseFailed, PartialDownloadError)
 LOOK_AGAIN = 0.02
 SENDERS = 4
 REQUESTS = 12
@@ -93,13 +94,7 @@ class Killed(TestCase):
                     self.address, headers=headers, data=body, agent=Agent(self.reactor, connectTimeout=5.0)
                 )
                 told = await treq.content(answer)
-            except (
-                ConnectError,
-                ResponseFailed,
-                RequestTransmissionFailed,
-                ConnectionClosed,
-                PartialDownloadError,
-            ):
+            except CUT_OFF:
                 await deferLater(self.reactor, LOOK_AGAIN)
                 continue
             if answer.code == 202:

@@ -102,6 +102,12 @@ class RunningPlant:
         self.url = next(f"http://{one['address']}" for one in events if one["event"] == "http.listening")
         self.sources = {one["source"]: one["address"] for one in events if one["event"] == "source.listening"}
 
+    @property
+    def gateway_pid(self) -> int:
+        """The gateway's process."""
+        assert self._gateway is not None
+        return self._gateway.pid
+
     def stop_gateway(self) -> None:
         """End the gateway as its operator does."""
         self._end(self._gateway)
