@@ -135,10 +135,14 @@ class Ingest:
             ),
             takes={
                 JSON: {
-                    "description": f"An object, or an array of at most {limits.max_events} objects.",
+                    "description": (
+                        f"An object, or an array of at most {limits.max_events} of them. What is none of them is kept "
+                        "as a dead letter; where there is no object at all, that is an error."
+                    ),
                     "anyOf": [
                         {"type": "object"},
-                        {"type": "array", "items": {"type": "object"}, "maxItems": limits.max_events},
+                        {"type": "array", "contains": {"type": "object"}, "maxItems": limits.max_events},
+                        {"type": "array", "maxItems": 0},
                     ],
                 },
                 NDJSON: {
