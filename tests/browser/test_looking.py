@@ -42,7 +42,7 @@ class Looking(BrowserCase):
         expect(page.get_by_role("region", name="Sources")).to_contain_text("shelf")
 
     def test_shows_an_event_the_moment_it_is_stored(self) -> None:
-        """An event appears without being asked for again, with its text as it was sent, where a search holds too."""
+        """An event appears without being asked for again, with its text as it was sent, and in a search too."""
         self.plant.send("shelf", reader="scanner-1", item="00042", qty=1)
         page = self.visit("/#/events?source=shelf")
         expect(page.get_by_text(LIVE)).to_be_visible()
@@ -188,7 +188,7 @@ class Losing(BrowserCase):
         expect(page.locator("main")).not_to_have_class("stale")
 
     def test_misses_nothing_over_a_restart(self) -> None:
-        """What is stored while the page has no connection is there once it has one again, and so is what comes after."""
+        """What is stored while the page has no connection is there once it has one again, and what comes after."""
         self.forgiven += [r"ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET"]
         self.plant.check_in("HR-EMP-00004")
         page = self.visit("/#/events")

@@ -6,7 +6,7 @@ import json
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.memory.test_http_site import read_answers
+from tests.rig.http_client import read_answers
 from tests.rig.standin_site import SiteTests
 from treq.testing import RequestTraversalAgent
 from twisted.internet.address import IPv4Address

@@ -73,6 +73,8 @@ description = "Recount {{ item }}: {{ qty }} on the shelf"
 class RunningPlant:
     """An ERP stand-in and a gateway over one directory, which must exist. Call `stop` in any case at the end."""
 
+    configuration = CONFIGURATION
+
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._config = directory / "lineside.toml"
@@ -101,6 +103,12 @@ class RunningPlant:
         events = [json.loads(line) for line in self._log.read_text().splitlines()]
         self.url = next(f"http://{one['address']}" for one in events if one["event"] == "http.listening")
         self.sources = {one["source"]: one["address"] for one in events if one["event"] == "source.listening"}
+
+    @property
+    def gateway_pid(self) -> int:
+        """The gateway's process."""
+        assert self._gateway is not None
+        return self._gateway.pid
 
     def stop_gateway(self) -> None:
         """End the gateway as its operator does."""
@@ -172,7 +180,7 @@ class RunningPlant:
         return found
 
     def _configure(self, web: int) -> None:
-        self._config.write_text(Template(CONFIGURATION).substitute(erp=self.erp_url, web=web))
+        self._config.write_text(Template(self.configuration).substitute(erp=self.erp_url, web=web))
 
     def _run(self, *arguments: str, log: Path | None = None) -> subprocess.Popen[str]:
         with (log or self.directory / f"{arguments[0]}.log").open("a") as told:

@@ -21,6 +21,7 @@ from lineside.assemble.edges import (
     frappe_sources,
     http_services,
     live_services,
+    posts,
     target_part,
 )
 from lineside.assemble.parts import Dormant, JournalPart
@@ -111,6 +112,7 @@ class Gateway:
         self.sources = [way.source for way in self._ways_in]
         self.databases = databases(reactor, settings, store, self._watching.journals, random)
         self.hooks = frappe_sources(reactor, settings, store, self._watching.journals, self.targets, gates, random)
+        self.posts = posts(reactor, settings, store, self._watching.journals)
         self._descriptors = descriptors
         self._share_descriptors()
         offer(self.operations, store, settings, consumers, reactor, running=True)
@@ -150,7 +152,7 @@ class Gateway:
         self.live = live_services(reactor, settings, store, self.operations, tokens, self.couriers, self.targets)
         self.http = (
             None
-            if settings.http is None
+            if settings.http is None or self.posts is None
             else http_services(
                 reactor,
                 settings.http,
@@ -159,11 +161,12 @@ class Gateway:
                 gates,
                 hindered=self._hindered,
                 described=[
+                    *self.posts.endpoints,
                     *([] if self.databases is None else self.databases.endpoints),
                     *([] if self.views is None else self.views.endpoints),
                     *([] if self.hooks is None else self.hooks.endpoints),
+                    *([] if self.live is None else [self.live.part.endpoint]),
                 ],
-                undescribed=[] if self.live is None else [self.live.part.endpoint],
             )
         )
         waiting: list[Part] = [way.patience for way in self._ways_in if way.patience is not None]
@@ -241,9 +244,9 @@ class Gateway:
     def _source_status(self) -> list[SourceStatus]:
         polled = [] if self.databases is None else self.databases.status
         hooked = [] if self.hooks is None else self.hooks.status
-        return [
-            self._watching.told(status) for status in (*(way.status for way in self._ways_in), *polled, *hooked)
-        ]
+        posted = [] if self.posts is None else self.posts.status
+        ways = (way.status for way in self._ways_in)
+        return [self._watching.told(status) for status in (*ways, *polled, *hooked, *posted)]
 
     def _route_status(self) -> list[RouteStatus]:
         return [
@@ -319,8 +322,7 @@ def offer(
     """Offer the operations on the journal."""
     decoders: dict[str, Callable[[bytes, str | None], Event]] = {
         name: decoder_of(source).decode
-        for name, source in settings.sources.items()
-        if name in settings.lines or name in settings.hooks
+        for name, source in (settings.lines | settings.posts | settings.hooks).items()
     }
     specs = {route: consumer.spec for route, consumer in consumers.items()}
     EventOperations(store.journal, store.database, specs, clock, document_links(settings)).register(operations)

@@ -15,7 +15,7 @@ from lineside.assemble.complaints import complaints, kind, not_listed
 from lineside.assemble.crosschecks import Tables, cross_check, warn
 from lineside.assemble.formats import FORMATS, JsonFormat
 from lineside.assemble.frappesettings import check_frappe_sources
-from lineside.assemble.httpsettings import HttpSettings
+from lineside.assemble.httpsettings import HttpSettings, check_posts
 from lineside.assemble.livesettings import ChannelSettings, LiveSettings, check_channels
 from lineside.assemble.plant import PlantSettings, check_watched
 from lineside.assemble.settings import (
@@ -142,6 +142,7 @@ class _Reading:
         self.problems += check_channels(raw)
         self.problems += check_databases(raw, tables.targets, tables.sources)
         self.problems += check_frappe_sources(raw, tables.targets, tables.sources)
+        self.problems += check_posts(raw, tables.sources)
         targets = {
             name: self._typed(TARGETS, table, key_path("targets", name)) for name, table in tables.targets.items()
         }

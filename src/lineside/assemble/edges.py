@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lineside.assemble.httpsettings import HttpSettings
     from lineside.assemble.live import LiveServices
     from lineside.assemble.parts import JournalPart
+    from lineside.assemble.posts import Posts
     from lineside.assemble.views import Views
     from lineside.assemble.web import HttpServices
     from lineside.delivery.courier import Courier
@@ -141,22 +142,12 @@ def http_services(
     *,
     hindered: Callable[[], list[str]],
     described: Iterable[Endpoint] = (),
-    undescribed: Iterable[Endpoint] = (),
 ) -> HttpServices:
     """Return the parts that serve HTTP requests; see `lineside.assemble.web.HttpServices`."""
     with importing():
         from lineside.assemble.web import HttpServices as Made
 
-    return Made(
-        reactor,
-        settings,
-        operations,
-        tokens,
-        gates,
-        hindered=hindered,
-        described=described,
-        undescribed=undescribed,
-    )
+    return Made(reactor, settings, operations, tokens, gates, hindered=hindered, described=described)
 
 
 def live_services(
@@ -175,6 +166,18 @@ def live_services(
         from lineside.assemble.live import LiveServices
 
     return LiveServices(reactor, settings, store, operations, tokens, couriers, targets)
+
+
+def posts(
+    reactor: Any, settings: Settings, store: JournalPart, journals: Mapping[str, WatchedJournal]
+) -> Posts | None:
+    """Return the sources to which programs post events; None where nothing is served over HTTP."""
+    if settings.http is None:
+        return None
+    with importing():
+        from lineside.assemble.posts import Posts
+
+    return Posts(reactor, settings, store, journals)
 
 
 def source_part(reactor: Any, settings: LinesSourceSettings, intake: Intake, random: Random) -> Source:

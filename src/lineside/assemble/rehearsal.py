@@ -80,7 +80,7 @@ class Rehearsal:
         lines = table if isinstance(table, LinesSourceSettings) else None
         self._format = JsonFormat(type="json") if lines is None else lines.format
         self._framed = lines is not None and isinstance(lines.framing, StxEtxFraming | LengthFraming)
-        self._fields = JsonLines(None if lines is None else lines.dedupe, table.device)
+        self._fields = JsonLines(getattr(table, "dedupe", None), table.device)
         self._decoder = decoder_of(table)
         self._framing = framing_of(table)
         self._limits = limits_of(table)

@@ -17,7 +17,7 @@ from lineside.assemble.endpoints import parse_listener
 from lineside.assemble.formats import Format, JsonFormat, unknown_field
 from lineside.assemble.framings import Framing
 from lineside.assemble.frappesettings import FrappeSourceSettings
-from lineside.assemble.httpsettings import HttpSettings
+from lineside.assemble.httpsettings import HttpSettings, HttpSourceSettings
 from lineside.assemble.livesettings import ChannelSettings, LiveSettings
 from lineside.assemble.plant import PlantSettings, WorkingHours
 from lineside.assemble.sqlsettings import (
@@ -475,7 +475,7 @@ class ExampleSettings(Table):
 
 
 TargetSettings = FrappeTargetSettings | SqlTargetSettings
-SourceSettings = LinesSourceSettings | SqlSourceSettings | FrappeSourceSettings
+SourceSettings = LinesSourceSettings | SqlSourceSettings | FrappeSourceSettings | HttpSourceSettings
 
 TARGETS: dict[str, type[TargetSettings]] = {"frappe": FrappeTargetSettings, "sql": SqlTargetSettings}
 """The kinds of targets, by ``type``."""
@@ -483,6 +483,7 @@ SOURCES: dict[str, type[SourceSettings]] = {
     "lines": LinesSourceSettings,
     "sql": SqlSourceSettings,
     "frappe": FrappeSourceSettings,
+    "http": HttpSourceSettings,
 }
 """The kinds of sources, by ``type``."""
 
@@ -525,6 +526,11 @@ class Settings(Struct, frozen=True):
     def polled_by(self, source: FrappeSourceSettings) -> str:
         """Return the name of the target that a source's poll asks."""
         return (source.poll and source.poll.target) or next(iter(self.sites))
+
+    @property
+    def posts(self) -> dict[str, HttpSourceSettings]:
+        """The sources to which programs post events."""
+        return {name: each for name, each in self.sources.items() if isinstance(each, HttpSourceSettings)}
 
     def zone_of(self, target: str) -> str | None:
         """Return the zone that the configuration gives a target's times; None where the target is to say it."""

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from lineside.assemble.formats import CsvFormat, FixedColumn, FixedFormat, KeyValueFormat, RawFormat, RegexFormat
 from lineside.assemble.framings import CrFraming, CrlfFraming, LengthFraming, LfFraming, StxEtxFraming
 from lineside.assemble.frappesettings import FrappeSourceSettings
+from lineside.assemble.httpsettings import HttpSourceSettings
 from lineside.assemble.settings import AttachmentSettings, RouteSettings, Settings, SourceSettings
 from lineside.assemble.sqlsettings import SqlSourceSettings
 from lineside.delivery.attachments import AttachmentTemplate
@@ -89,6 +90,8 @@ def decoder_of(source: SourceSettings) -> Decoder:  # noqa: PLR0911 (one for eac
         return JsonLines(None, source.device)
     if isinstance(source, FrappeSourceSettings):
         return WebhookFormat(source.doctype, source.device)
+    if isinstance(source, HttpSourceSettings):
+        return JsonLines(source.dedupe, source.device)
     table = source.format
     reading = Reading(source.dedupe, source.device)
     match table:
@@ -121,7 +124,7 @@ def columns_of(settings: Iterable[FixedColumn]) -> tuple[Column, ...]:
 
 def framing_of(source: SourceSettings) -> Callable[[], Framing] | None:
     """Return what makes the framing of one of a source's streams; None for lines that end with LF."""
-    if isinstance(source, SqlSourceSettings | FrappeSourceSettings):
+    if isinstance(source, SqlSourceSettings | FrappeSourceSettings | HttpSourceSettings):
         return None
     table, most, kept = source.framing, source.max_line, limits_of(source).max_kept
     match table:
@@ -149,6 +152,8 @@ def limits_of(source: SourceSettings) -> Limits:
     """Return what a source bears."""
     if isinstance(source, SqlSourceSettings | FrappeSourceSettings):
         return Limits(max_line=16_777_216, max_kept=16_777_216, ack=False)
+    if isinstance(source, HttpSourceSettings):
+        return Limits(max_line=source.max_event, max_kept=source.max_event)
     return Limits(
         max_line=source.max_line,
         max_kept=4 * source.max_line,

@@ -38,7 +38,6 @@ class HttpServices:
         gates: by target.
         hindered: what keeps the gateway from taking events, a line each.
         described: endpoints of other parts.
-        undescribed: likewise, but not for the description: they are no requests with answers.
 
     """
 
@@ -52,7 +51,6 @@ class HttpServices:
         *,
         hindered: Callable[[], list[str]],
         described: Iterable[Endpoint] = (),
-        undescribed: Iterable[Endpoint] = (),
     ) -> None:
         lag = ReactorLag(reactor)
         history = HistoryOperations(
@@ -72,7 +70,7 @@ class HttpServices:
             *described,
         ]
         desk = Desk(
-            [*endpoints, description_endpoint(endpoints), *undescribed, *dashboard_endpoints()],
+            [*endpoints, description_endpoint(endpoints), *dashboard_endpoints()],
             Identification(tokens, frozenset(settings.hosts)),
             max_body=settings.max_body,
         )

@@ -125,3 +125,5 @@ class Endpoint(Struct, frozen=True):
     """It checks by itself who asks, and answers not everybody alike."""
     upgrade: Callable[[Call], Any] | None = None
     """Returns the Twisted protocol that takes the connection over, where a client asks for WebSocket (RFC 6455)."""
+    described: bool = True
+    """Whether the description, and ``Allow``, tell of it."""

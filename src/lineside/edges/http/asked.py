@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
@@ -12,6 +13,15 @@ from lineside.operations.requests import Number, Request
 from lineside.operations.web import JSON, Answer, Call, Endpoint, Parameter, Problem, Reply
 
 encode = msgspec.json.Encoder().encode
+
+
+def _number(text: str) -> int | float:
+    value = float(text)
+    return int(value) if value.is_integer() else value
+
+
+decode = msgspec.json.Decoder(float_hook=_number).decode
+"""Reads 2.0 as a whole number, which it is in JSON Schema."""
 
 
 def asked(
@@ -56,6 +66,14 @@ def asked(
             ],
             forbid_unknown_fields=True,
         )
+    written = msgspec.defstruct(
+        f"{request.__name__}Parameters",
+        [
+            (name, _without_none(field.type) | msgspec.UnsetType, msgspec.UNSET)
+            for name, field in fields.items()
+            if body is None or name in in_path
+        ],
+    )
     parameters = tuple(
         Parameter(
             name,
@@ -71,14 +89,24 @@ def asked(
     summary = (request.__doc__ or "").strip()
 
     async def answer(call: Call) -> Answer:
-        values: dict[str, Any] = {**given, **call.path, **call.query} if one is None else {one: [call.path["id"]]}
+        values: dict[str, Any] = dict(given)
+        try:
+            if one is None:
+                parameters = msgspec.convert({**call.path, **call.query}, written, strict=False)
+                values |= msgspec.structs.asdict(parameters)
+            else:
+                values[one] = [msgspec.convert(call.path["id"], Number, strict=False)]
+        except msgspec.ValidationError as wrong:
+            raise Problem(400, _told(str(wrong))) from wrong
         try:
             if body is not None and call.body:
-                members = msgspec.json.decode(call.body, type=body)
+                members = msgspec.convert(decode(call.body), body)
                 values |= {name: getattr(members, name) for name in rest}
-            wanted = msgspec.convert(values, request, strict=False)
+            wanted = msgspec.convert(
+                {name: each for name, each in values.items() if each is not msgspec.UNSET}, request
+            )
         except (msgspec.ValidationError, msgspec.DecodeError) as wrong:
-            raise Problem(422 if call.body else 400, _told(str(wrong))) from wrong
+            raise Problem(422 if body is not None else 400, _told(str(wrong))) from wrong
         return Answer(200, encode(await operations.call(wanted, call.identity)))
 
     return Endpoint(
@@ -109,6 +137,13 @@ def _schema(field: msgspec.structs.FieldInfo) -> Mapping[str, Any]:
     if not field.required and field.default not in {None, msgspec.NODEFAULT}:
         schema = {**schema, "default": field.default}
     return schema
+
+
+def _without_none(kind: Any) -> Any:
+    # A parameter is text: it can be left out, but "null" is no value of it.
+    if get_origin(kind) not in {Union, UnionType}:
+        return kind
+    return Union[tuple(part for part in get_args(kind) if part is not NoneType)]  # noqa: UP007 (not known here)
 
 
 def _told(wrong: str) -> str:

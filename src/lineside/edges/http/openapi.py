@@ -37,7 +37,7 @@ COMMON: dict[int, str] = {
 
 def describe(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
     """Return the description as JSON's values."""
-    described = list(endpoints)
+    described = [endpoint for endpoint in endpoints if endpoint.described]
     types = [kind for endpoint in described for kind in _types(endpoint)]
     _, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     paths: dict[str, dict[str, Any]] = {}
@@ -92,7 +92,8 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
             for parameter in endpoint.parameters
         ]
     if endpoint.takes:
-        told["requestBody"] = {"required": endpoint.stream, "content": _content(endpoint.takes)}
+        required = endpoint.stream or any(map(_needed, endpoint.takes.values()))
+        told["requestBody"] = {"required": required, "content": _content(endpoint.takes)}
     told["responses"] = {
         str(status): {
             "description": reply.description,
@@ -108,11 +109,17 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
     return told
 
 
+def _needed(kind: Any) -> bool:
+    # A body that may be empty may be left out.
+    return not isinstance(kind, dict) and any(field.required for field in msgspec.structs.fields(kind))
+
+
 def _problems(endpoint: Endpoint) -> dict[int, Reply]:
-    statuses = {400, 500}
+    # Whatever is asked, a token that is given must be valid.
+    statuses = {400, 401, 500}
     if endpoint.permission is not None:
-        statuses |= {401, 403}
-    if "{" in endpoint.path:
+        statuses.add(403)
+    if "{" in endpoint.path or endpoint.takes:
         statuses.add(404)
     if endpoint.takes:
         statuses |= {413, 415, 422}

@@ -80,12 +80,13 @@ def _find(node: _Node, segments: list[str], values: list[str], method: str, allo
         if method in node.endpoints:
             endpoint, names = node.endpoints[method]
             return Found(endpoint, dict(zip(names, values, strict=True)))
-        allowed.update(node.endpoints)
+        allowed.update(method for method, (endpoint, _) in node.endpoints.items() if endpoint.described)
         return None
     first, rest = segments[0], segments[1:]
     if first in node.fixed:
         found = _find(node.fixed[first], rest, values, method, allowed)
-        if found is not None:
+        if found is not None or allowed:
+            # A path that is there by its name is not looked for by its form (OpenAPI 3.1, section 4.8.8.1).
             return found
     if node.variable is not None and first:
         return _find(node.variable, rest, [*values, first], method, allowed)

@@ -108,6 +108,7 @@ class LivePart:
             self._not_upgraded,
             parameters=tuple(Parameter(name, "query", {"type": "string"}) for name in ASKED),
             upgrade=self._upgrade,
+            described=False,
             tag="live",
         )
 

@@ -1,0 +1,75 @@
+"""A running plant with everything that the API may have: sources that are posted to, and a query."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.rig.running_plant import CONFIGURATION, RunningPlant
+
+MORE = """
+[databases.plant]
+type = "sqlite"
+path = "plant.db"
+
+[queries.late]
+database = "plant"
+sql = "SELECT id, due FROM orders WHERE due < :before AND line = :line LIMIT :most"
+[queries.late.parameters]
+before = "date"
+line = { type = "string", optional = true }
+most = { type = "integer", default = 10 }
+
+[sources.web]
+type = "http"
+dedupe = "scan_id"
+
+[sources.board]
+type = "http"
+anonymous = true
+"""
+
+
+class ApiPlant(RunningPlant):
+    """See the module."""
+
+    configuration = CONFIGURATION + MORE
+
+    def start(self) -> None:
+        """Start it, with a database that has a table."""
+        with sqlite3.connect(self.directory / "plant.db") as plant:
+            plant.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY, due TEXT, line TEXT)")
+        plant.close()
+        super().start()
+
+
+def schemathesis(url: str, token: str, *options: str, seconds: float) -> str:
+    """Let schemathesis ask everything that the description knows; return its report, or fail with it.
+
+    Args:
+        url: the gateway's address.
+        token: with which it asks.
+        options: of ``schemathesis run``.
+        seconds: that it may take.
+
+    """
+    command = Path(sys.executable).with_name("schemathesis")
+    done = subprocess.run(
+        [
+            str(command),
+            "run",
+            f"{url}/openapi.json",
+            f"--header=Authorization: Bearer {token}",
+            "--continue-on-failure",
+            "--suppress-health-check=all",
+            *options,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
