@@ -61,7 +61,7 @@ COPY = {
 LIVES = 5
 EACH = 30
 """So many changes in each life."""
-CHANGES = LIVES * EACH
+CHANGES = LIVES * EACH + 1
 LOOK_AGAIN = 0.02
 
 
@@ -137,6 +137,8 @@ class Killed(TestCase):
             gateway.signal("KILL")
             await gateway.ended()
         gateway = self.run_gateway()
+        # The last one shows that it runs.
+        await self.insert("ToDo", description=f"n{CHANGES - 1}")
         while len(set(await self.titles())) < CHANGES:
             self.assertIsNone(gateway.code, self.directory)
             await deferLater(self.reactor, LOOK_AGAIN)
