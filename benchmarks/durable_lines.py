@@ -81,8 +81,9 @@ class Redis:
     name = "redis"
     wire = "redis"
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, process: subprocess.Popen[bytes]) -> None:
         self.port = port
+        self.process = process
 
     @classmethod
     @contextlib.contextmanager
@@ -105,7 +106,7 @@ class Redis:
         arguments = [part for key, value in settings.items() for part in (f"--{key}", value)]
         with running([program, *arguments], directory) as process:
             wait_for(port, process, directory / "output")
-            yield cls(port)
+            yield cls(port, process)
 
     def stored(self) -> int:
         """Return the stream's length."""
@@ -124,7 +125,7 @@ class Lineside:
 
     def __init__(self, port: int, process: subprocess.Popen[bytes], journal: Path) -> None:
         self.port = port
-        self._process = process
+        self.process = process
         self._journal = journal
 
     @classmethod
@@ -141,9 +142,9 @@ class Lineside:
 
     def stored(self) -> int:
         """Stop the gateway, and return how many events its journal holds."""
-        self._process.terminate()
-        if self._process.wait(30) != 0:
-            raise Unfit(f"the gateway exited with {self._process.returncode}")
+        self.process.terminate()
+        if self.process.wait(30) != 0:
+            raise Unfit(f"the gateway exited with {self.process.returncode}")
         with contextlib.closing(sqlite3.connect(f"file:{self._journal}?mode=ro", uri=True)) as database:
             (stored,) = database.execute("SELECT TOTAL(last - first + 1) FROM segment").fetchone()
             return int(stored)
@@ -192,8 +193,9 @@ class Sink:
     name = "sink"
     wire = "lines"
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, process: subprocess.Popen[bytes]) -> None:
         self.port = port
+        self.process = process
 
     @classmethod
     @contextlib.contextmanager
@@ -205,10 +207,17 @@ class Sink:
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise Unfit(f"the sink did not start: {said}")
                 time.sleep(0.02)
-            yield cls(int(said))
+            yield cls(int(said), process)
 
     def stored(self) -> None:
         """Return nothing: it keeps none."""
+
+
+def processor_seconds(process: subprocess.Popen[bytes]) -> float:
+    """Return how long a running process was on a processor, in all threads, user and system (proc(5))."""
+    # The program's name, in brackets, may hold blanks; behind it user's and system's time are the 12th and 13th.
+    figures = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(figures[11]) + int(figures[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def measure(
@@ -229,6 +238,7 @@ def measure(
             "seconds": seconds,
             "timed": in_flight == 1,
         }
+        used = processor_seconds(started.process)
         generator = subprocess.run(
             [sys.executable, str(HERE / "lines" / "generator.py"), json.dumps(plan)],
             capture_output=True,
@@ -240,10 +250,12 @@ def measure(
             reason = generator.stderr.strip().splitlines()
             raise Unfit(f"{server.name}: {reason[-1] if reason else 'the generator failed'}")
         result: dict[str, Any] = json.loads(generator.stdout)
+        used = processor_seconds(started.process) - used
         stored = started.stored()
         if stored is not None and stored != result["answered"]:
             raise Unfit(f"{server.name} acknowledged {result['answered']} lines and holds {stored}")
     result["per_second"] = result["counted"] / result["seconds"]
+    result["processor_us"] = 1e6 * used / result["answered"]
     return result
 
 
@@ -257,6 +269,7 @@ def median_of(results: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "per_second": round(median("per_second") or 0.0),
         "runs": [round(result["per_second"]) for result in results],
+        "processor_us": median("processor_us"),
         "generator_busy": median("busy"),
         "p50_ms": median("p50_ms"),
         "p99_ms": median("p99_ms"),
@@ -358,20 +371,21 @@ def table(about: dict[str, Any], rows: list[dict[str, Any]]) -> str:
     """Return the result for a person."""
     disk = f"fdatasync p50 {about['fdatasync_p50_ms']} ms, p99 {about['fdatasync_p99_ms']} ms"
     system = f"Linux {about['kernel']}, Python {about['python']}, {about['file_system']}"
-    head = ("connections x in flight", "Lineside/s", "Redis/s", "ratio", "generator/s", "busy")
+    head = ("connections x in flight", "Lineside/s", "Redis/s", "ratio", "us a line", "generator/s", "busy")
     lines = [
         f"{about['cores']} cores ({about['cpu']}, load {about['load_average']} before), {system}, {disk}",
         f"{about['lineside']}; {about['redis']}",
         f"lines of {rows[0]['line_bytes']} bytes, acknowledged once synced; medians of {ROUNDS} runs in turn",
         "",
-        "{:>24}  {:>11}  {:>11}  {:>6}  {:>11}  {:>11}".format(*head),
+        "{:>24}  {:>11}  {:>11}  {:>6}  {:>13}  {:>11}  {:>11}".format(*head),
     ]
     for row in rows:
         shape = f"{row['connections']} x {row['in_flight']:,}"
         busy = f"{row['lineside']['generator_busy']:.0%} / {row['redis']['generator_busy']:.0%}"
+        processor = f"{row['lineside']['processor_us']:.2f} / {row['redis']['processor_us']:.2f}"
         lines.append(
             f"{shape:>24}  {row['lineside']['per_second']:>11,}  {row['redis']['per_second']:>11,}  "
-            f"{row['ratio']:>6.2f}  {row['generator_per_second']:>11,}  {busy:>11}"
+            f"{row['ratio']:>6.2f}  {processor:>13}  {row['generator_per_second']:>11,}  {busy:>11}"
         )
         lines += [
             f"{name:>24}  p50 {row[name]['p50_ms']:.2f} ms, p99 {row[name]['p99_ms']:.2f} ms"
@@ -380,6 +394,7 @@ def table(about: dict[str, Any], rows: list[dict[str, Any]]) -> str:
         ]
     lines += [
         "",
+        "us a line: processor time that the process of Lineside / Redis spent on each, user and system.",
         "generator/s: what the generator reaches against a server that answers at once and stores nothing.",
     ]
     lines += ["busy: the generator's share of a processor while it measured Lineside / Redis."]
