@@ -24,6 +24,7 @@ from twisted.internet.error import ConnectError, ConnectionClosed
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, PartialDownloadError, RequestTransmissionFailed, ResponseFailed
+from twisted.web.http_headers import Headers
 
 from lineside.model.event import NO_SEQ, Record
 from lineside.testing.journals import JournalOnFile
@@ -87,7 +88,7 @@ class Killed(TestCase):
 
     async def post(self, key: str, body: bytes, kind: str) -> dict[str, Any]:
         """Post until the answer is 202, and return it."""
-        headers: dict[bytes | str, bytes | str] = {"Content-Type": kind, "Idempotency-Key": key}
+        headers = Headers({"Content-Type": [kind], "Idempotency-Key": [key]})
         while True:
             try:
                 answer = await treq.post(

@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 GUIDE = Path(__file__).parents[2] / "docs/guides/http-api.md"
 BLOCKS = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 ADDRESS = "http://127.0.0.1:8080"
+CURL = "curl -sS --noproxy '*' -w '\\n' --fail-with-body "
 
 
 class GuidedPlant(RunningPlant):
@@ -47,9 +48,7 @@ class Guide(SynchronousTestCase):
             if kind != "sh" or "curl" not in text:
                 continue
             self.assertIn(ADDRESS, text)
-            command = text.replace(ADDRESS, plant.url).replace(
-                "curl ", "curl -sS --noproxy '*' -w '\\n' --fail-with-body "
-            )
+            command = text.replace(ADDRESS, plant.url).replace("curl ", CURL)
             done = subprocess.run(
                 ["sh", "-c", command], env=environ, capture_output=True, text=True, timeout=DEADLINE, check=False
             )

@@ -395,6 +395,23 @@ class BadTimes(IngestCase):
             self.leave(connection)
         self.assertEqual(self.send(b"{}")[0], 202)
 
+    def test_a_gateway_that_stops_takes_nothing_more(self) -> None:
+        """Of a body that is not all there the part that waits for the disk is stored; the rest is sent again."""
+        body = b'{"a": 1}\n' * (TAKEN_WHOLE // 4)
+        head = get(
+            "/api/v1/events/gate", f"Content-Type: {NDJSON}", "Content-Length: 900000", SENDER, method="POST"
+        )
+        self.file.writer.held = True
+        connection, transport = self.connect()
+        connection.dataReceived(head + body)
+        self.desk.answering.cancel()
+        self.assertEqual(transport.value(), b"")
+        self.file.writer.release()
+        [(status, headers, _)] = read_answers(transport.value())
+        self.assertEqual((status, headers["Retry-After"], headers["Connection"]), (503, "5", "close"))
+        self.assertGreater(len(self.records()), 1000)
+        self.leave(connection)
+
     def test_a_gateway_that_stops_tells_of_what_was_committed(self) -> None:
         """A request is cancelled while it waits for the disk: it is answered by what becomes of it."""
         self.file.writer.held = True

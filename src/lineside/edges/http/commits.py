@@ -103,12 +103,13 @@ class Commits:
                 "sent again with the same Idempotency-Key, or where each event has a key of its own",
                 stored=before,
             ) from doubt
-        except (JournalFull, JournalClosed, JournalUnusable) as refused:
+        except (JournalFull, JournalClosed) as refused:
+            # Its own line is in the log.
             raise Problem(503, f"not stored: {refused}", headers=RETRY_AFTER, stored=before) from refused
-        except (OSError, sqlite3.Error) as failed:
+        except (OSError, sqlite3.Error, JournalUnusable) as failed:
             self._fail(failed)
             raise Problem(
-                503, "not stored: the journal's disk refuses", headers=RETRY_AFTER, stored=before
+                503, "not stored: the journal cannot write", headers=RETRY_AFTER, stored=before
             ) from failed
         if self.problem is not None:
             self.problem = None
@@ -125,7 +126,7 @@ class Commits:
                 "journal.cannot_write",
                 source=self._source,
                 reason=str(failure),
-                remedy="free space on the journal's disk or check it; senders are told to send again",
+                remedy=f"{_remedy(failure)}; senders are told to send again",
             )
 
     async def _compare(self, batch: Batch, known: dict[int, Seq], before: int) -> None:
@@ -151,6 +152,12 @@ def _give_keys(batch: Batch, key: str, before: int) -> list[int]:
         keys[place] = f"idempotency-key:{key}#{before + place}"
     batch.keys = keys
     return places
+
+
+def _remedy(failure: Exception) -> str:
+    if isinstance(failure, JournalUnusable):
+        return "lineside journal check says where it is damaged, lineside journal restore puts a backup back"
+    return "free space on the journal's disk or check it"
 
 
 def _same(one: Event, other: Event) -> bool:

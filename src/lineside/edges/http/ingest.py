@@ -136,8 +136,8 @@ class Ingest:
             takes={
                 JSON: {
                     "description": (
-                        f"An object, or an array of at most {limits.max_events} of them. What is none is kept "
-                        "as a dead letter; where there is no object at all, that is an error."
+                        f"An object, or an array of at most {limits.max_events} of them. What is none is kept as a "
+                        "dead letter; where there is no object at all, that is an error."
                     ),
                     "anyOf": [
                         {"type": "object"},
