@@ -98,20 +98,23 @@ class LiveServices:
 
     def _settled(self, route: str, done: list[tuple[Pending, Outcome]]) -> None:
         for pending, outcome in done:
-            told: dict[str, Any] = {
-                "route": route,
-                "seq": pending.record.seq,
-                "source": pending.record.source,
-                "attempt": pending.attempt,
-            }
-            match outcome:
-                case Delivered(name=name, found=found):
-                    self._deliveries.publish({**told, "state": "delivered", "document": name, "found": found})
-                case Refused(code=code, reason=reason):
-                    self._deliveries.publish({**told, "state": "refused", "code": code})
-                    self._dead_letters.publish({**told, "code": code, "reason": reason})
-                case _:
-                    pass
+            delivery, letter = told(route, pending, outcome)
+            if delivery is not None:
+                self._deliveries.publish(delivery)
+            if letter is not None:
+                self._dead_letters.publish(letter)
+
+
+def told(route: str, pending: Pending, outcome: Outcome) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """Return what is published of an outcome in ``deliveries`` and in ``deadletters``; None for nothing."""
+    of = {"route": route, "seq": pending.record.seq, "source": pending.record.source, "attempt": pending.attempt}
+    match outcome:
+        case Delivered(name=name, found=found):
+            return {**of, "state": "delivered", "document": name, "found": found}, None
+        case Refused(code=code, reason=reason):
+            return {**of, "state": "refused", "code": code}, {**of, "code": code, "reason": reason}
+        case _:
+            return None, None
 
 
 def realtime(
