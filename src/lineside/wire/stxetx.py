@@ -194,7 +194,11 @@ class StxEtx:
         if self._place is _Place.LOST_CHECKSUM:
             self._stray += byte
             self._tell_stray(found, answered=True)
-            self._place = _Place.OUTSIDE
+            if byte == STX and not self._dle:
+                # It may be the next frame's: taken for a checksum alone, it could cost every frame to come.
+                self._begin()
+            else:
+                self._place = _Place.OUTSIDE
             return
         expected = self._lrc(bytes(self._kept))
         if self._size <= self._max_frame and expected != byte[0]:

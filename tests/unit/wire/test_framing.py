@@ -193,6 +193,12 @@ class BetweenMarks(SynchronousTestCase):
             FRAMINGS["stx-etx lrc"]().feed(b"A1\x03\x02\x02B\x03\x41"),
         )
 
+    def test_a_checksum_that_looks_like_a_mark_costs_no_frame_to_come(self) -> None:
+        """After the rest of a frame an STX may be its checksum or the next frame's begin: it counts as both."""
+        framing = FRAMINGS["stx-etx lrc"]()
+        framing.feed(b"\x01\x03")
+        self.assertEqual([b"\0", b"\0"], [each for each in framing.feed(b"\x02\0\x03\x03" * 2) if each == b"\0"])
+
     def test_a_frame_without_its_etx_is_a_fault_up_to_the_next(self) -> None:
         """The next one is whole."""
         self.assertEqual(
