@@ -14,6 +14,7 @@ from twisted.web.http import Request, datetimeToString
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
+from lineside import straight
 from lineside.edges.http.bodies import BodyStream, WholeBody
 from lineside.edges.http.channel import SILENCE
 from lineside.operations.web import Answer, Call, Endpoint, Problem
@@ -155,10 +156,11 @@ class EarlyRequest(Request):
             return
         self._begin(answer.status)
         if answer.status in BODILESS:
-            self.channel.write(self._head(answer, b""))
+            whole = self._head(answer, b"")
         else:
             head = self._head(answer, b"Content-Length: %d\r\n" % len(body))
-            self.channel.write(head if self.method == b"HEAD" else head + body)
+            whole = head if self.method == b"HEAD" else head + body
+        straight.write(self.channel.transport, whole)
         self._finish_in_time()
 
     async def send_stream(self, answer: Answer) -> None:
