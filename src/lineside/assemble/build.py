@@ -15,7 +15,7 @@ from twisted.logger import Logger
 
 from lineside.assemble.descriptors import RESERVED, share
 from lineside.assemble.documentlinks import document_links
-from lineside.assemble.edges import databases, http_services, target_part
+from lineside.assemble.edges import databases, http_services, posts, target_part
 from lineside.assemble.parts import Dormant, JournalPart
 from lineside.assemble.settings import Settings
 from lineside.assemble.sources import WayIn
@@ -103,6 +103,7 @@ class Gateway:
             way.source.intake.on_batch = self._watching.journals[way.source.id].came
         self.sources = [way.source for way in self._ways_in]
         self.databases = databases(reactor, settings, store, self._watching.journals, random)
+        self.posts = posts(reactor, settings, store, self._watching.journals)
         self._descriptors = descriptors
         self._share_descriptors()
         offer(self.operations, store, settings, consumers, reactor, running=True)
@@ -140,7 +141,7 @@ class Gateway:
         tokens.register(self.operations)
         self.http = (
             None
-            if settings.http is None
+            if settings.http is None or self.posts is None
             else http_services(
                 reactor,
                 settings.http,
@@ -148,7 +149,8 @@ class Gateway:
                 tokens,
                 gates,
                 hindered=self._hindered,
-                described=[] if self.databases is None else self.databases.endpoints,
+                described=[*self.posts.endpoints, *([] if self.databases is None else self.databases.endpoints)],
+                undescribed=self.posts.undescribed,
             )
         )
         waiting: list[Part] = [way.patience for way in self._ways_in if way.patience is not None]
@@ -217,7 +219,9 @@ class Gateway:
 
     def _source_status(self) -> list[SourceStatus]:
         polled = [] if self.databases is None else self.databases.status
-        return [self._watching.told(status) for status in (*(way.status for way in self._ways_in), *polled)]
+        posted = [] if self.posts is None else self.posts.status
+        ways = (way.status for way in self._ways_in)
+        return [self._watching.told(status) for status in (*ways, *polled, *posted)]
 
     def _route_status(self) -> list[RouteStatus]:
         return [
@@ -292,7 +296,7 @@ def offer(
 ) -> None:
     """Offer the operations on the journal."""
     decoders: dict[str, Callable[[bytes, str | None], Event]] = {
-        name: decoder_of(source).decode for name, source in settings.lines.items()
+        name: decoder_of(source).decode for name, source in (settings.lines | settings.posts).items()
     }
     specs = {route: consumer.spec for route, consumer in consumers.items()}
     EventOperations(store.journal, store.database, specs, clock, document_links(settings)).register(operations)

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from lineside.assemble.complaints import complaints, kind, not_listed
 from lineside.assemble.crosschecks import Tables, cross_check, warn
 from lineside.assemble.formats import FORMATS, JsonFormat
-from lineside.assemble.httpsettings import HttpSettings
+from lineside.assemble.httpsettings import HttpSettings, check_posts
 from lineside.assemble.plant import PlantSettings, check_watched
 from lineside.assemble.settings import (
     SOURCES,
@@ -119,6 +119,7 @@ class _Reading:
         databases = self._each(DatabaseSettings, raw, "databases")
         queries = self._each(QuerySettings, raw, "queries")
         self.problems += check_databases(raw, tables.targets, tables.sources)
+        self.problems += check_posts(raw, tables.sources)
         targets = {
             name: self._typed(TARGETS, table, key_path("targets", name)) for name, table in tables.targets.items()
         }

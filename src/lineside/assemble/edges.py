@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lineside.assemble.databases import Databases
     from lineside.assemble.httpsettings import HttpSettings
     from lineside.assemble.parts import JournalPart
+    from lineside.assemble.posts import Posts
     from lineside.assemble.web import HttpServices
     from lineside.delivery.gate import Gate
     from lineside.edges.frappe.client import FrappeClient
@@ -109,12 +110,34 @@ def http_services(
     *,
     hindered: Callable[[], list[str]],
     described: Iterable[Endpoint] = (),
+    undescribed: Iterable[Endpoint] = (),
 ) -> HttpServices:
     """Return the parts that serve HTTP requests; see `lineside.assemble.web.HttpServices`."""
     with importing():
         from lineside.assemble.web import HttpServices as Made
 
-    return Made(reactor, settings, operations, tokens, gates, hindered=hindered, described=described)
+    return Made(
+        reactor,
+        settings,
+        operations,
+        tokens,
+        gates,
+        hindered=hindered,
+        described=described,
+        undescribed=undescribed,
+    )
+
+
+def posts(
+    reactor: Any, settings: Settings, store: JournalPart, journals: Mapping[str, WatchedJournal]
+) -> Posts | None:
+    """Return the sources to which programs post events; None where nothing is served over HTTP."""
+    if settings.http is None:
+        return None
+    with importing():
+        from lineside.assemble.posts import Posts
+
+    return Posts(reactor, settings, store, journals)
 
 
 def source_part(reactor: Any, settings: LinesSourceSettings, intake: Intake, random: Random) -> Source:

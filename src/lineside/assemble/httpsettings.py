@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
 from lineside.assemble.bounds import Size
 from lineside.assemble.endpoints import parse_listener
+from lineside.assemble.plant import WorkingHours
 from lineside.assemble.table import Table
-from lineside.assemble.values import Listener, in_tuple
+from lineside.assemble.values import Duration, FieldPath, Listener, in_tuple
+from lineside.model.wording import key_path
 
 
 class HttpSettings(Table):
@@ -44,3 +47,55 @@ class HttpSettings(Table):
     @classmethod
     def _lower(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(host.lower() for host in hosts)
+
+
+class HttpSourceSettings(Table):
+    """``[sources.NAME]`` with ``type = "http"``: programs that post events to ``/api/v1/events/NAME``."""
+
+    type: Literal["http"] = Field(description="The kind of source.")
+    dedupe: FieldPath | None = Field(
+        default=None,
+        description=(
+            "The field with the sender's own key. An event whose key is known is a repeat: its first sequence is "
+            "answered, and it is not stored again. Default: every event is new, but for requests that are repeated "
+            "with their `Idempotency-Key`."
+        ),
+    )
+    device: FieldPath | None = Field(
+        default=None,
+        description="The field that names the device. Default: the token's name, or else the sender's address.",
+    )
+    anonymous: bool = Field(
+        default=False, description="Whether programs on the gateway's own machine may send without a token."
+    )
+    max_event: int = Field(
+        default=65_536,
+        ge=16,
+        le=16_777_216,
+        description="Bytes of one event. A larger one is kept in part, as a dead letter.",
+    )
+    max_events: int = Field(default=100_000, ge=1, le=1_000_000, description="Events in one request.")
+    max_body: Size = Field(
+        default=100_000_000, gt=0, description="How large the body of a request may be, unpacked where it is gzip."
+    )
+    max_requests: int = Field(
+        default=256, ge=1, le=65_536, description="Requests at a time; further ones are answered 429."
+    )
+    silence: Annotated[Duration, Field(gt=0)] | None = Field(
+        default=None,
+        description="After how long without an event there is an alarm, `source.silent`. Default: never.",
+    )
+    silence_of: Literal["source", "device"] = Field(
+        default="source",
+        description="Whether the source is watched as a whole, or each of its devices as well, by its name.",
+    )
+    hours: WorkingHours | None = Field(
+        default=None, description="When silence counts, in the time zone of `[plant]`. Default: always."
+    )
+
+
+def check_posts(raw: Mapping[str, Any], sources: Mapping[str, Any]) -> Iterator[str]:
+    """Yield which sources take events over HTTP where nothing is served over it; the tables are as in the file."""
+    for name, source in sources.items():
+        if isinstance(source, dict) and source.get("type") == "http" and "http" not in raw:
+            yield f"{key_path('sources', name)}: nobody can send to it without a table [http]"

@@ -11,6 +11,7 @@ from msgspec import Struct
 from lineside.assemble.formats import JsonFormat
 from lineside.assemble.framings import LengthFraming, StxEtxFraming
 from lineside.assemble.settings import LinesSourceSettings, Settings
+from lineside.assemble.sqlsettings import SqlSourceSettings
 from lineside.assemble.translation import compile_route, decoder_of, framing_of, limits_of
 from lineside.model.event import Event, Record, Seq
 from lineside.model.outcome import Refused, Skipped
@@ -80,7 +81,7 @@ class Rehearsal:
         lines = table if isinstance(table, LinesSourceSettings) else None
         self._format = JsonFormat(type="json") if lines is None else lines.format
         self._framed = lines is not None and isinstance(lines.framing, StxEtxFraming | LengthFraming)
-        self._fields = JsonLines(None if lines is None else lines.dedupe, table.device)
+        self._fields = JsonLines(None if isinstance(table, SqlSourceSettings) else table.dedupe, table.device)
         self._decoder = decoder_of(table)
         self._framing = framing_of(table)
         self._limits = limits_of(table)

@@ -16,7 +16,7 @@ from lineside.assemble.clientendpoints import Dial, parse_client
 from lineside.assemble.endpoints import parse_listener
 from lineside.assemble.formats import Format, JsonFormat, unknown_field
 from lineside.assemble.framings import Framing
-from lineside.assemble.httpsettings import HttpSettings
+from lineside.assemble.httpsettings import HttpSettings, HttpSourceSettings
 from lineside.assemble.plant import PlantSettings, WorkingHours
 from lineside.assemble.sqlsettings import (
     DatabaseSettings,
@@ -472,11 +472,15 @@ class ExampleSettings(Table):
 
 
 TargetSettings = FrappeTargetSettings | SqlTargetSettings
-SourceSettings = LinesSourceSettings | SqlSourceSettings
+SourceSettings = LinesSourceSettings | SqlSourceSettings | HttpSourceSettings
 
 TARGETS: dict[str, type[TargetSettings]] = {"frappe": FrappeTargetSettings, "sql": SqlTargetSettings}
 """The kinds of targets, by ``type``."""
-SOURCES: dict[str, type[SourceSettings]] = {"lines": LinesSourceSettings, "sql": SqlSourceSettings}
+SOURCES: dict[str, type[SourceSettings]] = {
+    "lines": LinesSourceSettings,
+    "sql": SqlSourceSettings,
+    "http": HttpSourceSettings,
+}
 """The kinds of sources, by ``type``."""
 
 
@@ -506,6 +510,11 @@ class Settings(Struct, frozen=True):
     def lines(self) -> dict[str, LinesSourceSettings]:
         """The sources of lines."""
         return {name: each for name, each in self.sources.items() if isinstance(each, LinesSourceSettings)}
+
+    @property
+    def posts(self) -> dict[str, HttpSourceSettings]:
+        """The sources to which programs post events."""
+        return {name: each for name, each in self.sources.items() if isinstance(each, HttpSourceSettings)}
 
     def zone_of(self, target: str) -> str | None:
         """Return the zone that the configuration gives a target's times; None where the target is to say it."""

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from lineside.assemble.formats import CsvFormat, FixedColumn, FixedFormat, KeyValueFormat, RawFormat, RegexFormat
 from lineside.assemble.framings import CrFraming, CrlfFraming, LengthFraming, LfFraming, StxEtxFraming
+from lineside.assemble.httpsettings import HttpSourceSettings
 from lineside.assemble.settings import AttachmentSettings, RouteSettings, Settings, SourceSettings
 from lineside.assemble.sqlsettings import SqlSourceSettings
 from lineside.delivery.attachments import AttachmentTemplate
@@ -85,6 +86,8 @@ def decoder_of(source: SourceSettings) -> Decoder:  # noqa: PLR0911 (one for eac
     """Return what turns a source's frames into events; of a table its rows as JSON, as they are rehearsed."""
     if isinstance(source, SqlSourceSettings):
         return JsonLines(None, source.device)
+    if isinstance(source, HttpSourceSettings):
+        return JsonLines(source.dedupe, source.device)
     table = source.format
     reading = Reading(source.dedupe, source.device)
     match table:
@@ -117,7 +120,7 @@ def columns_of(settings: Iterable[FixedColumn]) -> tuple[Column, ...]:
 
 def framing_of(source: SourceSettings) -> Callable[[], Framing] | None:
     """Return what makes the framing of one of a source's streams; None for lines that end with LF."""
-    if isinstance(source, SqlSourceSettings):
+    if isinstance(source, SqlSourceSettings | HttpSourceSettings):
         return None
     table, most, kept = source.framing, source.max_line, limits_of(source).max_kept
     match table:
@@ -145,6 +148,8 @@ def limits_of(source: SourceSettings) -> Limits:
     """Return what a source bears."""
     if isinstance(source, SqlSourceSettings):
         return Limits(max_line=16_777_216, max_kept=16_777_216, ack=False)
+    if isinstance(source, HttpSourceSettings):
+        return Limits(max_line=source.max_event, max_kept=source.max_event)
     return Limits(
         max_line=source.max_line,
         max_kept=4 * source.max_line,

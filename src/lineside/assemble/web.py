@@ -38,6 +38,7 @@ class HttpServices:
         gates: by target.
         hindered: what keeps the gateway from taking events, a line each.
         described: endpoints of other parts.
+        undescribed: those that the description leaves out.
 
     """
 
@@ -51,6 +52,7 @@ class HttpServices:
         *,
         hindered: Callable[[], list[str]],
         described: Iterable[Endpoint] = (),
+        undescribed: Iterable[Endpoint] = (),
     ) -> None:
         lag = ReactorLag(reactor)
         history = HistoryOperations(
@@ -70,7 +72,7 @@ class HttpServices:
             *described,
         ]
         desk = Desk(
-            [*endpoints, description_endpoint(endpoints), *dashboard_endpoints()],
+            [*endpoints, description_endpoint(endpoints), *undescribed, *dashboard_endpoints()],
             Identification(tokens, frozenset(settings.hosts)),
             max_body=settings.max_body,
         )

@@ -127,7 +127,7 @@ def place_of_source(config: Path, name: str, connect: str | None, sample: Path |
     if name not in settings.sources:
         raise ConfigurationError([f'{config}: there is no source "{name}"{did_you_mean(name, settings.sources)}'])
     if name not in settings.lines:
-        raise ConfigurationError([f"{config}: sources.{name} reads a table; only devices of lines can be played"])
+        raise ConfigurationError([f"{config}: sources.{name} has no lines; only devices of lines can be played"])
     source = settings.lines[name]
     speech = played(name, source, sample, endless=endless)
     if connect is None:
