@@ -284,7 +284,7 @@ def file_system(within: Path) -> str:
 
 
 def machine(within: Path, peers: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Return what the figures depend on, with the versions of what Lineside is compared with: Redis, if not told."""
+    """Return what the figures depend on; ``peers`` are the versions of what is compared, Redis if not given."""
     kind = file_system(within)
     if kind in {"tmpfs", "ramfs"}:
         raise Unfit(f"{within} is in memory ({kind}): name a directory on a disk with --directory")

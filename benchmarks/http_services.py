@@ -1,7 +1,7 @@
 """Requests a second over HTTP: Lineside against uvicorn and Starlette, side by side.
 
-Both get the same requests from the same generator, a process of its own, over keep-alive connections on loopback, one
-at a time on each. ``GET /healthz`` is what a request costs; ``POST /api/v1/events/gate`` brings one event, and is
+Both get the same requests from the same generator, a process of its own, over keep-alive connections on loopback,
+one at a time on each. ``GET /healthz`` is what a request costs; ``POST /api/v1/events/gate`` brings one event, and is
 answered after its commit is synced. Lineside is the whole product, ``lineside run``. See README.md.
 """
 
@@ -245,14 +245,16 @@ def table(about: dict[str, Any], rows: list[dict[str, Any]]) -> str:
     lines = [
         f"{about['cores']} cores ({about['cpu']}, load {about['load_average']} before), {system}, {disk}",
         f"{about['lineside']}; " + ", ".join(f"{name} {about[name]}" for name in PEERS),
-        f"{rows[0]['connections']} keep-alive connections, a request at a time on each; medians of {ROUNDS} runs in turn",
+        f"{rows[0]['connections']} keep-alive connections, a request at a time on each; "
+        f"medians of {ROUNDS} runs in turn",
         "",
         "{:>14}  {:>11}  {:>11}  {:>6}  {:>5}  {:>11}  {:>11}".format(*head),
     ]
     for row in rows:
         busy = f"{row['lineside']['generator_busy']:.0%} / {row['starlette']['generator_busy']:.0%}"
         lines.append(
-            f"{SHOWN[row['kind']]:>14}  {row['lineside']['per_second']:>11,}  {row['starlette']['per_second']:>11,}  "
+            f"{SHOWN[row['kind']]:>14}  "
+            f"{row['lineside']['per_second']:>11,}  {row['starlette']['per_second']:>11,}  "
             f"{row['ratio']:>6.2f}  {row['goal']:>5.2f}  {row['generator_per_second']:>11,}  {busy:>11}"
         )
         lines += [

@@ -1,4 +1,4 @@
-"""Load for `http_services`: one request at a time on each of many keep-alive connections, and a count of the answers.
+"""Load for `http_services`: a request at a time on each of many keep-alive connections, and a count of answers.
 
 A process of its own: ``python generator.py PLAN``, where PLAN is the JSON of a `Plan`. Prints the JSON of a
 `Result`. Requests are bytes made beforehand; of an answer no more is read than its status and where it ends.

@@ -105,7 +105,7 @@ class Measured(SynchronousTestCase):
         monkeypatch.syspath_prepend(BENCHMARKS)
 
     def test_both_hold_what_they_acknowledged(self) -> None:
-        """Either answers both kinds of requests, and has as many events in its file as it answered; none for a GET."""
+        """Either answers both kinds of requests, and has as many events in its file as it took; none for a GET."""
         benchmark = runpy.run_path(str(BENCHMARKS / "http_services.py"))
         for server in ("Lineside", "Starlette"):
             for kind in ("get", "post"):
