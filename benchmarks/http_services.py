@@ -1,8 +1,8 @@
 """Requests a second over HTTP: Lineside against uvicorn and Starlette, side by side.
 
 Both get the same requests from the same generator, a process of its own, over keep-alive connections on loopback,
-one at a time on each. ``GET /healthz`` is what a request costs; ``POST /api/v1/events/gate`` brings one event, and is
-answered after its commit is synced. Lineside is the whole product, ``lineside run``. See README.md.
+one at a time on each. ``GET /healthz`` is what a request costs; ``POST /api/v1/events/gate`` brings one event, and
+is answered after its commit is synced. Lineside is the whole product, ``lineside run``. See README.md.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ def median_of(results: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the median of each figure."""
 
     def median(name: str) -> float:
-        return statistics.median(result[name] for result in results)
+        return float(statistics.median(result[name] for result in results))
 
     return {
         "per_second": round(median("per_second")),
@@ -245,8 +245,7 @@ def table(about: dict[str, Any], rows: list[dict[str, Any]]) -> str:
     lines = [
         f"{about['cores']} cores ({about['cpu']}, load {about['load_average']} before), {system}, {disk}",
         f"{about['lineside']}; " + ", ".join(f"{name} {about[name]}" for name in PEERS),
-        f"{rows[0]['connections']} keep-alive connections, a request at a time on each; "
-        f"medians of {ROUNDS} runs in turn",
+        f"{rows[0]['connections']} keep-alive connections with a request each; medians of {ROUNDS} runs in turn",
         "",
         "{:>14}  {:>11}  {:>11}  {:>6}  {:>5}  {:>11}  {:>11}".format(*head),
     ]

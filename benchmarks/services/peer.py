@@ -1,7 +1,7 @@
 """The same two services by uvicorn and Starlette: ``python peer.py PORT DATABASE``.
 
 Events go into a SQLite file as into the gateway's journal: a write-ahead log that is synced with every commit, and
-the answer after the commit. As Starlette has it for what blocks, that happens on threads of its pool. They share one
+the answer after it. As Starlette has it for what blocks, that happens on threads of its pool. They share one
 connection and take turns; with one for each thread they would wait for SQLite's lock asleep.
 """
 

@@ -1,6 +1,6 @@
 """A server that answers every request at once and stores nothing: it shows how fast the generator itself can be.
 
-``python sink.py STATUS`` prints its port, and serves until it is killed. What it reads at once is one request to it.
+``python sink.py STATUS`` prints its port, and serves until it is killed. What it reads at once is one request.
 """
 
 from __future__ import annotations
