@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -296,8 +296,8 @@ def file_system(within: Path) -> str:
     return max(holding, key=lambda mount: len(mount[0]))[1]
 
 
-def machine(within: Path) -> dict[str, Any]:
-    """Return what the figures depend on."""
+def machine(within: Path, peers: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return what the figures depend on; ``peers`` are the versions of what is compared, Redis if not given."""
     kind = file_system(within)
     if kind in {"tmpfs", "ramfs"}:
         raise Unfit(f"{within} is in memory ({kind}): name a directory on a disk with --directory")
@@ -311,7 +311,7 @@ def machine(within: Path) -> dict[str, Any]:
         "file_system": kind,
         "fdatasync_p50_ms": p50,
         "fdatasync_p99_ms": p99,
-        "redis": version(["redis-server", "--version"]),
+        **({"redis": version(["redis-server", "--version"])} if peers is None else peers),
         "lineside": version([sys.executable, "-m", "lineside", "--version"]),
     }
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from node_wheel import PACKAGE
 from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.assemble.config import load
@@ -22,6 +23,7 @@ from lineside.edges.lines import intake
 ROOT = Path(__file__).parents[3]
 PACKAGING = ROOT / "packaging"
 GUIDE = ROOT / "docs" / "guides" / "install-debian.md"
+BUILT = "src/lineside/edges/http/dashboard"
 yaml: Any = import_module("yaml")
 """It has no types."""
 
@@ -162,7 +164,34 @@ class Image(SynchronousTestCase):
             if name == "COPY" and not value.startswith("--from"):
                 for path in value.split()[:-1]:
                     self.assertTrue((ROOT / path).exists(), path)
-                    self.assertIn(f"!{path}", sent)
+                    self.assertIn(f"!{path.split('/')[0]}", sent)
+
+    def test_builds_the_dashboard_of_what_is_locked(self) -> None:
+        """As tools/dashboard.py does, by the Node.js of the same line; the wheel is built with the result."""
+        fetched = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]["setup"]
+        (pinned,) = [requirement for requirement in fetched if requirement.startswith(f"{PACKAGE}==")]
+        (node,) = [value.split("=")[1] for name, value in self.steps if name == "ARG" and value.startswith("NODE=")]
+        self.assertEqual(pinned.split("==")[1].split(".")[0], node)
+        first, second = [n for n, (name, _) in enumerate(self.steps) if name == "FROM"][:2]
+        self.assertEqual("node:${NODE}-bookworm-slim AS dashboard", self.steps[first][1])
+        runs = [value for name, value in self.steps[first:second] if name == "RUN"]
+        self.assertEqual(
+            ["npm ci --ignore-scripts --no-audit --no-fund", "node node_modules/vite/bin/vite.js build"], runs
+        )
+        (taken,) = [n for n, step in enumerate(self.steps) if step[1].startswith("--from=dashboard")]
+        self.assertEqual(f"--from=dashboard /source/{BUILT} {BUILT}", self.steps[taken][1])
+        self.assertLess(self.steps.index(("COPY", "src src")), taken)
+        wheel = max(n for n, (name, value) in enumerate(self.steps) if value.startswith("uv sync"))
+        self.assertLess(taken, wheel)
+
+    def test_takes_no_dashboard_from_the_checkout(self) -> None:
+        """What was built or installed there, by whatever Node.js and perhaps long ago, is kept from the builder."""
+        sent = (PACKAGING / "docker" / "Dockerfile.dockerignore").read_text().splitlines()
+        for path, within in ((BUILT, "!src"), ("frontend/node_modules", "!frontend")):
+            # The last line that fits decides.
+            self.assertLess(sent.index(within), sent.index(path))
+        vite = (ROOT / "frontend" / "vite.config.ts").read_text()
+        self.assertIn(f'outDir: "../{BUILT}"', vite)
 
 
 class Compose(SynchronousTestCase):
@@ -207,4 +236,7 @@ class Compose(SynchronousTestCase):
         self.assertEqual(Path("/var/lib/lineside/journal.db"), settings.journal.path)
         self.assertEqual("tcp:7001", settings.lines["gate"].listen)
         self.assertTrue(self.gateway["ports"][0].endswith(":7001"))
+        assert settings.http is not None
+        self.assertEqual("tcp:8080", settings.http.listen)
+        self.assertRegex(self.gateway["ports"][1], r"127\.0\.0\.1:8080\}:8080$")
         self.assertIsNotNone(settings.sites["erp"].site)

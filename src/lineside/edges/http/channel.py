@@ -43,16 +43,27 @@ class PatientChannel(HTTPChannel):
     """The address at its other end."""
     loopback = False
     """That is this machine's."""
+    _ends: tuple[Any, Any]
     _brought = 0
     _holds = False
     _half_closed = False
 
     def connectionMade(self) -> None:
         """Be counted."""
-        self.peer = str(getattr(self.transport.getPeer(), "host", ""))
+        # Each request asks for both, and the transport asks the kernel each time.
+        self._ends = self.transport.getPeer(), self.transport.getHost()
+        self.peer = str(getattr(self._ends[0], "host", ""))
         self.loopback = is_loopback(self.peer)
         self.site.opened(self)
         super().connectionMade()
+
+    def getPeer(self) -> Any:
+        """Return the address of its other end."""
+        return self._ends[0]
+
+    def getHost(self) -> Any:
+        """Return the address of its own end."""
+        return self._ends[1]
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Be counted no more."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ from twisted.web.http import Request, datetimeToString
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
+from lineside import straight
 from lineside.edges.http.bodies import BodyStream, WholeBody
 from lineside.edges.http.channel import SILENCE
 from lineside.operations.web import Answer, Call, Endpoint, Problem
@@ -46,28 +47,12 @@ class NoContent:
         """Nothing is open."""
 
 
-class HeaderTexts(Mapping[str, str]):
-    """A request's headers as `Call.headers` has them, read when they are asked for."""
-
-    __slots__ = ("_headers",)
-
-    def __init__(self, headers: Headers) -> None:
-        self._headers = headers
-
-    def __getitem__(self, name: str) -> str:
-        values = self._headers.getRawHeaders(name.encode("latin-1"))
-        if values is None:
-            raise KeyError(name)
-        return ", ".join([value.decode("latin-1") for value in values])
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self._headers.hasHeader(name.encode("latin-1"))
-
-    def __iter__(self) -> Iterator[str]:
-        return (name.decode("latin-1").lower() for name, _ in self._headers.getAllRawHeaders())
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
+def header_texts(headers: Headers) -> dict[str, str]:
+    """Return a request's headers as `Call.headers` has them."""
+    return {
+        name.lower().decode("latin-1"): (values[0] if len(values) == 1 else b", ".join(values)).decode("latin-1")
+        for name, values in headers.getAllRawHeaders()
+    }
 
 
 class EarlyRequest(Request):
@@ -156,10 +141,11 @@ class EarlyRequest(Request):
             return
         self._begin(answer.status)
         if answer.status in BODILESS:
-            self.channel.write(self._head(answer, b""))
+            whole = self._head(answer, b"")
         else:
             head = self._head(answer, b"Content-Length: %d\r\n" % len(body))
-            self.channel.write(head if self.method == b"HEAD" else head + body)
+            whole = head if self.method == b"HEAD" else head + body
+        straight.write(self.channel.transport, whole)
         self._finish_in_time()
 
     def hand_over(self, protocol: Any) -> None:

@@ -19,7 +19,7 @@ from lineside.background import Background
 from lineside.edges.http.bodies import BodyStream, WholeBody, too_large
 from lineside.edges.http.channel import SILENCE, PatientChannel
 from lineside.edges.http.identification import CHALLENGE, Identification
-from lineside.edges.http.request import AT_ONCE, EarlyRequest, HeaderTexts
+from lineside.edges.http.request import AT_ONCE, EarlyRequest, header_texts
 from lineside.edges.http.routing import Found, Routes
 from lineside.model.errors import JournalClosed, JournalUnusable, LinesideError, NotFound
 from lineside.operations.web import Answer, Call, Endpoint, Problem
@@ -85,7 +85,7 @@ class Desk:
             raise Problem(405, "this path knows other methods", headers={"Allow": ", ".join(sorted(known))})
         endpoint = found.endpoint
         channel = request.channel
-        headers = HeaderTexts(request.requestHeaders)
+        headers = header_texts(request.requestHeaders)
         local = channel.loopback and self._identification.meant(headers)
         identity = self._identification.identify(headers, channel.peer, local=local)
         if endpoint.permission is not None:

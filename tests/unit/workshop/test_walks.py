@@ -1,0 +1,37 @@
+"""What the walks through the gateway let a reader add to the demonstration's configuration is right."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+import pytest
+from tests.rig.chapters import WORKSHOP
+
+from lineside.assemble.config import load
+
+BLOCK = re.compile(r"^```toml\n(.*?)^```", re.DOTALL | re.MULTILINE)
+WALKS = {
+    page.parent.name: blocks
+    for page in sorted(WORKSHOP.glob("*/README.md"))
+    if (blocks := BLOCK.findall(page.read_text(encoding="utf-8").partition("\n## In the gateway\n")[2]))
+}
+
+
+def test_there_are_walks() -> None:
+    """Those of chapters 3 and 5 are found."""
+    assert {"03_real_time_data_processing", "05_custom_network_services"} <= WALKS.keys()
+
+
+@pytest.mark.parametrize("chapter", WALKS)
+def test_what_a_walk_adds_is_right(chapter: str, tmp_path: Path) -> None:
+    """The gateway of `lineside demo --keep` would start with it."""
+    scenario = files("lineside.demo").joinpath("scenario.toml").read_text(encoding="utf-8")
+    scenario = Template(scenario).substitute(erp="http://127.0.0.1:8000", port=7001, web=8080)
+    path = tmp_path / "lineside.toml"
+    path.write_text("\n".join([scenario, *WALKS[chapter]]), encoding="utf-8")
+    settings = load(path, {"LINESIDE_DEMO_KEY": "key", "LINESIDE_DEMO_SECRET": "secret"})
+    # What comes in only to be looked at needs no route.
+    assert [line for line in settings.warnings if "no route takes its events" not in line] == []
