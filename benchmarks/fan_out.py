@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import jwt
+
 from durable_lines import Redis, Unfit, free_port, processor, running, version, wait_for
 
 HERE = Path(__file__).resolve().parent
@@ -296,7 +297,9 @@ def paced(names: list[str], seconds: float, within: Path, tell: Callable[[str], 
             "rate": round(statistics.median(each["rate"] for each in results)),
             "runs": [round(each["rate"]) for each in results],
             "p99_ms": median_of([each["percentiles_ms"]["p99"] for each in results], 1),
-            **{key: median_of([each[key] for each in results]) for key in ("server_us", "server_busy", "load_busy")},
+            **{
+                key: median_of([each[key] for each in results]) for key in ("server_us", "server_busy", "load_busy")
+            },
         }
         for name, results in found.items()
     }
@@ -341,8 +344,8 @@ def table(result: dict[str, Any]) -> str:
     """Return the result for a person."""
     about = result["machine"]
     lines = [
-        f"{about['cores']} cores ({about['cpu']}), load {about['load_average']} before and "
-        f"{result['load_average_after']} after, Linux {about['kernel']}, Python {about['python']}",
+        f"{about['cores']} cores ({about['cpu']}), Linux {about['kernel']}, Python {about['python']}",
+        f"load {about['load_average']} before, {result['load_average_after']} after",
         f"{about['lineside']}; medians of {ROUNDS} runs in turn; messages of 200 bytes",
     ]
     for row in result["saturated"]:
@@ -398,7 +401,9 @@ def main() -> None:
         began = time.monotonic()
         bursts = [size for part, size in (("single", 1), ("burst", BURST)) if part in parts]
         result["saturated"] = [
-            saturated(names, clients, burst, arguments.seconds, within, tell) for clients in counts for burst in bursts
+            saturated(names, clients, burst, arguments.seconds, within, tell)
+            for clients in counts
+            for burst in bursts
         ]
         result["paced"] = paced(names, arguments.seconds, within, tell) if "paced" in parts else {}
         result["through"] = through(arguments.seconds, within, tell) if "through" in parts else []

@@ -1,8 +1,8 @@
 """Load for `fan_out`: publishes, and counts what its clients are sent.
 
-A process of its own: ``python load.py PLAN``, where PLAN is the JSON of a `Plan`. Prints the JSON of a `Result`. All
-clients are plain sockets under one epoll. For each read, whichever the server, it does no more than count one byte and
-look for a ping.
+A process of its own: ``python load.py PLAN``, where PLAN is the JSON of a `Plan`. Prints the JSON of a `Result`.
+All clients are plain sockets under one epoll. For each read, whichever the server, it does no more than count one byte
+and look for a ping.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Plan(msgspec.Struct, frozen=True):
     warm_up: float
     seconds: float
     rates: list[float]
-    """Messages a second, one after the other; where there are none, the next burst is published when the last client
-    has all of the one before."""
+    """Messages a second, one after the other; where there are none, the next burst is published when the last
+    client has all of the one before."""
     bound_ms: float
     """A rate whose p99 is not below ends the list."""
 

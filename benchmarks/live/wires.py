@@ -35,10 +35,13 @@ class Wire(NamedTuple):
 
 def message(number: int) -> bytes:
     """Return one message of a shop floor, 200 bytes of JSON."""
-    head = b'{"mark":"^","number":%09d,"kind":"count","item":"%05d","qty":%d,"station":"press-07","shift":"A","note":"' % (
-        10**8 + number,
-        number % 200,
-        number % 9 + 1,
+    head = (
+        b'{"mark":"^","number":%09d,"kind":"count","item":"%05d","qty":%d,"station":"press-07","shift":"A","note":"'
+        % (
+            10**8 + number,
+            number % 200,
+            number % 9 + 1,
+        )
     )
     return head + b"x" * (PAYLOAD - len(head) - 2) + b'"}'
 
@@ -82,7 +85,8 @@ def commands(messages: list[bytes]) -> bytes:
 def redis_publish(messages: list[bytes]) -> bytes:
     """Return what Frappe's workers say to Redis."""
     texts = [
-        b'{"event":"list_update","message":%s,"namespace":"bench","room":"doctype:Item"}' % each for each in messages
+        b'{"event":"list_update","message":%s,"namespace":"bench","room":"doctype:Item"}' % each
+        for each in messages
     ]
     return b"".join(b"*3\r\n$7\r\nPUBLISH\r\n$6\r\nevents\r\n$%d\r\n%s\r\n" % (len(each), each) for each in texts)
 
