@@ -34,7 +34,8 @@ BURST = 16
 BOUND = 70.0
 """Milliseconds, of the 99th percentile in the paced loop."""
 LADDER = [round(20 * 1.25**step) for step in range(25)]
-"""Messages a second that the paced loop tries, up to the first that takes too long."""
+"""Messages a second that the paced loop tries, up to the first that takes too long each time."""
+ATTEMPTS = 3
 PACED_TO = 1_000
 """Clients of the paced loop."""
 EVENTS = 1_000
@@ -209,7 +210,7 @@ def measure(
     seconds: float,
     within: Path,
     rates: list[float] | None = None,
-    bound_ms: float = BOUND,
+    attempts: int = 1,
 ) -> dict[str, Any]:
     """Run the load once against a fresh server."""
     with (
@@ -227,7 +228,8 @@ def measure(
             "warm_up": WARM_UP,
             "seconds": seconds,
             "rates": rates or [],
-            "bound_ms": bound_ms,
+            "bound_ms": BOUND,
+            "attempts": attempts,
         }
         load = subprocess.run(
             [sys.executable, str(HERE / "live" / "load.py"), json.dumps(plan)],
@@ -284,7 +286,8 @@ def paced(names: list[str], seconds: float, within: Path, tell: Callable[[str], 
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     for number in range(1, ROUNDS + 1):
         for name in names:
-            steps = measure(name, PACED_TO, 1, seconds, within, rates=[float(rate) for rate in LADDER])["steps"]
+            rates = [float(rate) for rate in LADDER]
+            steps = measure(name, PACED_TO, 1, seconds, within, rates, ATTEMPTS)["steps"]
             good = [step for step in steps if step["percentiles_ms"]["p99"] < BOUND]
             best = good[-1] if good else steps[0] | {"rate": 0.0}
             found[name].append(best)
@@ -311,7 +314,7 @@ def through(seconds: float, within: Path, tell: Callable[[str], None]) -> list[d
     for clients in READERS:
         runs = []
         for number in range(1, ROUNDS + 1):
-            (step,) = measure("gateway", clients, 1, seconds, within, rates=[float(EVENTS)])["steps"]
+            (step,) = measure("gateway", clients, 1, seconds, within, [float(EVENTS)])["steps"]
             runs.append(step)
             tell(f"from line to {clients} clients {number}/{ROUNDS}: {step['percentiles_ms']}")
         rows.append(
@@ -321,6 +324,7 @@ def through(seconds: float, within: Path, tell: Callable[[str], None]) -> list[d
                     name: median_of([each["percentiles_ms"][name] for each in runs], 1)
                     for name in runs[0]["percentiles_ms"]
                 },
+                "runs_p99": sorted(each["percentiles_ms"]["p99"] for each in runs),
                 **{key: median_of([each[key] for each in runs]) for key in ("server_busy", "load_busy")},
             }
         )
