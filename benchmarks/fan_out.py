@@ -28,9 +28,11 @@ from durable_lines import Redis, Unfit, free_port, processor, running, version, 
 HERE = Path(__file__).resolve().parent
 PEERS = HERE.parent / ".tools" / "peers"
 ROUNDS = 3
-WARM_UP = 1.0
+WARM_UP = 0.5
 CLIENTS = "100,1000,5000"
 BURST = 16
+IN_FLIGHT = 8
+"""Single messages on their way at a time, where they come as a flow."""
 BOUND = 70.0
 """Milliseconds, of the 99th percentile in the paced loop."""
 LADDER = [round(20 * 1.25**step) for step in range(25)]
@@ -211,6 +213,7 @@ def measure(
     within: Path,
     rates: list[float] | None = None,
     attempts: int = 1,
+    in_flight: int = 1,
 ) -> dict[str, Any]:
     """Run the load once against a fresh server."""
     with (
@@ -225,6 +228,7 @@ def measure(
             "token": TOKEN,
             "clients": clients,
             "burst": burst,
+            "in_flight": in_flight,
             "warm_up": WARM_UP,
             "seconds": seconds,
             "rates": rates or [],
@@ -251,16 +255,24 @@ def median_of(values: list[float], digits: int = 2) -> float:
 
 
 def saturated(
-    names: list[str], clients: int, burst: int, seconds: float, within: Path, tell: Callable[[str], None]
+    names: list[str],
+    shape: tuple[int, int, int],
+    seconds: float,
+    within: Path,
+    tell: Callable[[str], None],
 ) -> dict[str, Any]:
     """Measure deliveries a second, one server after the other, and that three times."""
+    clients, burst, in_flight = shape
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     for number in range(1, ROUNDS + 1):
         for name in names:
-            result = measure(name, clients, burst, seconds, within)
+            result = measure(name, clients, burst, seconds, within, in_flight=in_flight)
             runs[name].append(result["steps"][0] | {"kib_a_client": result["kib_a_client"]})
-            tell(f"{clients} clients, bursts of {burst}: {name} {number}/{ROUNDS}: {told(runs[name][-1])}")
-    row: dict[str, Any] = {"clients": clients, "burst": burst}
+            tell(
+                f"{clients} clients, {burst} at once, {in_flight} in flight: {name} {number}/{ROUNDS}: "
+                f"{told(runs[name][-1])}"
+            )
+    row: dict[str, Any] = {"clients": clients, "burst": burst, "in_flight": in_flight}
     for name, results in runs.items():
         row[name] = {
             "per_second": round(statistics.median(each["per_second"] for each in results)),
@@ -353,7 +365,7 @@ def table(result: dict[str, Any]) -> str:
         f"{about['lineside']}; medians of {ROUNDS} runs in turn; messages of 200 bytes",
     ]
     for row in result["saturated"]:
-        lines += ["", f"{row['clients']:,} clients, {row['burst']} at once"]
+        lines += ["", f"{row['clients']:,} clients, {row['burst']} at once, {row['in_flight']} times in flight"]
         for name in (name for name in SERVERS if name in row):
             ratio = row["lineside"]["per_second"] / row[name]["per_second"]
             lines.append(
@@ -371,7 +383,7 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-PARTS = ("single", "burst", "paced", "through")
+PARTS = ("single", "flow", "burst", "paced", "through")
 
 
 def main() -> None:
@@ -403,11 +415,12 @@ def main() -> None:
             install_peers()
         result: dict[str, Any] = {"machine": machine(), "seconds": arguments.seconds, "rounds": ROUNDS}
         began = time.monotonic()
-        bursts = [size for part, size in (("single", 1), ("burst", BURST)) if part in parts]
+        shapes = {"single": (1, 1), "flow": (1, IN_FLIGHT), "burst": (BURST, 1)}
         result["saturated"] = [
-            saturated(names, clients, burst, arguments.seconds, within, tell)
-            for clients in counts
-            for burst in bursts
+            saturated(names, (clients, *shape), arguments.seconds, within, tell)
+            for part, shape in shapes.items()
+            for clients in ([PACED_TO] if part == "flow" else counts)
+            if part in parts
         ]
         result["paced"] = paced(names, arguments.seconds, within, tell) if "paced" in parts else {}
         result["through"] = through(arguments.seconds, within, tell) if "through" in parts else []

@@ -40,11 +40,13 @@ class Plan(msgspec.Struct, frozen=True):
     clients: int
     burst: int
     """Messages published at once."""
+    in_flight: int
+    """Bursts that are published before the first of them has arrived everywhere."""
     warm_up: float
     seconds: float
     rates: list[float]
-    """Messages a second, one after the other; where there are none, the next burst is published when the last
-    client has all of the one before."""
+    """Messages a second, one after the other; where there are none, a burst is published whenever another has
+    arrived everywhere."""
     bound_ms: float
     """A rate whose p99 is not below it, in ``attempts`` in a row, ends the list."""
     attempts: int
@@ -134,26 +136,29 @@ class Load:
         self._numbers += messages
 
     def closed(self, seconds: float) -> Measured:
-        """Publish a burst whenever the last client has all of the one before."""
-        burst, clients = self._plan.burst, len(self._clients)
+        """Publish a burst whenever so many deliveries as one makes have come."""
+        burst = self._plan.burst * len(self._clients)
+        room = (self._plan.in_flight - 1) * burst
         delivered, missing = 0, 0
-        began, used = time.perf_counter(), (time.process_time(), processor_time(self._plan.server))
-        last = began
+        used = (time.process_time(), processor_time(self._plan.server))
+        began = now = last = time.perf_counter()
         while True:
+            while missing <= room and now - began < seconds:
+                self.publish(self._plan.burst)
+                missing += burst
             if not missing:
-                last = time.perf_counter()
-                if last - began >= seconds:
-                    break
-                self.publish(burst)
-                missing = burst * clients
+                break
             came = sum(count for _, count, _ in self._take(5.0))
+            now = time.perf_counter()
             missing -= came
             delivered += came
             if missing < 0:
                 raise SystemExit("a client was sent more than was published")
-            if not came and time.perf_counter() - last > DRAIN:
+            if came:
+                last = now
+            elif now - last > DRAIN:
                 raise SystemExit(f"{missing} deliveries did not arrive")
-        return self._told(None, delivered, last - began, used, {})
+        return self._told(None, delivered, now - began, used, {})
 
     def paced(self, rate: float, seconds: float) -> Measured:
         """Publish at a rate, whatever arrives; latencies are counted from when a message was due."""
