@@ -82,18 +82,78 @@ class Going(SynchronousTestCase):
         self.clock.advance(0)
         self.assertEqual([b"abc"], writes)
 
+    def costly(self, cost: float) -> Outbox:
+        """Return an outbox whose rounds take so long, after its first."""
+        outbox, transport = self.outbox()
+        self.patch(transport, "write", lambda _: self.clock.advance(cost))
+        outbox.put(b"first")
+        self.clock.advance(0)
+        return outbox
+
+    def waited(self) -> float:
+        """Return how long the round that was asked for waits, when it has gone."""
+        self.clock.advance(0)
+        due = self.clock.getDelayedCalls()
+        if not due:
+            return 0.0
+        waits = due[0].getTime() - self.clock.seconds()
+        self.clock.advance(waits)
+        return waits
+
     def test_a_round_that_takes_long_is_followed_later(self) -> None:
         """So that the next one has more to carry; it waits ten milliseconds at most."""
         for cost, delay in ((AT_ONCE / 2, 0.0), (0.004, 0.004), (1.0, LATEST)):
-            outbox, transport = self.outbox()
-            self.patch(transport, "write", lambda _, cost=cost: self.clock.advance(cost))
-            outbox.put(b"first")
+            self.rounds = Rounds(self.clock)
+            self.costly(cost).put(b"second")
+            self.assertAlmostEqual(delay, self.waited())
+
+    def test_waits_in_vain_become_rare(self) -> None:
+        """A publisher that waits for its last message to arrive would otherwise go at half its pace."""
+        outbox = self.costly(0.004)
+        went = []
+        for _ in range(300):
+            self.rounds.first(lambda: outbox.put(b"alone"))
+            went.append(self.waited() > 0)
+        waits = [number for number, waited in enumerate(went) if waited]
+        self.assertEqual([0, 2, 6, 14, 30, 62, 126, 190, 254], waits)
+
+    def test_a_wait_that_brings_company_is_followed_by_others(self) -> None:
+        """Company is what comes in a later turn for the same channel, and saves writes."""
+        outbox = self.costly(0.004)
+
+        def fill() -> None:
+            outbox.put(b"x")
+
+        went = []
+        for company in (False, False, True, True, False, False):
+            # Twice in one turn is no company: it would have gone out together without a wait.
+            self.rounds.first(fill)
+            self.rounds.first(fill)
             self.clock.advance(0)
-            outbox.put(b"second")
-            (due,) = self.clock.getDelayedCalls()
-            self.assertAlmostEqual(delay, due.getTime() - self.clock.seconds())
-            self.clock.advance(delay)
-            self.clock.advance(1)
+            if company:
+                self.rounds.first(fill)
+            went.append(self.waited() > 0)
+        self.assertEqual([True, False, True, True, True, False], went)
+
+    def test_what_is_filled_goes_out_in_the_same_round(self) -> None:
+        """A channel's publications do not wait for a turn of their own; filling twice is filling once."""
+        outbox, transport = self.outbox()
+
+        def fill() -> None:
+            outbox.put(b"a")
+
+        self.rounds.first(fill)
+        self.rounds.first(fill)
+        self.clock.advance(0)
+        self.assertEqual((b"a", []), (transport.value(), self.clock.getDelayedCalls()))
+
+    def test_much_within_a_turn(self) -> None:
+        """More than there is room for is nobody's fault who takes it."""
+        outbox, transport = self.outbox()
+        for _ in range(3):
+            outbox.put(b"x" * (ROOM - 1))
+        self.clock.advance(0)
+        self.assertEqual((0, 3 * (ROOM - 1)), (self.overflown, len(transport.value())))
 
     def test_who_takes_nothing_is_waited_for(self) -> None:
         """As far as there is room; then all goes out."""

@@ -1,18 +1,24 @@
 """Who is subscribed to what, and what they are sent. Pure: no Twisted, no sockets.
 
-A publication is encoded once, into the very bytes of its WebSocket frame, however many get it.
+A publication is encoded once, into the very bytes of its WebSocket frame, however many get it. Where the hub may
+gather, those of a moment are one piece of bytes, that each member is handed once.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from msgspec import Raw, Struct
 
 from lineside.edges.websocket.codes import Unsubscribe
 from lineside.edges.websocket.messages import one_line, push, text_frame
+
+GATHERED = 262_144
+"""Bytes of one channel that wait to be spread at most."""
+
+Spread = Callable[[], None]
 
 
 class Member(Protocol):
@@ -23,7 +29,7 @@ class Member(Protocol):
     user: str
 
     def deliver(self, frame: bytes) -> None:
-        """Send a whole WebSocket frame, after all that was delivered before."""
+        """Send whole WebSocket frames, after all that was delivered before."""
         ...
 
     def unsubscribed(self, channel: str) -> None:
@@ -56,9 +62,10 @@ class Subscription:
     While ``held`` is a list, publications are kept there for the member instead of being sent.
     """
 
-    __slots__ = ("held", "info", "member", "silent")
+    __slots__ = ("channel", "held", "info", "member", "silent")
 
-    def __init__(self, member: Member, info: dict[str, Any], *, silent: bool) -> None:
+    def __init__(self, channel: Channel, member: Member, info: dict[str, Any], *, silent: bool) -> None:
+        self.channel = channel
         self.member = member
         self.info = info
         self.silent = silent
@@ -110,11 +117,32 @@ class Ring:
 class Channel:
     """What is known of one channel that has subscribers."""
 
-    __slots__ = ("name", "subscriptions")
+    __slots__ = ("_gathered", "_size", "name", "subscriptions")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.subscriptions: dict[str, Subscription] = {}
+        self._gathered: list[tuple[int, bytes]] = []
+        self._size = 0
+
+    def gather(self, offset: int, frame: bytes) -> None:
+        """Keep a frame for all who are subscribed now, until it is spread."""
+        self._gathered.append((offset, frame))
+        self._size += len(frame)
+        if self._size > GATHERED:
+            self.spread()
+
+    def spread(self) -> None:
+        """Hand out what was gathered; must come before anybody is subscribed, or no longer."""
+        if not self._gathered:
+            return
+        gathered, self._gathered, self._size = self._gathered, [], 0
+        together = gathered[0][1] if len(gathered) == 1 else b"".join([frame for _, frame in gathered])
+        for subscription in list(self.subscriptions.values()):
+            if subscription.held is None:
+                subscription.member.deliver(together)
+            else:
+                subscription.held += gathered
 
 
 class Hub:
@@ -122,6 +150,16 @@ class Hub:
 
     def __init__(self) -> None:
         self._channels: dict[str, Channel] = {}
+        self._soon: Callable[[Spread], None] = lambda spread: spread()
+
+    def gather(self, soon: Callable[[Spread], None]) -> None:
+        """From now on let publications wait for each other.
+
+        Args:
+            soon: is told at each publication what will send it out, and calls that once for all it was told.
+
+        """
+        self._soon = soon
 
     def __contains__(self, channel: object) -> bool:
         return channel in self._channels
@@ -133,8 +171,9 @@ class Hub:
         self, channel: str, member: Member, info: dict[str, Any], *, silent: bool = False, hold: bool = False
     ) -> Subscription:
         """Subscribe a member, and tell the others unless ``silent``; ``hold`` sends it nothing before `flush`."""
-        subscription = Subscription(member, info, silent=silent)
         known = self._channels.setdefault(channel, Channel(channel))
+        subscription = Subscription(known, member, info, silent=silent)
+        known.spread()
         if not silent:
             self._tell(known, "join", info)
         known.subscriptions[member.id] = subscription
@@ -145,8 +184,11 @@ class Hub:
     def unsubscribe(self, channel: str, member: Member) -> None:
         """End a member's subscription, if there is one, and tell the others."""
         known = self._channels.get(channel)
-        subscription = None if known is None else known.subscriptions.pop(member.id, None)
-        if known is None or subscription is None:
+        if known is None:
+            return
+        known.spread()
+        subscription = known.subscriptions.pop(member.id, None)
+        if subscription is None:
             return
         if not known.subscriptions:
             del self._channels[channel]
@@ -158,15 +200,12 @@ class Hub:
         known = self._channels.get(channel)
         if known is None:
             return
-        frame = text_frame(push(channel, "pub", publication.told()))
-        for subscription in list(known.subscriptions.values()):
-            if subscription.held is None:
-                subscription.member.deliver(frame)
-            else:
-                subscription.held.append((publication.offset, frame))
+        known.gather(publication.offset, text_frame(push(channel, "pub", publication.told())))
+        self._soon(known.spread)
 
     def flush(self, subscription: Subscription, after: int) -> None:
         """Send what was held, but for what is at or below the offset ``after``."""
+        subscription.channel.spread()
         held, subscription.held = subscription.held or [], None
         for offset, frame in held:
             if not offset or offset > after:
@@ -177,6 +216,7 @@ class Hub:
         known = self._channels.pop(channel, None)
         if known is None:
             return
+        known.spread()
         frame = text_frame(push(channel, "unsubscribe", {"code": why.code, "reason": why.reason}))
         for subscription in known.subscriptions.values():
             subscription.member.unsubscribed(channel)
@@ -188,12 +228,8 @@ class Hub:
         return {} if known is None else {name: each.info for name, each in known.subscriptions.items()}
 
     def _tell(self, channel: Channel, kind: str, info: dict[str, Any]) -> None:
-        frame = text_frame(push(channel.name, kind, {"info": info}))
-        for subscription in list(channel.subscriptions.values()):
-            if subscription.held is None:
-                subscription.member.deliver(frame)
-            else:
-                subscription.held.append((0, frame))
+        channel.gather(0, text_frame(push(channel.name, kind, {"info": info})))
+        channel.spread()
 
 
 def publication(data: bytes, offset: int = 0, info: dict[str, Any] | None = None) -> Publication:

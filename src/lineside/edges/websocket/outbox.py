@@ -1,8 +1,9 @@
 """What waits to be sent to a client, and how it goes out: one write a client and turn of the reactor.
 
 A write to a socket costs the kernel more than all else that is done for a message; so whatever comes for a client
-within a turn goes out in one, and when a round of writes takes long the next one waits as long, to have more to
-carry.
+within a turn goes out in one. When a round of writes takes long the next one waits as long, to have more to carry
+and to leave time for all else; but not where nothing more comes, since who publishes waits for the last one to have
+it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ AT_ONCE = 0.001
 """A round of writes that takes no longer is followed by the next in the next turn."""
 LATEST = 0.010
 """Seconds that a message waits for company at most."""
+IN_VAIN = 63
+"""Rounds that do not wait, at most, after one that waited for nothing."""
 
 
 class Rounds:
@@ -31,24 +34,59 @@ class Rounds:
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
+        self._fills: dict[Callable[[], None], None] = {}
         self._due: list[Outbox] = []
         self._next: IDelayedCall | None = None
         self._took = 0.0
         self._ended = 0.0
+        self._waits = False
+        self._company = False
+        self._in_vain = 0
+        """Rounds that go without waiting, after a wait that brought nothing; doubled each time."""
+        self._without = 0
+
+    def first(self, fill: Callable[[], None]) -> None:
+        """Have something put into outboxes when the next round begins; once, however often this is asked for."""
+        if self._waits and fill in self._fills:
+            self._company = True
+        self._fills[fill] = None
+        if self._next is None:
+            self._plan()
 
     def add(self, outbox: Outbox) -> None:
         """Let an outbox take part in the next round."""
         self._due.append(outbox)
         if self._next is None:
-            delay = 0.0
-            if self._took > AT_ONCE:
-                delay = max(0.0, min(self._took, LATEST) - (self._clock.seconds() - self._ended))
-            self._next = self._clock.callLater(delay, self._go_round)
+            self._plan()
+
+    def _plan(self) -> None:
+        self._next = self._clock.callLater(0, self._begin)
+
+    def _begin(self) -> None:
+        rest = min(self._took, LATEST) - (self._clock.seconds() - self._ended)
+        if self._took <= AT_ONCE or rest <= 0:
+            self._go_round()
+        elif self._without:
+            self._without -= 1
+            self._go_round()
+        else:
+            self._waits, self._company = True, False
+            self._next = self._clock.callLater(rest, self._go_round)
 
     def _go_round(self) -> None:
-        self._next = None
-        due, self._due = self._due, []
+        if self._waits:
+            self._waits = False
+            self._in_vain = 0 if self._company else min(2 * self._in_vain + 1, IN_VAIN)
+            self._without = self._in_vain
         began = self._clock.seconds()
+        fills, self._fills = self._fills, {}
+        try:
+            for fill in fills:
+                fill()
+        finally:
+            # What is filled now goes out in this round, not in one of its own.
+            self._next = None
+        due, self._due = self._due, []
         for outbox in due:
             outbox.empty()
         self._ended = self._clock.seconds()
@@ -67,6 +105,8 @@ class Outbox:
 
     """
 
+    __slots__ = ("_closed", "_frames", "_overflow", "_paused", "_room", "_rounds", "_transport", "size")
+
     def __init__(self, transport: Any, rounds: Rounds, *, room: int, overflow: Callable[[], None]) -> None:
         self._transport = transport
         self._rounds = rounds
@@ -80,13 +120,16 @@ class Outbox:
         transport.registerProducer(self, True)
 
     def put(self, frame: bytes) -> None:
-        """Let a whole frame go out after all others."""
+        """Let whole frames go out after all others."""
         if self._closed:
             return
         if not self._frames and not self._paused:
             self._rounds.add(self)
         self._frames.append(frame)
         self.size += len(frame)
+        if self.size > self._room:
+            # Much may come within a turn; too much is what the client does not take.
+            self.empty()
         if self.size > self._room:
             self.close()
             self._overflow()

@@ -83,13 +83,15 @@ class LivePart:
         self._settings = settings
         self._journal = journal
         self._memory = memory
+        rounds = Rounds(reactor)
+        hub.gather(rounds.first)
         self._working = Background("live")
         self._services = Services(
             hub, access, self._stream_of, rpc, tokens, jwts, reactor, settings.limits, self._working, erp_role
         )
         self._factory = LiveFactory(
             reactor,
-            Rounds(reactor),
+            rounds,
             room=settings.room,
             max_message=settings.max_message,
             compress=settings.compress,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from msgspec import Raw
 from twisted.trial.unittest import SynchronousTestCase
 
-from lineside.edges.websocket.channels import Hub, Publication, Ring
+from lineside.edges.websocket.channels import GATHERED, Hub, Publication, Ring, Spread
 from lineside.edges.websocket.codes import INSUFFICIENT
 
 
@@ -105,6 +106,78 @@ class Channels(SynchronousTestCase):
         self.patch(self.ann, "deliver", lambda frame: self.hub.unsubscribe("a", self.ann))
         self.hub.publish("a", number(1))
         self.assertEqual([1], self.ben.data)
+
+
+class Gathering(SynchronousTestCase):
+    """What a hub does that may let publications wait for each other."""
+
+    def setUp(self) -> None:
+        self.hub = Hub()
+        self.asked: dict[Spread, None] = {}
+        self.hub.gather(self.ask)
+        self.ann, self.ben = Listener("ann"), Listener("ben")
+        self.hub.subscribe("a", self.ann, {}, silent=True)
+
+    def ask(self, spread: Spread) -> None:
+        self.asked[spread] = None
+
+    def spread(self) -> None:
+        asked, self.asked = self.asked, {}
+        for spread in asked:
+            spread()
+
+    def data(self, member: Listener) -> list[Any]:
+        frames = b"".join(member.frames)
+        return [json.loads(text)["push"]["pub"]["data"] for text in re.findall(rb'\{"push".*?\}\}\}', frames)]
+
+    def test_many_are_one_piece(self) -> None:
+        """All members get the same bytes, once."""
+        self.hub.subscribe("a", self.ben, {}, silent=True)
+        for value in (1, 2, 3):
+            self.hub.publish("a", number(value))
+        self.assertEqual(([], 1), (self.ann.frames, len(self.asked)))
+        self.spread()
+        self.assertEqual((1, [1, 2, 3]), (len(self.ann.frames), self.data(self.ann)))
+        self.assertIs(self.ann.frames[0], self.ben.frames[0])
+
+    def test_who_comes_later_gets_nothing_of_before(self) -> None:
+        """And who goes gets all until then."""
+        self.hub.publish("a", number(1))
+        self.hub.subscribe("a", self.ben, {}, silent=True)
+        self.hub.publish("a", number(2))
+        self.hub.unsubscribe("a", self.ann)
+        self.hub.publish("a", number(3))
+        self.spread()
+        self.assertEqual(([1, 2], [2, 3]), (self.data(self.ann), self.data(self.ben)))
+
+    def test_nothing_that_a_reply_told_is_sent_again(self) -> None:
+        """Not even what was published before the reply and is not spread yet."""
+        subscription = self.hub.subscribe("a", self.ben, {}, silent=True, hold=True)
+        for value in (1, 2, 3):
+            self.hub.publish("a", number(value))
+        self.hub.flush(subscription, 2)
+        self.spread()
+        self.assertEqual(([1, 2, 3], [3]), (self.data(self.ann), self.data(self.ben)))
+
+    def test_before_the_end_comes_what_was_published(self) -> None:
+        """Members do not lose it."""
+        self.hub.publish("a", number(1))
+        self.hub.end("a", INSUFFICIENT)
+        self.spread()
+        self.assertEqual(["pub", "unsubscribe"], [list(push)[1] for push in self.ann.pushes])
+
+    def test_comings_are_told_in_order(self) -> None:
+        """A publication of before goes before them."""
+        self.hub.publish("a", number(1))
+        self.hub.subscribe("a", self.ben, {"user": "ben"})
+        self.assertEqual(["pub", "join"], [list(push)[1] for push in self.ann.pushes])
+
+    def test_much_is_not_gathered(self) -> None:
+        """So that no member is handed more at once than it has room for."""
+        self.hub.publish("a", Publication(Raw(b'"%s"' % (b"x" * GATHERED)), 1))
+        self.assertEqual(1, len(self.ann.frames))
+        self.spread()
+        self.assertEqual(1, len(self.ann.frames))
 
 
 class Rings(SynchronousTestCase):
