@@ -192,7 +192,7 @@ class Fragments(FramesCase):
         peer.send(peer.frames.ping(b"between"))
         peer.send(peer.frames.pong(b"unasked"))
         [pong] = peer.received()
-        self.assertEqual((Opcode.PONG, b"between"), (pong.opcode, bytes(pong.payload)))
+        self.assertEqual((Opcode.PONG, b"between"), (pong.opcode, pong.payload))
         peer.send(peer.go_on(data[7:], fin=True))
         self.assertEqual([answer("whole")], self.replies(peer))
 
@@ -278,7 +278,7 @@ class Heads(FramesCase):
         peer = self.open()
         peer.send(peer.frames.ping(b"x" * 125))
         [pong] = peer.received()
-        self.assertEqual(b"x" * 125, bytes(pong.payload))
+        self.assertEqual(b"x" * 125, pong.payload)
         peer.send(bytes([0x80 | Opcode.PING]) + peer.frame(Opcode.TEXT, b"x" * 126)[1:])
         self.is_ended(peer, 1002)
 

@@ -40,6 +40,8 @@ class PeerTransport(StringTransport):
     """The gateway's end of a connection."""
 
     aborted = False
+    protocol: Any = None
+    """Who has the connection; an upgrade changes it."""
     disconnecting: bool
 
     def __init__(self) -> None:
@@ -101,9 +103,7 @@ class FramePeer:
 
     def send(self, data: bytes | bytearray) -> None:
         """Send bytes as they are."""
-        # On a real transport the protocol changes with an upgrade, and the last word is the gateway's.
-        protocol: Any = self._transport.protocol
-        protocol.dataReceived(bytes(data))
+        self._transport.protocol.dataReceived(bytes(data))
 
     def text(self, *commands: object) -> bytearray:
         """Return commands as one text frame."""
@@ -140,8 +140,9 @@ class FramePeer:
         """Return code and reason of the close frame, the only one that came."""
         [frame] = self.received()
         assert frame.opcode is Opcode.CLOSE, frame
-        code, reason = frame.payload  # type: ignore[misc]
-        return int(code), str(reason)
+        assert isinstance(frame.payload, tuple)
+        code, reason = frame.payload
+        return int(code), reason
 
     @property
     def lets_go(self) -> bool:
@@ -157,8 +158,7 @@ class FramePeer:
         """Be gone."""
         if not self._gone:
             self._gone = True
-            protocol: Any = self._transport.protocol
-            protocol.connectionLost(Failure(ConnectionDone()))
+            self._transport.protocol.connectionLost(Failure(ConnectionDone()))
 
     def _new(self) -> bytes:
         value: bytes = self._transport.value()

@@ -62,7 +62,8 @@ class Outbox:
     Args:
         transport: to the client; the outbox is registered as its producer.
         rounds: empty it.
-        room: bytes that may wait while the client takes nothing.
+        room: bytes that may wait while the client takes nothing; a frame is let in as long as they are not exceeded
+            yet, however large it is itself.
         overflow: called once when there is no more room; what waited is dropped then.
 
     """
@@ -83,13 +84,17 @@ class Outbox:
         """Let a whole frame go out after all others."""
         if self._closed:
             return
+        if self.size > self._room:
+            # Much at once is no sign of a slow client: the transport tells whether it takes no more.
+            self.empty()
+            if self.size:
+                self.close()
+                self._overflow()
+                return
         if not self._frames and not self._paused:
             self._rounds.add(self)
         self._frames.append(frame)
         self.size += len(frame)
-        if self.size > self._room:
-            self.close()
-            self._overflow()
 
     def empty(self) -> None:
         """Write what waits, unless the client takes nothing at present."""
