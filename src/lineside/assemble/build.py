@@ -138,7 +138,7 @@ class Gateway:
         pauses.register(self.operations)
         tokens = TokenOperations(store.database, settings.sources, time.time_ns)
         tokens.register(self.operations)
-        self.live = live_services(reactor, settings, store, self.operations, tokens, self.couriers)
+        self.live = live_services(reactor, settings, store, self.operations, tokens, self.couriers, self.targets)
         self.http = (
             None
             if settings.http is None
@@ -163,7 +163,7 @@ class Gateway:
             [self.retention, Inspection(store.database, reactor)],
             # Only once the routes have their places can anything be told of them.
             [ControlSocket(reactor, settings.journal.control_path, self.operations, reactor)],
-            *([] if self.live is None else [list[Part]([self.live.part])]),
+            *([] if self.live is None else [self.live.parts]),
             *([] if self.http is None else [self.http.watchers, list[Part]([self.http.part])]),
             *([waiting] if waiting else []),
             [*self.sources, *([] if self.databases is None else self.databases.sources)],

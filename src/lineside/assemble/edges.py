@@ -136,6 +136,7 @@ def live_services(
     operations: Operations,
     tokens: TokenOperations,
     couriers: list[Courier],
+    targets: Mapping[str, TargetPart],
 ) -> LiveServices | None:
     """Return the live channels; None where the configuration has none."""
     if settings.live is None:
@@ -143,7 +144,7 @@ def live_services(
     with importing():
         from lineside.assemble.live import LiveServices
 
-    return LiveServices(reactor, settings.live, settings.channels, store, operations, tokens, couriers)
+    return LiveServices(reactor, settings, store, operations, tokens, couriers, targets)
 
 
 def source_part(reactor: Any, settings: LinesSourceSettings, intake: Intake, random: Random) -> Source:

@@ -5,22 +5,28 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lineside.assemble.livesettings import ChannelSettings, LiveSettings
+from lineside.assemble.importing import importing
+from lineside.assemble.livesettings import FrappeRealtimeSettings
 from lineside.assemble.parts import JournalPart
+from lineside.assemble.settings import Settings
 from lineside.delivery.courier import Courier
 from lineside.edges.websocket.access import Access, Rule
-from lineside.edges.websocket.channels import Hub
+from lineside.edges.websocket.channels import Hub, publication
 from lineside.edges.websocket.part import LivePart
 from lineside.edges.websocket.part import LiveSettings as Bounds
 from lineside.edges.websocket.rpc import Offered, Rpc
 from lineside.edges.websocket.sessions import Limits, Tokens
 from lineside.edges.websocket.streams import JournalStreams, MemoryStream
+from lineside.model.errors import ConfigurationError
 from lineside.model.outcome import Delivered, Outcome, Refused
-from lineside.model.ports import Pending
+from lineside.model.ports import Part, Pending, PermissionOracle
 from lineside.operations.registry import Operations
 from lineside.security.jwts import JwtTokens
+
+if TYPE_CHECKING:
+    from lineside.assemble.edges import TargetPart
 
 
 class LiveServices:
@@ -28,27 +34,29 @@ class LiveServices:
 
     Args:
         reactor: its timers must follow a monotonic clock.
-        settings: the ``[live]`` table.
-        channels: the ``[channels.NAME]`` tables.
+        settings: with a table ``[live]``.
         store: the journal.
         operations: what clients may call.
         offered: what else they may call.
         tokens: API tokens.
         couriers: whose deliveries are told.
+        targets: the ERP's sites among them.
 
     """
 
     def __init__(
         self,
         reactor: Any,
-        settings: LiveSettings,
-        channels: Mapping[str, ChannelSettings],
+        settings: Settings,
         store: JournalPart,
         operations: Operations,
         tokens: Tokens,
         couriers: Iterable[Courier],
+        targets: Mapping[str, TargetPart],
         offered: Mapping[str, Offered] | None = None,
     ) -> None:
+        live = settings.live
+        assert live is not None
         hub = Hub()
         # They settle in no order of the journal's, so that a position is good for this start only.
         run = store.journal.run
@@ -58,31 +66,35 @@ class LiveServices:
             courier.on_settled.append(partial(self._settled, courier.route.id))
         rules = {
             name: Rule(frozenset(table.subscribe), frozenset(table.publish), presence=table.presence)
-            for name, table in channels.items()
+            for name, table in settings.channels.items()
         }
         jwts = None
-        if settings.jwt_key is not None:
-            jwts = JwtTokens(
-                settings.jwt_key.reveal(), time.time, audience=settings.jwt_audience, issuer=settings.jwt_issuer
-            )
+        if live.jwt_key is not None:
+            jwts = JwtTokens(live.jwt_key.reveal(), time.time, audience=live.jwt_audience, issuer=live.jwt_issuer)
+        oracle = self.bridge = None
+        if live.frappe is not None:
+            name = live.frappe.target or next(iter(settings.sites))
+            oracle, self.bridge = realtime(reactor, live.frappe, targets[name], settings.sites[name].site, hub)
         self.part = LivePart(
             reactor,
             Bounds(
-                limits=Limits(channels=settings.max_channels, history=settings.recovery_limit),
-                origins=frozenset(settings.allowed_origins),
-                max_connections=settings.max_connections,
-                max_message=settings.max_message,
-                room=settings.max_queued,
-                compress=settings.compression,
+                limits=Limits(channels=live.max_channels, history=live.recovery_limit),
+                origins=frozenset(live.allowed_origins),
+                max_connections=live.max_connections,
+                max_message=live.max_message,
+                room=live.max_queued,
+                compress=live.compression,
             ),
             hub,
-            Access(rules),
+            Access(rules, oracle),
             JournalStreams(store.journal, store.database, hub, reactor),
             {"deliveries": self._deliveries, "deadletters": self._dead_letters},
             Rpc(operations, offered),
             tokens,
             jwts,
+            erp_role="nobody" if live.frappe is None else live.frappe.role,
         )
+        self.parts: list[Part] = [self.part, *([] if self.bridge is None else [self.bridge])]
 
     def _settled(self, route: str, done: list[tuple[Pending, Outcome]]) -> None:
         for pending, outcome in done:
@@ -100,3 +112,30 @@ class LiveServices:
                     self._dead_letters.publish({**told, "code": code, "reason": reason})
                 case _:
                     pass
+
+
+def realtime(
+    reactor: Any, settings: FrappeRealtimeSettings, target: TargetPart, site: str | None, hub: Hub
+) -> tuple[PermissionOracle, Part]:
+    """Return who knows a site's users, and the part that follows what the site publishes.
+
+    Raises:
+        ConfigurationError: what it needs is not installed.
+
+    """
+    from lineside.assemble.frappesites import FrappePart  # noqa: PLC0415 (an edge of its own)
+    from lineside.edges.frappe.readers import FrappeReaders  # noqa: PLC0415
+
+    try:
+        with importing():
+            from lineside.edges.frappe.realtime import RealtimeBridge  # noqa: PLC0415
+    except ModuleNotFoundError as missing:
+        raise ConfigurationError(["live.frappe: needs redis: pip install 'lineside[realtime]'"]) from missing
+    assert isinstance(target, FrappePart)
+
+    def publish(channel: str, data: bytes) -> None:
+        if channel in hub:
+            hub.publish(channel, publication(data))
+
+    bridge = RealtimeBridge(reactor, settings.redis, settings.site or site, publish)
+    return FrappeReaders(target.client), bridge

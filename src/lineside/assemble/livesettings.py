@@ -10,11 +10,34 @@ from pydantic import BeforeValidator, Field, field_validator
 from lineside.assemble.bounds import Size
 from lineside.assemble.table import Table
 from lineside.assemble.values import Secret, SecretText, in_tuple
+from lineside.model.wording import did_you_mean
 from lineside.security.identity import Role
 
 OWN = ("events", "deliveries", "deadletters", "device", "tasks", "frappe")
 """Namespaces that are the gateway's."""
 Roles = Annotated[tuple[Role, ...], BeforeValidator(in_tuple)]
+
+
+class FrappeRealtimeSettings(Table):
+    """``[live.frappe]``: what Frappe publishes for its own pages, in channels `frappe:...`."""
+
+    target: str | None = Field(
+        default=None,
+        description="The site that says who somebody is and what they may read. Default: the only one there is.",
+    )
+    redis: Annotated[str, Field(pattern="^(redis|rediss|unix)://")] = Field(
+        description=(
+            "The Redis in which Frappe publishes: `redis_queue` of its `common_site_config.json`, such as "
+            "`redis://127.0.0.1:11000`."
+        ),
+    )
+    site: str | None = Field(
+        default=None, description="The site's name. Default: the target's `site`; without one, every site's count."
+    )
+    role: Role = Field(
+        default="nobody",
+        description="The role of those whom the site knows, beside reading what it lets them read.",
+    )
 
 
 class LiveSettings(Table):
@@ -57,6 +80,10 @@ class LiveSettings(Table):
         description="Whether clients may send compressed messages. What they are sent is never compressed.",
     )
 
+    frappe: FrappeRealtimeSettings | None = Field(
+        default=None, description="The ERP's own realtime: a table `[live.frappe]`. See below."
+    )
+
     @field_validator("jwt_key")
     @classmethod
     def _long_enough(cls, key: Secret | None) -> Secret | None:
@@ -97,4 +124,15 @@ def check_channels(raw: dict[str, Any]) -> list[str]:
             problems.append(f"channels.{name}: is the gateway's own; choose another name")
         elif "live" not in raw:
             problems.append(f"channels.{name}: there are no live channels without a table [live]")
+    live, targets = raw.get("live"), raw.get("targets")
+    frappe = live.get("frappe") if isinstance(live, dict) else None
+    if isinstance(frappe, dict) and isinstance(targets, dict):
+        sites = [
+            name for name, table in targets.items() if isinstance(table, dict) and table.get("type") == "frappe"
+        ]
+        named = frappe.get("target")
+        if named is None and len(sites) != 1:
+            problems.append("live.frappe.target: is missing; there is not just one target of type frappe")
+        elif isinstance(named, str) and named not in sites:
+            problems.append(f"live.frappe.target: there is no site {named!r}{did_you_mean(named, sites)}")
     return problems

@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 from lineside.assemble.formats import FORMATS, FixedColumn
 from lineside.assemble.framings import LengthFraming, StxEtxFraming
 from lineside.assemble.httpsettings import HttpSettings
-from lineside.assemble.livesettings import ChannelSettings, LiveSettings
+from lineside.assemble.livesettings import ChannelSettings, FrappeRealtimeSettings, LiveSettings
 from lineside.assemble.plant import PlantSettings
 from lineside.assemble.settings import (
     SOURCES,
@@ -52,13 +52,20 @@ TABLES: dict[str, type[Table]] = {
     "attachments": AttachmentSettings,
     "http": HttpSettings,
     "live": LiveSettings,
+    "live frappe": FrappeRealtimeSettings,
     "channels": ChannelSettings,
     "tests": ExampleSettings,
 }
 """What a page has to describe, by the names of its marks."""
 
 _MARKED = re.compile(r"(<!-- keys: (?P<name>[a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-_PLAIN = {str: "text", int: "whole number", bool: "`true` or `false`", PollSettings: "table"}
+_PLAIN = {
+    str: "text",
+    int: "whole number",
+    bool: "`true` or `false`",
+    FrappeRealtimeSettings: "table",
+    PollSettings: "table",
+}
 
 
 def rewrite(page: str) -> str:

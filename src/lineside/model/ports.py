@@ -161,6 +161,33 @@ class Target(Protocol):
         ...
 
 
+class Credential(Struct, frozen=True):
+    """By what the ERP knows one of its users. One of the two is set."""
+
+    session: str | None = None
+    """The value of the session's cookie."""
+    token: str | None = None
+    """An API key and its secret, parted by a colon."""
+
+    def __repr__(self) -> str:
+        return "Credential(...)"
+
+
+class PermissionOracle(Protocol):
+    """The ERP, as far as it says who somebody is and what they may read.
+
+    Both raise `LinesideError` where it gives no answer.
+    """
+
+    async def whose(self, credential: Credential) -> str | None:
+        """Return the user; None if it is nobody's."""
+        ...
+
+    async def may_read(self, credential: Credential, channel: str) -> bool:
+        """Tell whether that user may read what a live channel of the ERP's tells."""
+        ...
+
+
 class Part(Protocol):
     """Something the system starts and stops, in order."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import quote, urlencode, urlsplit
 
 from cryptography import x509
@@ -39,6 +39,9 @@ IDLE_SECONDS = 10.0
 
 CONNECT_SECONDS = 10.0
 CLOSE_SECONDS = 5.0
+
+AsUser = Mapping[bytes, bytes] | None
+"""Headers that say who asks, in place of the API key."""
 
 NO_CONNECTION = (
     ConnectError,
@@ -106,7 +109,13 @@ class FrappeClient:
         self._agent = around(agent or connecting)
 
     async def request(
-        self, method: str, path: str, *, body: bytes | None = None, within: float | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        within: float | None = None,
+        as_user: AsUser = None,
     ) -> Reply:
         """Send one request and return its whole answer, of whatever status.
 
@@ -115,6 +124,7 @@ class FrappeClient:
             path: percent-encoded, as `url_path` makes it.
             body: JSON.
             within: seconds, where less than the client's time-out is enough.
+            as_user: headers that say who asks, in place of the API key.
 
         Raises:
             Unreachable: no whole answer came, or one larger than 16 MiB.
@@ -125,8 +135,8 @@ class FrappeClient:
         await self._slots.acquire()
         try:
             if self._budget is None:
-                return await self._timed(method, path, body, seconds)
-            return await self._paced(self._budget, method, path, body, seconds)
+                return await self._timed(method, path, body, seconds, as_user)
+            return await self._paced(self._budget, method, path, body, seconds, as_user)
         finally:
             self._slots.release()
 
@@ -148,20 +158,22 @@ class FrappeClient:
         closed = self._pool.closeCachedConnections()
         await closed.addTimeout(CLOSE_SECONDS, self.clock, onTimeoutCancel=lambda _result, _seconds: None)
 
-    async def _paced(self, budget: Budget, method: str, path: str, body: bytes | None, seconds: float) -> Reply:
+    async def _paced(
+        self, budget: Budget, method: str, path: str, body: bytes | None, seconds: float, as_user: AsUser
+    ) -> Reply:
         while wait := budget.delay(self.clock.seconds()):
             await deferLater(self.clock, wait)
         ticket = budget.begin(self.clock.seconds())
         told = None
         try:
-            reply = await self._timed(method, path, body, seconds)
+            reply = await self._timed(method, path, body, seconds, as_user)
             told = allowance(reply)
             return reply
         finally:
             budget.end(ticket, told, self.clock.seconds())
 
-    async def _timed(self, method: str, path: str, body: bytes | None, seconds: float) -> Reply:
-        exchange = Deferred.fromCoroutine(self._exchange(method, path, body))
+    async def _timed(self, method: str, path: str, body: bytes | None, seconds: float, as_user: AsUser) -> Reply:
+        exchange = Deferred.fromCoroutine(self._exchange(method, path, body, as_user))
         expired = given_up = False
 
         def expire() -> None:
@@ -203,8 +215,12 @@ class FrappeClient:
             if timer.active():
                 timer.cancel()
 
-    async def _exchange(self, method: str, path: str, body: bytes | None) -> Reply:
+    async def _exchange(self, method: str, path: str, body: bytes | None, as_user: AsUser) -> Reply:
         headers = Headers({name: [value] for name, value in self._headers.items()})
+        if as_user is not None:
+            headers.removeHeader(b"Authorization")
+            for name, value in as_user.items():
+                headers.setRawHeaders(name, [value])
         producer = None
         if body is not None:
             headers.setRawHeaders(b"Content-Type", [b"application/json"])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 
 from msgspec import Struct
 
-from lineside.edges.websocket.codes import PERMISSION_DENIED, UNKNOWN_CHANNEL, Refused
-from lineside.security.identity import Identity, Role, permits
+from lineside.edges.websocket.codes import INTERNAL, PERMISSION_DENIED, UNKNOWN_CHANNEL, Refused
+from lineside.model.errors import LinesideError
+from lineside.model.ports import Credential, PermissionOracle
+from lineside.security.identity import Identity, Role
 
 LONGEST = 255
 """Characters of a channel's name."""
@@ -33,24 +35,21 @@ OWN: dict[str, Rule] = {
 }
 """The gateway's own namespaces; nobody but the gateway publishes in them."""
 
-Ask = Callable[[str, Identity], Awaitable[bool]]
-"""Whether somebody may read what a channel of the ERP's tells."""
-
 
 class Access:
     """Decides by namespace.
 
     Args:
         rules: the configuration's namespaces.
-        ask: decides on ``frappe:*``; None where nothing is connected with such channels.
+        oracle: decides on ``frappe:*``; None where there are no such channels.
 
     """
 
-    def __init__(self, rules: Mapping[str, Rule], ask: Ask | None = None) -> None:
+    def __init__(self, rules: Mapping[str, Rule], oracle: PermissionOracle | None = None) -> None:
         self._rules = {**rules, **OWN}
-        self._ask = ask
+        self.oracle = oracle
 
-    async def subscribe(self, identity: Identity, channel: str) -> None:
+    async def subscribe(self, identity: Identity, channel: str, credential: Credential | None = None) -> None:
         """Raise unless somebody may subscribe.
 
         Raises:
@@ -58,8 +57,8 @@ class Access:
 
         """
         namespace, _, name = channel.partition(":")
-        if namespace == "frappe" and self._ask is not None:
-            if not await self._ask(channel, identity):
+        if namespace == "frappe" and self.oracle is not None:
+            if credential is None or not await self._readable(self.oracle, credential, channel):
                 raise Refused(PERMISSION_DENIED)
             return
         rule = self.rule(channel)
@@ -67,6 +66,13 @@ class Access:
             return
         if identity.role not in rule.subscribe:
             raise Refused(PERMISSION_DENIED)
+
+    async def _readable(self, oracle: PermissionOracle, credential: Credential, channel: str) -> bool:
+        try:
+            return await oracle.may_read(credential, channel)
+        except LinesideError as away:
+            # Temporary: the client tries again by itself.
+            raise Refused(INTERNAL) from away
 
     def publish(self, identity: Identity, channel: str) -> None:
         """Raise unless somebody may publish.
@@ -96,8 +102,3 @@ class Access:
 def well_formed(channel: str) -> bool:
     """Tell whether a channel may have this name."""
     return 0 < len(channel) <= LONGEST and channel.isprintable()
-
-
-def may_read(identity: Identity) -> bool:
-    """Tell whether somebody may read what the gateway keeps."""
-    return permits(identity, "read")

@@ -106,7 +106,7 @@ class Command(Struct):
     rpc: RpcRequest | None = None
     refresh: RefreshRequest | None = None
     sub_refresh: SubRefreshRequest | None = None
-    send: Raw | None = None
+    send: Any = None
 
 
 METHODS = tuple(name for name in Command.__struct_fields__ if name != "id")

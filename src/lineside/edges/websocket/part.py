@@ -20,6 +20,7 @@ from lineside.edges.websocket.rpc import Rpc
 from lineside.edges.websocket.sessions import Limits, Services, Session, Tokens
 from lineside.edges.websocket.streams import JournalStreams, MemoryStream, Stream
 from lineside.operations.web import Call, Endpoint, Parameter, Problem
+from lineside.security.identity import Role
 from lineside.security.jwts import JwtTokens
 
 log = Logger()
@@ -58,6 +59,7 @@ class LivePart:
         rpc: what clients may call.
         tokens: API tokens.
         jwts: tokens that others make; None where they are not taken.
+        erp_role: what the ERP's users may, beside what the ERP lets them read.
 
     """
 
@@ -74,6 +76,8 @@ class LivePart:
         rpc: Rpc,
         tokens: Tokens,
         jwts: JwtTokens | None = None,
+        *,
+        erp_role: Role = "nobody",
     ) -> None:
         self._reactor = reactor
         self._settings = settings
@@ -81,7 +85,7 @@ class LivePart:
         self._memory = memory
         self._working = Background("live")
         self._services = Services(
-            hub, access, self._stream_of, rpc, tokens, jwts, reactor, settings.limits, self._working
+            hub, access, self._stream_of, rpc, tokens, jwts, reactor, settings.limits, self._working, erp_role
         )
         self._factory = LiveFactory(
             reactor,

@@ -20,8 +20,9 @@ from lineside.edges.websocket.messages import Command, text_frame
 from lineside.edges.websocket.rpc import Rpc
 from lineside.edges.websocket.streams import Stream
 from lineside.model.errors import LinesideError
+from lineside.model.ports import Credential
 from lineside.operations.web import Call
-from lineside.security.identity import NOBODY, Identity, NotPermitted
+from lineside.security.identity import NOBODY, Identity, NotPermitted, Role
 from lineside.security.jwts import BadToken, ExpiredToken, Holder, JwtTokens
 
 log = Logger()
@@ -66,6 +67,8 @@ class Services(Struct, frozen=True):
     clock: IReactorTime
     limits: Limits
     working: Background
+    erp_role: Role = "nobody"
+    """What users of the ERP may beside reading its documents' channels."""
 
 
 class Wire(Protocol):
@@ -98,6 +101,7 @@ class Session:
         self._call = call
         self._services = services
         self._identity: Identity | None = None
+        self._credential: Credential | None = None
         self._info: dict[str, Any] = {}
         self._channels: set[str] = set()
         self._expiring: dict[str, IDelayedCall] = {}
@@ -216,20 +220,7 @@ class Session:
         self.pinged = None
 
     async def _connect(self, request: messages.ConnectRequest) -> dict[str, Any]:
-        holder = Holder(self._call.identity, None, None, ())
-        if request.token:
-            if self._services.jwts is not None and request.token.count(".") == 2:
-                try:
-                    holder = self._services.jwts.connection(request.token)
-                except ExpiredToken as expired:
-                    raise Refused(codes.TOKEN_EXPIRED) from expired
-                except BadToken as bad:
-                    raise Ended(codes.INVALID_TOKEN) from bad
-            else:
-                known = self._services.tokens.identify(request.token)
-                if known is None:
-                    raise Ended(codes.INVALID_TOKEN)
-                holder = Holder(known, None, None, ())
+        holder = await self._holder(request.token)
         identity, expires = holder.identity, holder.expires_in
         if identity is NOBODY:
             raise Refused(codes.UNAUTHORIZED)
@@ -272,6 +263,48 @@ class Session:
             self._after_reply = flush_all
         return result
 
+    async def _holder(self, token: str | None) -> Holder:
+        """Return who the client is: by its token, by the ERP's, or as who opened the connection."""
+        at_erp = await self._known_at_erp(token)
+        if at_erp is not None:
+            return Holder(at_erp, None, None, ())
+        if not token:
+            return Holder(self._call.identity, None, None, ())
+        if self._services.jwts is not None and token.count(".") == 2:
+            try:
+                return self._services.jwts.connection(token)
+            except ExpiredToken as expired:
+                raise Refused(codes.TOKEN_EXPIRED) from expired
+            except BadToken as bad:
+                raise Ended(codes.INVALID_TOKEN) from bad
+        known = self._services.tokens.identify(token)
+        if known is None:
+            raise Ended(codes.INVALID_TOKEN)
+        return Holder(known, None, None, ())
+
+    async def _known_at_erp(self, token: str | None) -> Identity | None:
+        """Return who the client is at the ERP, by its session's cookie or its key; None if it brings none."""
+        oracle = self._services.access.oracle
+        if oracle is None:
+            return None
+        if token is not None and token.startswith("token "):
+            credential = Credential(token=token.removeprefix("token ").strip())
+        else:
+            session = _session_of(self._call.headers.get("cookie", ""))
+            if token or not session:
+                return None
+            credential = Credential(session=session)
+        try:
+            user = await oracle.whose(credential)
+        except LinesideError as away:
+            raise Refused(codes.INTERNAL) from away
+        if user is None:
+            if credential.token is not None:
+                raise Ended(codes.INVALID_TOKEN)
+            return None
+        self._credential = credential
+        return Identity(user, self._services.erp_role)
+
     async def _refresh(self, request: messages.RefreshRequest) -> dict[str, Any]:
         if self._services.jwts is None:
             raise Refused(codes.NOT_AVAILABLE)
@@ -303,7 +336,7 @@ class Session:
         if request.token:
             expires = self._by_token(channel, request.token)
         else:
-            await self._services.access.subscribe(self._identity, channel)
+            await self._services.access.subscribe(self._identity, channel, self._credential)
         result = await self._join(request)
         if expires is not None:
             result |= {"expires": True, "ttl": expires}
@@ -385,7 +418,7 @@ class Session:
     async def _presence_of(self, channel: str) -> dict[str, dict[str, Any]]:
         assert self._identity is not None
         if channel not in self._channels:
-            await self._services.access.subscribe(self._identity, channel)
+            await self._services.access.subscribe(self._identity, channel, self._credential)
         if not self._shows_presence(channel):
             raise Refused(codes.NOT_AVAILABLE)
         return self._services.hub.presence(channel)
@@ -401,7 +434,7 @@ class Session:
         assert self._identity is not None
         channel, since, most = request.channel, request.since, self._services.limits.history
         if channel not in self._channels:
-            await self._services.access.subscribe(self._identity, channel)
+            await self._services.access.subscribe(self._identity, channel, self._credential)
         stream = self._services.stream_of(channel)
         if stream is None:
             raise Refused(codes.NOT_AVAILABLE)
@@ -451,3 +484,12 @@ class Session:
         expiring = self._expiring.pop(what, None)
         if expiring is not None:
             expiring.cancel()
+
+
+def _session_of(cookies: str) -> str | None:
+    """Return Frappe's session from a ``Cookie`` header (RFC 6265, section 4.2.1)."""
+    for cookie in cookies.split(";"):
+        name, _, value = cookie.strip().partition("=")
+        if name == "sid" and value and value != "Guest":
+            return value
+    return None
