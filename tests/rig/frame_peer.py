@@ -144,6 +144,16 @@ class FramePeer:
         code, reason = frame.payload
         return int(code), reason
 
+    def fill(self) -> None:
+        """Take nothing more, so that what is written waits."""
+        assert self._transport.producer is not None
+        self._transport.producer.pauseProducing()
+
+    def drain(self) -> None:
+        """Take what waits."""
+        assert self._transport.producer is not None
+        self._transport.producer.resumeProducing()
+
     @property
     def lets_go(self) -> bool:
         """Whether the gateway has closed its end of the connection."""

@@ -81,7 +81,11 @@ class LiveConnection(WebSocketServerProtocol):
         """Begin the session."""
         try:
             self._outbox = Outbox(
-                self.transport, self.factory.rounds, room=self.factory.room, overflow=self._overflow
+                self.transport,
+                self.factory.rounds,
+                room=self.factory.room,
+                overflow=self._overflow,
+                paused=self._paused,
             )
             self.session = self._begin(self, self._call)
         except Exception:  # noqa: BLE001 (autobahn would swallow it)
@@ -115,6 +119,10 @@ class LiveConnection(WebSocketServerProtocol):
     def _overflow(self) -> None:
         _log.info("live.slow", peer=self._call.peer)
         self.end(SLOW)
+
+    def _paused(self, paused: bool) -> None:
+        if self.session is not None:
+            (self.session.hold if paused else self.session.resume)()
 
     def _failed(self) -> None:
         _log.failure("live.failed", method="frame")
