@@ -100,18 +100,39 @@ class Outbox:
     Args:
         transport: to the client; the outbox is registered as its producer.
         rounds: empty it.
-        room: bytes that may wait while the client takes nothing.
+        room: bytes that may wait while the client takes nothing; a frame is let in as long as they are not exceeded
+            yet, however large it is itself.
         overflow: called once when there is no more room; what waited is dropped then.
+        paused: called with true when the client takes no more for now, and with false when it goes on.
 
     """
 
-    __slots__ = ("_closed", "_frames", "_overflow", "_paused", "_room", "_rounds", "_transport", "size")
+    __slots__ = (
+        "_closed",
+        "_frames",
+        "_overflow",
+        "_paused",
+        "_room",
+        "_rounds",
+        "_tell_paused",
+        "_transport",
+        "size",
+    )
 
-    def __init__(self, transport: Any, rounds: Rounds, *, room: int, overflow: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        transport: Any,
+        rounds: Rounds,
+        *,
+        room: int,
+        overflow: Callable[[], None],
+        paused: Callable[[bool], None] = lambda _: None,
+    ) -> None:
         self._transport = transport
         self._rounds = rounds
         self._room = room
         self._overflow = overflow
+        self._tell_paused = paused
         self._frames: list[bytes] = []
         self._paused = False
         self._closed = False
@@ -155,12 +176,14 @@ class Outbox:
     def pauseProducing(self) -> None:
         """Too much waits in the transport already."""
         self._paused = True
+        self._tell_paused(True)
 
     def resumeProducing(self) -> None:
         """Go on."""
         self._paused = False
         if self._frames:
             self._rounds.add(self)
+        self._tell_paused(False)
 
     def stopProducing(self) -> None:
         """The connection is lost."""

@@ -57,12 +57,21 @@ class LiveConnection(WebSocketServerProtocol):
             self._outbox.put(frame)
 
     def end(self, disconnect: Disconnect) -> None:
-        """Close with a code; cut the connection if the client does not take even that."""
-        if self._outbox is not None and self._cutting is None:
-            self._outbox.empty()
-            self._outbox.close()
+        """Close with a code, after all that waits."""
+        self.sendClose(disconnect.code, disconnect.reason)
+
+    def sendCloseFrame(
+        self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False
+    ) -> None:
+        """Close, whoever began: nothing goes out after it, and who does not even take the end is cut off."""
+        if self.state == self.STATE_OPEN:
+            if self._outbox is not None:
+                self._outbox.empty()
+                self._outbox.close()
             self._cutting = self.factory.clock.callLater(LINGER, self._cut)
-            self.sendClose(disconnect.code, disconnect.reason)
+            super().sendCloseFrame(code, reasonUtf8, isReply)
+            if self.session is not None:
+                self.session.closed()
 
     def onConnect(self, request: ConnectionRequest) -> str | None:
         """Choose the subprotocol."""
@@ -72,7 +81,11 @@ class LiveConnection(WebSocketServerProtocol):
         """Begin the session."""
         try:
             self._outbox = Outbox(
-                self.transport, self.factory.rounds, room=self.factory.room, overflow=self._overflow
+                self.transport,
+                self.factory.rounds,
+                room=self.factory.room,
+                overflow=self._overflow,
+                paused=self._paused,
             )
             self.session = self._begin(self, self._call)
         except Exception:  # noqa: BLE001 (autobahn would swallow it)
@@ -104,18 +117,20 @@ class LiveConnection(WebSocketServerProtocol):
             _log.failure("live.failed", method="close")
 
     def _overflow(self) -> None:
+        _log.info("live.slow", peer=self._call.peer)
+        self.end(SLOW)
+
+    def _paused(self, paused: bool) -> None:
         if self.session is not None:
-            self.session.closed()
-        if self._cutting is None:
-            self._cutting = self.factory.clock.callLater(LINGER, self._cut)
-            self.sendClose(SLOW.code, SLOW.reason)
-            _log.info("live.slow", peer=self._call.peer)
+            (self.session.hold if paused else self.session.resume)()
 
     def _failed(self) -> None:
         _log.failure("live.failed", method="frame")
-        if self.session is not None:
-            self.session.closed()
-        self.sendClose(SERVER_ERROR.code, SERVER_ERROR.reason)
+        self.end(SERVER_ERROR)
+
+    def _closeConnection(self, abort: bool = False) -> None:
+        # Cutting off a client whose close frame crossed ours could take ours from it.
+        super()._closeConnection(abort and not self.wasClean)
 
     def _cut(self) -> None:
         self.transport.abortConnection()
@@ -162,8 +177,9 @@ class LiveFactory(WebSocketServerFactory):
             failByDrop=False,
             maxFramePayloadSize=max_message,
             maxMessagePayloadSize=max_message,
-            openHandshakeTimeout=LINGER,
-            closeHandshakeTimeout=LINGER,
+            openHandshakeTimeout=0,  # the request is there whole
+            closeHandshakeTimeout=0,  # the connection sees to that by the clock that was handed in
+            echoCloseCodeReason=True,
             autoPingInterval=0,
             perMessageCompressionAccept=accept,
         )

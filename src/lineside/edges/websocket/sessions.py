@@ -39,6 +39,8 @@ class Limits(Struct, frozen=True):
     """A second, and at a time."""
     history: int = 300
     """Publications of one reply, and of one recovery."""
+    reply: int = 4 * 1024 * 1024
+    """Bytes of their data."""
     ping: int = 25
     """Seconds between two pings."""
     pong: float = 8.0
@@ -107,6 +109,7 @@ class Session:
         self._expiring: dict[str, IDelayedCall] = {}
         self._queue: deque[Command] = deque()
         self._works = False
+        self._held = False
         self._after_reply: Callable[[], None] | None = None
         self._over = False
         self._second = float("-inf")
@@ -133,9 +136,21 @@ class Session:
         except Ended as ended:
             self.end(ended.disconnect)
             return
-        self._queue.extend(commands)
-        if not self._works:
-            self._services.working.run("live", self._work())
+        for command in commands:
+            if command.id:
+                self._queue.append(command)
+            elif not self._unasked(command):
+                return
+        self._go_on()
+
+    def hold(self) -> None:
+        """Carry out no more commands for now: the client does not take the answers."""
+        self._held = True
+
+    def resume(self) -> None:
+        """Go on with what waits."""
+        self._held = False
+        self._go_on()
 
     def ping(self) -> None:
         """Ask for a sign of life."""
@@ -168,10 +183,14 @@ class Session:
         if self._asked > self._services.limits.commands or len(self._queue) > self._services.limits.commands:
             raise Ended(codes.TOO_FAST)
 
+    def _go_on(self) -> None:
+        if self._queue and not self._works and not self._held:
+            self._services.working.run("live", self._work())
+
     async def _work(self) -> None:
         self._works = True
         try:
-            while self._queue:
+            while self._queue and not self._held:
                 await self._carry_out(self._queue.popleft())
         except Ended as ended:
             self.end(ended.disconnect)
@@ -179,9 +198,6 @@ class Session:
             self._works = False
 
     async def _carry_out(self, command: Command) -> None:
-        if not command.id:
-            self._unasked(command)
-            return
         method, request = messages.method_of(command)
         if (method == "connect") == (self._identity is not None) or method == "send":
             raise Ended(codes.BAD_COMMAND)
@@ -212,15 +228,19 @@ class Session:
             # What came along with it was meant for a connection that stands.
             self._queue.clear()
 
-    def _unasked(self, command: Command) -> None:
+    def _unasked(self, command: Command) -> bool:
+        """Take a sign of life, which waits for no command before it; false where it is none, and the end."""
         if command.send is not None:
-            raise Ended(codes.SEND_NOT_AVAILABLE)
-        if any(getattr(command, name) is not None for name in messages.METHODS):
-            raise Ended(codes.BAD_COMMAND)
-        self.pinged = None
+            self.end(codes.SEND_NOT_AVAILABLE)
+        elif any(getattr(command, name) is not None for name in messages.METHODS):
+            self.end(codes.BAD_COMMAND)
+        else:
+            self.pinged = None
+        return not self._over
 
     async def _connect(self, request: messages.ConnectRequest) -> dict[str, Any]:
         holder = await self._holder(request.token)
+        self._is_there()
         identity, expires = holder.identity, holder.expires_in
         if identity is NOBODY:
             raise Refused(codes.UNAUTHORIZED)
@@ -337,6 +357,7 @@ class Session:
             expires = self._by_token(channel, request.token)
         else:
             await self._services.access.subscribe(self._identity, channel, self._credential)
+            self._is_there()
         result = await self._join(request)
         if expires is not None:
             result |= {"expires": True, "ttl": expires}
@@ -384,13 +405,29 @@ class Session:
             self._channels.discard(channel)
             hub.unsubscribe(channel, self)
             raise
+        self._is_there()
         self._after_reply = lambda: hub.flush(subscription, after)
         return result
 
     async def _missed(self, stream: Stream, request: messages.SubscribeRequest) -> list[Publication] | None:
         if request.epoch and request.epoch != stream.epoch:
             return None
-        return await stream.since(request.offset, self._services.limits.history)
+        missed = await stream.since(request.offset, self._services.limits.history)
+        return None if missed is None or len(self._fitting(missed)) < len(missed) else missed
+
+    def _fitting(self, found: list[Publication]) -> list[Publication]:
+        """Return the first of them that a reply may hold; one in any case."""
+        size = 0
+        for at, publication in enumerate(found):
+            size += len(bytes(publication.data))
+            if at and size > self._services.limits.reply:
+                return found[:at]
+        return found
+
+    def _is_there(self) -> None:
+        """Raise if the client went while something was waited for: nothing of it may be left behind."""
+        if self._over:
+            raise Ended(codes.STALE)
 
     async def _sub_refresh(self, request: messages.SubRefreshRequest) -> dict[str, Any]:
         if request.channel not in self._channels:
@@ -446,7 +483,7 @@ class Session:
         found: list[Publication] = []
         if limit:
             offset = None if since is None else since.offset
-            found = await stream.history(limit, since=offset, reverse=request.reverse)
+            found = self._fitting(await stream.history(limit, since=offset, reverse=request.reverse))
         return {"publications": [each.told() for each in found], "epoch": stream.epoch, "offset": stream.top}
 
     async def _rpc(self, request: messages.RpcRequest) -> dict[str, Any]:
