@@ -144,16 +144,17 @@ class Outbox:
         """Let whole frames go out after all others."""
         if self._closed:
             return
+        if self.size > self._room:
+            # Much may come within a turn; too much is what the client does not take.
+            self.empty()
+            if self.size:
+                self.close()
+                self._overflow()
+                return
         if not self._frames and not self._paused:
             self._rounds.add(self)
         self._frames.append(frame)
         self.size += len(frame)
-        if self.size > self._room:
-            # Much may come within a turn; too much is what the client does not take.
-            self.empty()
-        if self.size > self._room:
-            self.close()
-            self._overflow()
 
     def empty(self) -> None:
         """Write what waits, unless the client takes nothing at present."""
