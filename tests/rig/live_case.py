@@ -43,6 +43,9 @@ type = "lines"
 listen = "tcp:0:interface=127.0.0.1"
 dedupe = "n"
 
+[sources.pages]
+type = "http"
+
 [routes.checkin]
 doctype = "Employee Checkin"
 document = {{ employee = "{{{{ n }}}}" }}

@@ -56,10 +56,29 @@ class LiveStory(LiveCase):
         client = await self.client()
         await client.do("connect")
         shown = await client.do("rpc", method="status", data={})
-        self.assertEqual(["gate"], [source["id"] for source in shown["data"]["sources"]])
+        self.assertEqual(["gate", "pages"], sorted(source["id"] for source in shown["data"]["sources"]))
         self.assertEqual(104, (await client.do("rpc", method="no.such", data={}))["code"])
         self.assertEqual(107, (await client.do("rpc", method="events.show", data={"seq": "x"}))["code"])
         self.assertEqual(103, (await client.do("rpc", method="deadletters.retry", data={"ids": []}))["code"])
+
+    async def test_events_are_brought_in_by_a_call(self) -> None:
+        """They are on disk when it is answered; a repeat under its key is one, and who only looks brings none."""
+        sender = await self.client(token("term", meta={"role": "operator"}))
+        await sender.do("connect")
+        await sender.do("subscribe", channel="events:pages")
+        await sender.heard("subscribed")
+        call = {"source": "pages", "events": [{"n": 1}, "none"], "key": "k-1"}
+        told = (await sender.do("rpc", method="events.append", data=call))["data"]
+        self.assertEqual([1], [each["index"] for each in told["rejected"]])
+        self.assertEqual({"n": 1}, (await sender.heard("publication"))["data"]["event"])
+        again = (await sender.do("rpc", method="events.append", data=call))["data"]
+        self.assertEqual((told["sequences"], [0, 1]), (again["sequences"], again["repeated"]))
+        wrong = {"source": "nowhere", "events": []}
+        self.assertEqual(400, (await sender.do("rpc", method="events.append", data=wrong))["code"])
+        self.assertEqual(107, (await sender.do("rpc", method="events.append", data={}))["code"])
+        reader = await self.client()
+        await reader.do("connect")
+        self.assertEqual(103, (await reader.do("rpc", method="events.append", data=call))["code"])
 
     async def test_what_was_missed_is_made_good_after_cuts(self) -> None:
         """The way is cut, or swallows what is sent first, and the gateway dies: all in order, each once."""

@@ -149,7 +149,13 @@ class Gateway:
         tokens = TokenOperations(store.database, settings.sources, time.time_ns)
         tokens.register(self.operations)
         self.views = erp_views(settings, self.targets)
-        self.live = live_services(reactor, settings, store, self.operations, tokens, self.couriers, self.targets)
+        offered = {
+            **({} if self.posts is None else {"events.append": self.posts.append}),
+            **({} if self.views is None else {"erp.get": self.views.ask}),
+        }
+        self.live = live_services(
+            reactor, settings, store, self.operations, tokens, self.couriers, self.targets, offered
+        )
         self.http = (
             None
             if settings.http is None or self.posts is None

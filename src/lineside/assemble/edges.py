@@ -8,7 +8,7 @@ place that knows which edge stands for what in the configuration; whoever compos
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from lineside.operations.registry import Operations
     from lineside.operations.tokens import TokenOperations
     from lineside.operations.web import Endpoint
+    from lineside.security.identity import Identity
 
 
 class Source(Part, Protocol):
@@ -158,6 +159,7 @@ def live_services(
     tokens: TokenOperations,
     couriers: list[Courier],
     targets: Mapping[str, TargetPart],
+    offered: Mapping[str, Callable[[Any, Identity], Awaitable[Any]]],
 ) -> LiveServices | None:
     """Return the live channels; None where the configuration has none."""
     if settings.live is None:
@@ -165,7 +167,7 @@ def live_services(
     with importing():
         from lineside.assemble.live import LiveServices
 
-    return LiveServices(reactor, settings, store, operations, tokens, couriers, targets)
+    return LiveServices(reactor, settings, store, operations, tokens, couriers, targets, offered)
 
 
 def posts(
