@@ -85,7 +85,8 @@ class LiveSettings(Table):
     )
 
     frappe: FrappeRealtimeSettings | None = Field(
-        default=None, description="The ERP's own realtime: a table `[live.frappe]`, see below. Default: it is not followed."
+        default=None,
+        description="The ERP's own realtime: a table `[live.frappe]`, see below. Default: it is not followed.",
     )
 
     @field_validator("jwt_key")

@@ -19,7 +19,7 @@ from lineside.edges.websocket.streams import told
 from lineside.model.event import Event, Record, Seq
 from lineside.model.outcome import Delivered, Outcome, Refused
 from lineside.model.ports import Pending
-from lineside.operations.requests import ListEvents, RetryDeadLetters, Request, ShowStatus
+from lineside.operations.requests import ListEvents, Request, RetryDeadLetters, ShowStatus
 from lineside.security.identity import Role
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "guides" / "live-channels.md").read_text(encoding="utf-8")
