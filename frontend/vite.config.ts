@@ -8,14 +8,18 @@ function compressed(): Plugin {
     name: "compressed",
     apply: "build",
     enforce: "post",
-    generateBundle(_options, bundle) {
-      for (const file of Object.values(bundle)) {
-        const plain = Buffer.from(file.type === "chunk" ? file.code : file.source);
-        const packed = gzipSync(plain, { level: 9 });
-        if (packed.length < plain.length * 0.9) {
-          this.emitFile({ type: "asset", fileName: `${file.fileName}.gz`, source: packed });
+    generateBundle: {
+      // Behind Vite, which still writes into the files where it loads parts of the page later.
+      order: "post",
+      handler(_options, bundle) {
+        for (const file of Object.values(bundle)) {
+          const plain = Buffer.from(file.type === "chunk" ? file.code : file.source);
+          const packed = gzipSync(plain, { level: 9 });
+          if (packed.length < plain.length * 0.9) {
+            this.emitFile({ type: "asset", fileName: `${file.fileName}.gz`, source: packed });
+          }
         }
-      }
+      },
     },
   };
 }

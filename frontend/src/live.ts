@@ -3,7 +3,7 @@
  * the views go on asking.
  */
 
-import { Centrifuge, type Subscription } from "centrifuge";
+import type { Centrifuge, Subscription } from "centrifuge";
 import { computed, onBeforeUnmount, onMounted, reactive, ref, watch, type Ref } from "vue";
 import { Refused, connection, session } from "./api";
 import { channelsAddress, hasHole } from "./channels";
@@ -26,9 +26,11 @@ interface Listener {
 const listeners = new Map<string, Set<Listener>>();
 let client: Centrifuge | null = null;
 
-function connected(): Centrifuge {
+/** The SDK is loaded where it is needed only. */
+async function opened(): Promise<Centrifuge> {
+  const sdk = await import("centrifuge");
   if (client !== null) return client;
-  client = new Centrifuge(channelsAddress(location), { maxReconnectDelay: PATIENCE, name: "dashboard" });
+  client = new sdk.Centrifuge(channelsAddress(location), { maxReconnectDelay: PATIENCE, name: "dashboard" });
   client.on("connected", () => (live.up = true));
   client.on("connecting", () => (live.up = false));
   client.on("disconnected", () => (live.up = false));
@@ -68,11 +70,13 @@ export function useLive(offered: () => boolean): void {
   const wanted = computed(() => (offered() && !hidden.value ? (session.token ?? "") : null));
   watch(
     wanted,
-    (token) => {
+    async (token) => {
       client?.disconnect();
       if (token === null) return;
-      connected().setToken(token);
-      connected().connect();
+      const connecting = await opened();
+      if (wanted.value !== token) return;
+      connecting.setToken(token);
+      connecting.connect();
     },
     { immediate: true },
   );

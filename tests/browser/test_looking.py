@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 from tests.rig.browser_case import VIEWS, BrowserCase
 
 LIVE = "each the moment it is stored"
@@ -42,7 +42,7 @@ class Looking(BrowserCase):
         expect(page.get_by_role("region", name="Sources")).to_contain_text("shelf")
 
     def test_shows_an_event_the_moment_it_is_stored(self) -> None:
-        """An event appears without being asked for again, with its text as it was sent, and in a search too."""
+        """An event appears without being asked for again, with its text as it was sent, and in a search."""
         self.plant.send("shelf", reader="scanner-1", item="00042", qty=1)
         page = self.visit("/#/events?source=shelf")
         expect(page.get_by_text(LIVE)).to_be_visible()
@@ -53,6 +53,28 @@ class Looking(BrowserCase):
         expect(row).to_contain_text('{"reader": "live-1", "item": "00042", "qty": 3.0e1}', use_inner_text=True)
         self.assertEqual(asked, [])
         expect(page.get_by_role("row").filter(has_text="live-2")).to_have_count(0)
+
+    def test_asks_where_there_are_no_live_channels(self) -> None:
+        """Of a gateway without them neither a connection nor its program is asked for; events show all the same."""
+
+        def without(route: Route) -> None:
+            answer = route.fetch()
+            route.fulfill(response=answer, json={**answer.json(), "live": False})
+
+        self.plant.send("shelf", reader="polled-1", item="00042", qty=1)
+        self.forgiven += ["favicon"]
+        page = self.visit("/healthz")
+        page.route("**/api/v1/overview**", without)
+        sockets: list[str] = []
+        page.on("websocket", lambda socket: sockets.append(socket.url))
+        loaded: list[str] = []
+        page.on("request", lambda request: loaded.append(request.url))
+        page.goto("/#/events")
+        expect(page.get_by_text("The newest first.")).to_be_visible()
+        seq = self.plant.send("shelf", reader="polled-1", item="00042", qty=1)
+        expect(page.get_by_role("link", name=str(seq), exact=True)).to_be_visible()
+        self.assertEqual(sockets, [])
+        self.assertEqual(len([url for url in loaded if url.endswith(".js")]), 1)
 
     def test_what_cannot_be_read_is_shown_as_it_came(self) -> None:
         """A line that is no JSON is found among the unreadable ones, with the reason and the very bytes."""
@@ -188,7 +210,7 @@ class Losing(BrowserCase):
         expect(page.locator("main")).not_to_have_class("stale")
 
     def test_misses_nothing_over_a_restart(self) -> None:
-        """What is stored while the page has no connection is there once it has one again, and what comes after."""
+        """What is stored while the page has no connection is there once it has one, and so is what follows."""
         self.forgiven += [r"ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE|ERR_CONNECTION_RESET"]
         self.plant.check_in("HR-EMP-00004")
         page = self.visit("/#/events")
