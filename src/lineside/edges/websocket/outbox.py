@@ -105,8 +105,6 @@ class Outbox:
 
     """
 
-    __slots__ = ("_closed", "_frames", "_overflow", "_paused", "_room", "_rounds", "_transport", "size")
-
     def __init__(self, transport: Any, rounds: Rounds, *, room: int, overflow: Callable[[], None]) -> None:
         self._transport = transport
         self._rounds = rounds
@@ -123,16 +121,17 @@ class Outbox:
         """Let whole frames go out after all others."""
         if self._closed:
             return
+        if self.size > self._room:
+            # Much at once is no sign of a slow client: the transport tells whether it takes no more.
+            self.empty()
+            if self.size:
+                self.close()
+                self._overflow()
+                return
         if not self._frames and not self._paused:
             self._rounds.add(self)
         self._frames.append(frame)
         self.size += len(frame)
-        if self.size > self._room:
-            # Much may come within a turn; too much is what the client does not take.
-            self.empty()
-        if self.size > self._room:
-            self.close()
-            self._overflow()
 
     def empty(self) -> None:
         """Write what waits, unless the client takes nothing at present."""
