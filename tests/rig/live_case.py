@@ -52,7 +52,6 @@ listen = "tcp:{port}:interface=127.0.0.1"
 
 [live]
 jwt_key = "{key}"
-max_queued = "256KiB"
 recovery_limit = {limit}
 
 [channels.pub]
@@ -164,7 +163,7 @@ class Way(ProxyServer):
 class LiveCase(TestCase):
     """Has ``self.gateway`` and the ``self.device``; clients are started by `client`."""
 
-    timeout = 120
+    timeout = 170
     program: str
     """``javascript`` or ``python``."""
     limit = 400
