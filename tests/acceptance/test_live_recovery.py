@@ -39,11 +39,12 @@ class TwentyCuts(LiveCase):
             self.device.send(second)
             await self.device.answered()
             for client in clients:
-                await client.until(
-                    f"the return after cut {cut + 1}",
-                    lambda client=client, cut=cut: len(of(client.said, "subscribed")) > cut or None,
-                )
+                await self.returned(client, cut + 1)
         self.assertEqual(MESSAGES, len(self.acknowledged))
         for client in clients:
             await self.got_all(client)
             self.assertEqual(CUTS, self.always_recovered(client))
+
+    async def returned(self, client: Program, times: int) -> None:
+        """Wait until a client has come back so many times."""
+        await client.until(f"return {times}", lambda: len(of(client.said, "subscribed")) >= times)

@@ -237,7 +237,7 @@ class LiveCase(TestCase):
         expected = sorted((seq, number) for number, seq in self.acknowledged.items())
         await client.until(
             f"{len(expected)} publications",
-            lambda: len(of(client.said, "publication", channel=channel)) >= len(expected) or None,
+            lambda: len(of(client.said, "publication", channel=channel)) >= len(expected),
         )
         got = [
             (each["offset"], each["data"]["event"]["n"]) for each in of(client.said, "publication", channel=channel)
