@@ -28,7 +28,7 @@ test: .venv/.ready-dev dashboard-if-possible ## run the tests; ARGS goes to pyte
 	@$(BIN)/python -m compileall -q src tests/rig workshop
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
-acceptance: .venv/.ready-dev ## run the long proofs
+acceptance: .venv/.ready-dev dashboard-if-possible ## run the long proofs
 	$(BIN)/python -m pytest -m acceptance tests/acceptance $(ARGS)
 
 bench: .venv/.ready-dev ## measure; ARGS goes to each benchmark

@@ -114,3 +114,18 @@ class Slowness(FramesCase):
         peer.send(peer.text({"id": 6, "history": {"channel": "events:gate", "limit": -1}}))
         [reply] = self.replies(peer)
         self.assertEqual([1], [each["offset"] for each in reply["history"]["publications"]])
+
+
+class LongAbsence(FramesCase):
+    """Who comes back to much."""
+
+    def test_more_than_one_look_into_the_journal_holds_is_brought_all_the_same(self) -> None:
+        """The journal is read on, a MiB at a time, and nothing is missing."""
+        event = Event(b'"%s"' % (b"x" * 100_000))
+        for _ in range(30):
+            self.successResultOf(Deferred.fromCoroutine(self.file.journal.append("gate", [event])))
+        peer = self.open()
+        peer.send(peer.text({"id": 5, "subscribe": {"channel": "events:gate", "recover": True, "offset": 2}}))
+        [reply] = self.replies(peer)
+        self.assertTrue(reply["subscribe"]["recovered"])
+        self.assertEqual(list(range(3, 31)), [each["offset"] for each in reply["subscribe"]["publications"]])

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as TimedOut
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
 T = TypeVar("T")
 Said = dict[str, Any]
+PATIENCE = 60.0
+"""Seconds without a word: a promise broken, not a promise of speed."""
 
 
 class Program(ProcessProtocol):
@@ -33,6 +36,7 @@ class Program(ProcessProtocol):
         """What it told and `heard` did not take yet."""
         self.other: list[str] = []
         """Lines that are no JSON: complaints."""
+        self._reactor = reactor
         self._rest: dict[int, bytes] = {}
         self._waiting: Deferred[None] | None = None
         self._gone: Deferred[None] = Deferred()
@@ -51,11 +55,11 @@ class Program(ProcessProtocol):
             assert self._code is None, f"it ended with {self._code} while {what} was waited for:\n{self._last()}"
             assert self._waiting is None, "one waits at a time"
             self._waiting = Deferred()
+            self._waiting.addTimeout(PATIENCE, self._reactor)
             try:
                 await self._waiting
-            except BaseException as failed:
-                failed.add_note(f"{what} was waited for; last it said:\n{self._last()}")
-                raise
+            except TimedOut as late:
+                raise AssertionError(f"{what} was waited for; last it said:\n{self._last()}") from late
             finally:
                 self._waiting = None
         return found
@@ -119,7 +123,9 @@ class Program(ProcessProtocol):
             self._waiting.callback(None)
 
     def _last(self) -> str:
-        return "\n".join([*(json.dumps(said)[:300] for said in self.said[-15:]), *self.other[-15:]])
+        rest = [said for said in self.said if said.get("event") != "publication"]
+        told = [f"{len(self.said) - len(rest)} publications", *(json.dumps(said)[:300] for said in rest[-15:])]
+        return "\n".join([*told, *self.other[-15:]])
 
 
 def of(said: Sequence[Said], event: str, **facts: object) -> list[Mapping[str, Any]]:

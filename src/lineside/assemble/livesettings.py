@@ -77,7 +77,9 @@ class LiveSettings(Table):
         default=300,
         ge=1,
         le=10_000,
-        description="How many messages a client is sent at most when it comes back; who missed more is told so.",
+        description=(
+            "How many messages a client is sent at most when it comes back, in 4 MiB; who missed more is told so."
+        ),
     )
     compression: bool = Field(
         default=False,

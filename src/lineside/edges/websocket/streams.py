@@ -25,6 +25,8 @@ from lineside.store.database import Database
 
 KEPT = 1024
 """Publications of one source that are kept in memory, so that many who come back at once read no disk."""
+RECOVERED = 4 * 1024 * 1024
+"""Bytes of events that are looked up at most for a client that comes back."""
 READERS = 2
 """Reads of the journal at a time; the others wait for their turn, and appends for none of them."""
 UNWATCHED = 60.0
@@ -146,14 +148,30 @@ class JournalStreams:
             floor = 0 if oldest is None else oldest - 1
             if after is not None:
                 found = search_on(connection, wanted, Seq(after), limit)
-                return Found(found.records, floor, found.reached is None)
+                return Found(found.records, floor, found.reached)
             back = search_back(connection, wanted, None if before is None else Seq(before), limit)
-            return Found(back.records, floor, back.reached is None)
+            return Found(back.records, floor, back.reached)
 
         found: Found = await self._reading.run(self._database.read, read)
         # What was committed a moment ago is published yet: nobody shall get it twice.
         published = [record for record in found.records if record.seq <= self.position]
-        return Found(published, found.floor, found.whole)
+        return Found(published, found.floor, found.reached)
+
+    async def missed(self, wanted: Wanted, offset: int, limit: int) -> list[Publication] | None:
+        """Return all above ``offset``, a stretch after the other; None if some are gone, or it is too much."""
+        records: list[Record] = []
+        size, after = 0, offset
+        while True:
+            found = await self.search(wanted, after=after, before=None, limit=limit + 1 - len(records))
+            records += found.records
+            size += sum(record.event.size for record in found.records)
+            if offset < found.floor or len(records) > limit:
+                return None
+            if found.reached is None:
+                return publications(records)
+            if size > RECOVERED:
+                return None
+            after = found.reached
 
     def _committed(self, records: list[Record]) -> None:
         watched = False
@@ -185,12 +203,13 @@ class JournalStreams:
 
 
 class Found(msgspec.Struct, frozen=True):
-    """Records by ascending sequence, and whether they are all that there are."""
+    """Records by ascending sequence."""
 
     records: list[Record]
     floor: int
     """All at or below may be gone."""
-    whole: bool
+    reached: Seq | None
+    """From where there may be more; None if these are all."""
 
 
 class SourceStream:
@@ -228,10 +247,7 @@ class SourceStream:
         if offset >= ring.after:
             newer = ring.since(offset)
             return newer if len(newer) <= limit else None
-        found = await self._streams.search(self._wanted, after=offset, before=None, limit=limit)
-        if offset < found.floor or not found.whole:
-            return None
-        return publications(found.records)
+        return await self._streams.missed(self._wanted, offset, limit)
 
     async def history(self, limit: int, *, since: int | None, reverse: bool) -> list[Publication]:
         """Return events; see `Stream.history`."""
@@ -258,7 +274,8 @@ class SourceStream:
 
     async def _fill(self) -> Ring:
         found = await self._streams.search(self._wanted, after=None, before=None, limit=KEPT)
-        oldest = found.records[0].seq - 1 if found.records and not found.whole else found.floor
+        # All that was found may be unpublished yet; what lies below was not looked at all the same.
+        oldest = found.floor if found.reached is None else found.reached - 1
         ring = Ring(oldest, most=KEPT)
         newest = 0
         for publication in publications(found.records):
@@ -294,7 +311,7 @@ class DeviceStream:
         if offset == self.top:
             return []
         found = await self._streams.search(self._wanted, after=offset, before=None, limit=limit)
-        return publications(found.records) if offset >= found.floor and found.whole else None
+        return publications(found.records) if offset >= found.floor and found.reached is None else None
 
     async def history(self, limit: int, *, since: int | None, reverse: bool) -> list[Publication]:
         """Return events; see `Stream.history`."""
