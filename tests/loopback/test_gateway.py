@@ -48,6 +48,7 @@ class Starting(TestCase):
                 ["route checkin", "route count"],
                 ["retention", "inspection"],
                 ["control socket"],
+                ["live"],
                 ["reactor lag", "history"],
                 ["http"],
                 ["source gate"],

@@ -88,6 +88,7 @@ class OverviewCase(SynchronousTestCase):
             alarms=self.alarms,
             clock=self.clock,
             now_ns=self.now_ns,
+            live=True,
         ).register(self.operations)
         self.done(self.alarms.start())
         self.done(courier.start())
@@ -135,6 +136,7 @@ class WhatIsShown(OverviewCase):
         self.assertLess(gate.commit_p50, 0.44)
         self.assertIsNone(shelf.commit_p99)
         self.assertGreater(overview.journal.size, 0)
+        self.assertTrue(overview.live)
 
     def test_the_busiest_devices_or_the_most_silent(self) -> None:
         """As many as are asked for; a device that is silent for too long is marked."""
