@@ -20,10 +20,10 @@ CURL = "curl -sS --noproxy '*' -w '\\n' --fail-with-body "
 
 
 class GuidedPlant(RunningPlant):
-    """A plant with the guide's own source."""
+    """A plant with the guide's own source and view."""
 
-    configuration = CONFIGURATION + next(
-        text for kind, text in BLOCKS.findall(GUIDE.read_text()) if kind == "toml" and "[sources." in text
+    configuration = CONFIGURATION + "\n".join(
+        text for kind, text in BLOCKS.findall(GUIDE.read_text()) if kind == "toml" and "[http]" not in text
     )
 
 

@@ -65,13 +65,14 @@ class LiveConnection(WebSocketServerProtocol):
     ) -> None:
         """Close, whoever began: nothing goes out after it, and who does not even take the end is cut off."""
         if self.state == self.STATE_OPEN:
+            if self.session is not None:
+                # What was gathered for it goes out with this, before the close frame.
+                self.session.closed()
             if self._outbox is not None:
                 self._outbox.empty()
                 self._outbox.close()
             self._cutting = self.factory.clock.callLater(LINGER, self._cut)
             super().sendCloseFrame(code, reasonUtf8, isReply)
-            if self.session is not None:
-                self.session.closed()
 
     def onConnect(self, request: ConnectionRequest) -> str | None:
         """Choose the subprotocol."""
