@@ -55,6 +55,7 @@ listen = "tcp:{port}:interface=127.0.0.1"
 
 [live]
 jwt_key = "{key}"
+allowed_origins = [{origins}]
 recovery_limit = {limit}
 
 [channels.pub]
@@ -171,6 +172,8 @@ class LiveCase(TestCase):
     """``javascript`` or ``python``."""
     limit = 400
     """The most that a client is sent when it comes back."""
+    origins = ""
+    """Further sites whose pages may connect, as in a list of TOML."""
 
     @pytest.fixture(autouse=True)
     def own_directory(self, tmp_path: Path) -> None:
@@ -194,7 +197,9 @@ class LiveCase(TestCase):
     async def start_gateway(self) -> None:
         """Start the gateway, at the address that it had before; the device calls it."""
         configuration = self.directory / "lineside.toml"
-        configuration.write_text(CONFIGURATION.format(port=self._port, key=KEY, limit=self.limit))
+        configuration.write_text(
+            CONFIGURATION.format(port=self._port, key=KEY, limit=self.limit, origins=self.origins)
+        )
         self.gateway = Program(
             self.reactor, [sys.executable, *LINESIDE, "run", "--log-format", "json"], self.directory
         )
