@@ -46,7 +46,9 @@ class Exhausted(MemoryCase):
             self.assertIn("allow the process more memory", self.proof.log())
             limit((soft, hard))
         before = fleet.counts.acked
-        await self.proof.until("lines to be taken, or an end", lambda: self.has_ended() or fleet.counts.acked > before)
+        await self.proof.until(
+            "lines to be taken, or an end", lambda: self.has_ended() or fleet.counts.acked > before
+        )
         if self.has_ended():
             # Python itself may not survive it; whoever supervises the gateway starts it again.
             self.proof.start_gateway()
