@@ -17,7 +17,6 @@ from lineside.assemble.descriptors import RESERVED, share
 from lineside.assemble.documentlinks import document_links
 from lineside.assemble.edges import (
     databases,
-    erp_views,
     frappe_sources,
     http_services,
     live_services,
@@ -148,10 +147,8 @@ class Gateway:
         pauses.register(self.operations)
         tokens = TokenOperations(store.database, settings.sources, time.time_ns)
         tokens.register(self.operations)
-        self.views = erp_views(settings, self.targets)
         offered = {
             **({} if self.posts is None else {"events.append": self.posts.append}),
-            **({} if self.views is None else {"erp.get": self.views.ask}),
         }
         self.live = live_services(
             reactor, settings, store, self.operations, tokens, self.couriers, self.targets, offered
@@ -169,7 +166,6 @@ class Gateway:
                 described=[
                     *self.posts.endpoints,
                     *([] if self.databases is None else self.databases.endpoints),
-                    *([] if self.views is None else self.views.endpoints),
                     *([] if self.hooks is None else self.hooks.endpoints),
                     *([] if self.live is None else [self.live.part.endpoint]),
                 ],
@@ -181,7 +177,6 @@ class Gateway:
             [tokens, pauses],
             self._watching.parts,
             [*self.targets.values(), *([] if self.databases is None else self.databases.parts)],
-            *([] if self.views is None else [list[Part]([self.views])]),
             [*self.couriers],
             [self.retention, Inspection(store.database, reactor)],
             # Only once the routes have their places can anything be told of them.

@@ -29,7 +29,6 @@ from lineside.assemble.settings import (
 from lineside.assemble.sqlsettings import DatabaseSettings, QuerySettings, check_databases
 from lineside.assemble.table import Table
 from lineside.assemble.values import Surroundings
-from lineside.assemble.viewsettings import ViewSettings, check_views
 from lineside.delivery.templates import TemplateProblem, compile_condition, compile_template
 from lineside.model.errors import ConfigurationError
 from lineside.model.wording import did_you_mean, key_path
@@ -46,7 +45,6 @@ _TABLES = (
     "sources",
     "routes",
     "queries",
-    "views",
     "http",
     "live",
     "channels",
@@ -135,8 +133,6 @@ class _Reading:
         tables = Tables(self._named(raw, "targets"), self._named(raw, "sources"), self._named(raw, "routes"))
         databases = self._each(DatabaseSettings, raw, "databases")
         queries = self._each(QuerySettings, raw, "queries")
-        views = self._each(ViewSettings, raw, "views")
-        self.problems += check_views(raw)
         live = self._table(LiveSettings, raw["live"], "live") if "live" in raw else None
         channels = self._each(ChannelSettings, raw, "channels")
         self.problems += check_channels(raw)
@@ -179,7 +175,6 @@ class _Reading:
             http=http,
             databases={name: table for name, table in databases.items() if table is not None},
             queries={name: table for name, table in queries.items() if table is not None},
-            views={name: table for name, table in views.items() if table is not None},
             live=live,
             channels={name: table for name, table in channels.items() if table is not None},
         )

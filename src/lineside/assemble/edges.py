@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from lineside.assemble.live import LiveServices
     from lineside.assemble.parts import JournalPart
     from lineside.assemble.posts import Posts
-    from lineside.assemble.views import Views
     from lineside.assemble.web import HttpServices
     from lineside.delivery.courier import Courier
     from lineside.delivery.gate import Gate
@@ -94,16 +93,6 @@ def databases(
         from lineside.assemble.databases import Databases
 
     return Databases(reactor, settings, store, journals, random)
-
-
-def erp_views(settings: Settings, targets: Mapping[str, TargetPart]) -> Views | None:
-    """Return the views of the ERP; None where the configuration has none."""
-    if not settings.views:
-        return None
-    with importing():
-        from lineside.assemble.views import Views
-
-    return Views(settings, targets)
 
 
 def frappe_sources(

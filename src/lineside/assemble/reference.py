@@ -35,7 +35,6 @@ from lineside.assemble.settings import (
 from lineside.assemble.sqlsettings import DatabaseSettings, ParameterSettings, QuerySettings
 from lineside.assemble.table import Table
 from lineside.assemble.values import Shape, duration_text
-from lineside.assemble.viewsettings import ViewSettings
 
 TABLES: dict[str, type[Table]] = {
     "journal": JournalSettings,
@@ -45,7 +44,6 @@ TABLES: dict[str, type[Table]] = {
     "databases": DatabaseSettings,
     "queries": QuerySettings,
     "queries parameters": ParameterSettings,
-    "views": ViewSettings,
     "poll": PollSettings,
     "frappe poll": FrappePollSettings,
     "framing stx": StxEtxFraming,

@@ -47,7 +47,6 @@ from lineside.assemble.values import (
     TimeZone,
     in_tuple,
 )
-from lineside.assemble.viewsettings import ViewSettings
 from lineside.journal.capacity import Keeping
 from lineside.model.hours import Hours
 
@@ -504,7 +503,6 @@ class Settings(Struct, frozen=True):
     http: HttpSettings | None = None
     databases: dict[str, DatabaseSettings] = {}
     queries: dict[str, QuerySettings] = {}
-    views: dict[str, ViewSettings] = {}
     live: LiveSettings | None = None
     channels: dict[str, ChannelSettings] = {}
 

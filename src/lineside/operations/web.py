@@ -121,8 +121,6 @@ class Endpoint(Struct, frozen=True):
     replies: Mapping[int, Reply] = {}
     tag: str = ""
     """Under what the description lists it."""
-    private: bool = False
-    """It checks by itself who asks, and answers not everybody alike."""
     upgrade: Callable[[Call], Any] | None = None
     """Returns the Twisted protocol that takes the connection over, where a client asks for WebSocket (RFC 6455)."""
     described: bool = True

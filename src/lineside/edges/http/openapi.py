@@ -102,9 +102,7 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         for status, reply in {**endpoint.replies, **_problems(endpoint)}.items()
     }
     told["security"] = [{"token": []}, {}] if endpoint.permission == "read" else [{"token": []}]
-    if endpoint.private:
-        told["security"] = [{"token": []}, {}]
-    elif endpoint.permission is None:
+    if endpoint.permission is None:
         told["security"] = [{}]
     return told
 

@@ -265,8 +265,7 @@ def _check_type(endpoint: Endpoint, headers: Mapping[str, str]) -> None:
 
 
 def _conditional(endpoint: Endpoint, call: Call, answer: Answer) -> Answer:
-    for_everybody = endpoint.permission is None and not endpoint.private
-    if endpoint.method != "GET" or for_everybody or answer.status != 200:
+    if endpoint.method != "GET" or endpoint.permission is None or answer.status != 200:
         return answer
     assert isinstance(answer.body, bytes)
     tag = f'W/"{blake2b(answer.body, digest_size=12).hexdigest()}"'
