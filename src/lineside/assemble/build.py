@@ -15,7 +15,7 @@ from twisted.logger import Logger
 
 from lineside.assemble.descriptors import RESERVED, share
 from lineside.assemble.documentlinks import document_links
-from lineside.assemble.edges import databases, http_services, target_part
+from lineside.assemble.edges import databases, erp_views, http_services, target_part
 from lineside.assemble.parts import Dormant, JournalPart
 from lineside.assemble.settings import Settings
 from lineside.assemble.sources import WayIn
@@ -103,6 +103,7 @@ class Gateway:
             way.source.intake.on_batch = self._watching.journals[way.source.id].came
         self.sources = [way.source for way in self._ways_in]
         self.databases = databases(reactor, settings, store, self._watching.journals, random)
+        self.erp = erp_views(reactor, settings, self.targets)
         self._descriptors = descriptors
         self._share_descriptors()
         offer(self.operations, store, settings, consumers, reactor, running=True)
@@ -148,7 +149,10 @@ class Gateway:
                 tokens,
                 gates,
                 hindered=self._hindered,
-                described=[] if self.databases is None else self.databases.endpoints,
+                described=[
+                    *([] if self.databases is None else self.databases.endpoints),
+                    *([] if self.erp is None else self.erp.endpoints),
+                ],
             )
         )
         waiting: list[Part] = [way.patience for way in self._ways_in if way.patience is not None]

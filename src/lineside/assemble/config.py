@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from lineside.assemble.complaints import complaints, kind, not_listed
 from lineside.assemble.crosschecks import Tables, cross_check, warn
+from lineside.assemble.erpsettings import ErpSettings, check_erp
 from lineside.assemble.formats import FORMATS, JsonFormat
 from lineside.assemble.httpsettings import HttpSettings
 from lineside.assemble.plant import PlantSettings, check_watched
@@ -34,7 +35,19 @@ from lineside.operations.control import LONGEST_PATH
 
 T = TypeVar("T", bound=Table)
 
-_TABLES = ("journal", "plant", "databases", "targets", "formats", "sources", "routes", "queries", "http", "tests")
+_TABLES = (
+    "journal",
+    "plant",
+    "databases",
+    "targets",
+    "formats",
+    "sources",
+    "routes",
+    "queries",
+    "erp",
+    "http",
+    "tests",
+)
 _NAME = re.compile("[a-z0-9][a-z0-9_-]*")
 _SYNTAX = re.compile(r"(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|(?P<end>end of document))\)")
 
@@ -119,6 +132,7 @@ class _Reading:
         databases = self._each(DatabaseSettings, raw, "databases")
         queries = self._each(QuerySettings, raw, "queries")
         self.problems += check_databases(raw, tables.targets, tables.sources)
+        shown = self._shown(raw, tables.targets)
         targets = {
             name: self._typed(TARGETS, table, key_path("targets", name)) for name, table in tables.targets.items()
         }
@@ -155,6 +169,7 @@ class _Reading:
             http=http,
             databases={name: table for name, table in databases.items() if table is not None},
             queries={name: table for name, table in queries.items() if table is not None},
+            erp={doctype: table for doctype, table in shown.items() if table is not None},
         )
         self._warnings += warn(settings)
         return settings
@@ -162,6 +177,16 @@ class _Reading:
     def _each(self, model: type[T], raw: dict[str, Any], key: str) -> dict[str, T | None]:
         return {
             name: self._table(model, table, key_path(key, name)) for name, table in self._named(raw, key).items()
+        }
+
+    def _shown(self, raw: dict[str, Any], targets: Mapping[str, Any]) -> dict[str, ErpSettings | None]:
+        tables = raw.get("erp", {})
+        if not isinstance(tables, dict):
+            self.problems.append(f"erp: expected tables [erp.DOCTYPE], got {kind(tables)}")
+            return {}
+        self.problems += check_erp(tables, targets)
+        return {
+            doctype: self._table(ErpSettings, table, key_path("erp", doctype)) for doctype, table in tables.items()
         }
 
     def _named(self, raw: dict[str, Any], key: str) -> dict[str, Any]:

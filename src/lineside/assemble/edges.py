@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from twisted.web.iweb import IAgent
 
     from lineside.assemble.databases import Databases
+    from lineside.assemble.erpviews import ErpViews
     from lineside.assemble.httpsettings import HttpSettings
     from lineside.assemble.parts import JournalPart
     from lineside.assemble.web import HttpServices
@@ -88,6 +89,16 @@ def databases(
         from lineside.assemble.databases import Databases
 
     return Databases(reactor, settings, store, journals, random)
+
+
+def erp_views(reactor: Any, settings: Settings, targets: Mapping[str, TargetPart]) -> ErpViews | None:
+    """Return what is shown of the ERP; None where the configuration shows nothing, or nobody could ask."""
+    if not settings.erp or settings.http is None:
+        return None
+    with importing():
+        from lineside.assemble.erpviews import ErpViews
+
+    return ErpViews(reactor, settings, targets)
 
 
 def frappe_client(

@@ -1,0 +1,575 @@
+"""The ERP as devices and pages see it through the gateway: over HTTP in memory, from a stand-in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from random import Random
+from typing import Any
+from urllib.parse import quote
+
+from msgspec.structs import replace
+from tests.rig.http_asking import Asking, Holders, Received
+from treq.testing import RequestTraversalAgent
+from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.task import Clock
+from twisted.logger import globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent, IBodyProducer
+from zope.interface import implementer
+
+from lineside.edges.frappe import view as views
+from lineside.edges.frappe.client import FrappeClient
+from lineside.edges.frappe.view import ErpView, Site, View
+from lineside.edges.frappe.viewendpoints import endpoints
+from lineside.edges.http.identification import Identification
+from lineside.edges.http.openapi import describe
+from lineside.edges.http.site import Desk, GatewaySite
+from lineside.model.errors import NotFound
+from lineside.operations.erp import WrongQuestion
+from lineside.security.identity import Identity, NotPermitted
+from lineside.standin.authentication import Credentials
+from lineside.standin.doctypes import read_library
+from lineside.standin.documents import memory_documents
+from lineside.standin.faults import FaultKnobs
+from lineside.standin.settings import SiteSettings
+from lineside.standin.site import make_site
+
+LAB = Path(__file__).parents[1] / "data" / "lab-doctypes.json"
+ORDERS = "/api/v1/erp/Lab%20Order"
+VIEWER = Identity("board", "viewer")
+
+
+@implementer(IAgent)
+class Line:
+    """The way to the ERP: counts what is asked, and may be cut, or silent."""
+
+    def __init__(self, agent: IAgent) -> None:
+        self._agent = agent
+        self.asked: list[dict[str, Any]] = []
+        self.silent = False
+        self.cut = False
+        self.cancelled = 0
+        self.held: list[tuple[Deferred[Any], tuple[Any, ...]]] = []
+        self.holding = False
+
+    def request(
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: Headers | None = None,
+        bodyProducer: IBodyProducer | None = None,  # noqa: N803 (the interface's name)
+    ) -> Deferred[Any]:
+        body: Any = bodyProducer
+        self.asked.append({"uri": uri, **json.loads(body._body)})
+        if self.cut:
+            return fail(ConnectionRefusedError())
+        if self.silent or self.holding:
+            waiting: Deferred[Any] = Deferred(self._gave_up)
+            self.held.append((waiting, (method, uri, headers, bodyProducer)))
+            return waiting
+        passed: Deferred[Any] = self._agent.request(method, uri, headers, bodyProducer)
+        return passed
+
+    def let_go(self) -> None:
+        """Let through what was held."""
+        self.holding = False
+        held, self.held = self.held, []
+        for waiting, request in held:
+            if not waiting.called:
+                self._agent.request(*request).chainDeferred(waiting)
+
+    def _gave_up(self, waiting: Deferred[Any]) -> None:
+        self.cancelled += 1
+        waiting.errback(CancelledError())
+
+
+class ViewCase(SynchronousTestCase):
+    """A gateway's HTTP edge in front of a stand-in with three orders."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.clock.advance(1000)
+        self.documents = memory_documents(read_library(LAB), random=Random(1))
+        self.faults = FaultKnobs(Random(2))
+        self.settings = SiteSettings()
+        credentials = Credentials("key", "secret")
+        site = make_site(self.clock, self.documents, self.faults, credentials, settings=self.settings)
+        self.line = Line(RequestTraversalAgent(site.resource))
+        self.alarms: list[dict[str, Any]] = []
+        globalLogPublisher.addObserver(self.note)
+        self.addCleanup(globalLogPublisher.removeObserver, self.note)
+        for number, state in enumerate(("Open", "Open", "Secret"), 1):
+            self.store(order_id=f"SO-{number}", state=state, qty=number, amount=9.5)
+        self.tokens = Holders()
+        self.serve()
+
+    def note(self, event: dict[str, Any]) -> None:
+        if str(event["log_format"]).startswith("erp."):
+            self.alarms.append(event)
+
+    def told(self) -> list[str]:
+        """Return the names of what was logged since the last time."""
+        names = [event["log_format"] for event in self.alarms]
+        self.alarms.clear()
+        return names
+
+    def store(self, **fields: Any) -> None:
+        self.successResultOf(
+            self.documents.write(lambda records: records.insert("Lab Order", fields, "Administrator"))
+        )
+
+    def change(self, name: str, **fields: Any) -> None:
+        self.successResultOf(self.documents.write(lambda records: records.update("Lab Order", name, fields, "A")))
+
+    def serve(self, secret: str = "secret", **changes: Any) -> None:
+        """Serve anew, with nothing kept."""
+        self.client = FrappeClient(self.clock, "http://erp.example", "key", secret, agent=self.line)
+        self.erp_site = Site("erp", self.client)
+        order = View(
+            "Lab Order",
+            self.erp_site,
+            ("state", "qty"),
+            filters=(("state", "!=", "Secret"),),
+            filter_by=("state",),
+            ttl=30.0,
+            stale_if_error=300.0,
+        )
+        event = View("Lab Event", self.erp_site, ("event_key",), permission="consult")
+        self.erp = ErpView([replace(order, **changes), event], self.clock)
+        self.endpoints = endpoints(self.erp)
+        self.site = GatewaySite(Desk(self.endpoints, Identification(self.tokens)), self.clock)
+
+    def ask(self, path: str, *headers: str) -> Asking:
+        asking = Asking(self.site, path, *headers)
+        self.addCleanup(asking.hang_up)
+        return asking
+
+    def get(self, path: str, *headers: str) -> Received:
+        return self.ask(path, *headers).answer
+
+
+class Seen(ViewCase):
+    """What is shown."""
+
+    def test_one_document(self) -> None:
+        """Its name and the fields that the configuration names; nothing else ever leaves the ERP."""
+        answer = self.get(f"{ORDERS}/SO-1")
+        self.assertEqual((answer.status, answer.json), (200, {"name": "SO-1", "state": "Open", "qty": 1}))
+        [asked] = self.line.asked
+        self.assertEqual(asked["fields"], ["name", "state", "qty"])
+
+    def test_a_list(self) -> None:
+        """In order, and it says whether there are more."""
+        answer = self.get(ORDERS)
+        rows = [{"name": "SO-1", "state": "Open", "qty": 1}, {"name": "SO-2", "state": "Open", "qty": 2}]
+        self.assertEqual(answer.json, {"doctype": "Lab Order", "rows": rows, "more": False})
+        first = self.get(f"{ORDERS}?limit=1").json
+        self.assertEqual((first["rows"], first["more"]), (rows[:1], True))
+        second = self.get(f"{ORDERS}?limit=1&start=1").json
+        self.assertEqual((second["rows"], second["more"]), (rows[1:], False))
+
+    def test_what_the_operator_leaves_out_does_not_exist(self) -> None:
+        """Neither in a list nor by its name, nor for a caller who filters for it."""
+        self.assertEqual(self.get(f"{ORDERS}/SO-3").status, 404)
+        self.assertEqual(self.get(f"{ORDERS}?state=Secret").json["rows"], [])
+
+    def test_a_caller_filters_by_the_fields_that_are_allowed(self) -> None:
+        """Any other is refused, and the ERP is not asked."""
+        self.store(order_id="SO-4", state="Done", qty=4)
+        self.assertEqual([row["name"] for row in self.get(f"{ORDERS}?state=Done").json["rows"]], ["SO-4"])
+        asked = len(self.line.asked)
+        self.assertEqual(self.get(f"{ORDERS}?amount=9.5").status, 400)
+        self.assertEqual(self.get(f"{ORDERS}?fields=amount").status, 400)
+        self.assertEqual(len(self.line.asked), asked)
+
+    def test_what_is_no_number_or_too_long_is_refused(self) -> None:
+        """With a word on what is right."""
+        for query in (
+            "limit=0",
+            "limit=101",
+            "limit=-1",
+            "limit=1e3",
+            "start=100001",
+            "start=x",
+            "start=%E0%A5%A7",
+        ):
+            self.assertEqual(self.get(f"{ORDERS}?{query}").status, 400, query)
+        self.assertEqual(self.get(f"{ORDERS}?state={'x' * 141}").status, 400)
+        self.assertEqual(self.get(f"{ORDERS}/{'x' * 141}").status, 400)
+        self.assertEqual(self.line.asked, [])
+
+    def test_another_doctype_is_not_there(self) -> None:
+        """Whether the ERP has it or not."""
+        for doctype in ("User", "Lab%20Order%20Item", "lab%20order", "Nothing"):
+            self.assertEqual(self.get(f"/api/v1/erp/{doctype}").status, 404, doctype)
+            self.assertEqual(self.get(f"/api/v1/erp/{doctype}/Administrator").status, 404, doctype)
+        self.assertEqual(self.line.asked, [])
+
+    def test_what_a_caller_writes_is_never_more_than_a_value(self) -> None:
+        """No path, no operator, no second filter, no statement: the ERP is asked for a name that it does not have."""
+        before = self.get(ORDERS).json
+        for name in (
+            "../User/Administrator",
+            'SO-1?fields=["*"]',
+            "SO-1' OR '1'='1",
+            "%",
+            '["like", "%"]',
+            '{"name": ["!=", ""]}',
+            "SO-1&filters=[]",
+            "SO-1\r\nX-Evil: 1",
+            "SO-1\x00",
+            "`tabUser`.name",
+            "SO-1 ",
+        ):
+            self.assertEqual(self.get(f"{ORDERS}/{quote(name, safe='')}").status, 404, name)
+            asked = self.line.asked[-1]
+            self.assertEqual(asked["uri"], b"http://erp.example/api/method/frappe.client.get_list")
+            self.assertEqual(asked["filters"], [["state", "!=", "Secret"], ["name", "=", name]])
+            self.assertEqual(self.get(f"{ORDERS}?state={quote(name, safe='')}").json["rows"], [], name)
+            self.assertEqual(self.line.asked[-1]["filters"], [["state", "!=", "Secret"], ["state", "=", name]])
+        self.clock.advance(31)
+        self.assertEqual(self.get(ORDERS).json, before)
+
+    def test_fields_that_come_unasked_are_held_back(self) -> None:
+        """As a server script might add them; a field that is missing is null."""
+
+        async def generous(body: bytes) -> Any:
+            return views.Answered([{"name": "SO-1", "state": "Open", "amount": 9.5, "api_secret": "s"}])
+
+        self.patch(self.erp_site, "ask", generous)
+        self.assertEqual(self.get(f"{ORDERS}/SO-1").json, {"name": "SO-1", "state": "Open", "qty": None})
+        self.assertEqual(self.get(ORDERS).json["rows"], [{"name": "SO-1", "state": "Open", "qty": None}])
+
+    def test_another_document_than_the_one_asked_for_is_not_shown(self) -> None:
+        """Something between may have lost the filter."""
+
+        async def careless(body: bytes) -> Any:
+            return views.Answered([{"name": "SO-9", "state": "Open", "qty": 9}])
+
+        self.patch(self.erp_site, "ask", careless)
+        self.assertEqual(self.get(f"{ORDERS}/SO-1").status, 404)
+        self.assertEqual(self.get(f"{ORDERS}/so-9").json["name"], "SO-9")
+
+    def test_the_description_has_each_doctype(self) -> None:
+        """With its parameters, and paths that are addresses."""
+        described = describe(self.endpoints)["paths"]
+        self.assertEqual(
+            set(described),
+            {f"{path}{name}" for path in (ORDERS, "/api/v1/erp/Lab%20Event") for name in ("", "/{name}")},
+        )
+        parameters = described[ORDERS]["get"]["parameters"]
+        self.assertEqual([each["name"] for each in parameters], ["state", "start", "limit"])
+
+
+class Allowed(ViewCase):
+    """Who may look."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.tokens = Holders(board=VIEWER, gate=Identity("gate", "device", frozenset({"gate"})))
+        self.serve()
+
+    def status(self, path: str, token: str) -> int:
+        return self.get(path, f"Authorization: Bearer {token}").status
+
+    def test_a_device_sees_what_is_opened_to_devices(self) -> None:
+        """And nothing else; people who may look see both."""
+        self.assertEqual(self.status("/api/v1/erp/Lab%20Event", "gate"), 200)
+        self.assertEqual(self.status(ORDERS, "gate"), 403)
+        self.assertEqual(self.status(f"{ORDERS}/SO-1", "gate"), 403)
+        self.assertEqual(
+            (self.status("/api/v1/erp/Lab%20Event", "board"), self.status(ORDERS, "board")), (200, 200)
+        )
+
+    def test_nobody_known_sees_nothing(self) -> None:
+        """Not even what is kept already."""
+        self.assertEqual(self.status(ORDERS, "board"), 200)
+        self.assertEqual((self.get(ORDERS).status, self.status(ORDERS, "wrong")), (401, 401))
+
+    def test_the_same_holds_without_http(self) -> None:
+        """For whatever else asks the view."""
+        device = Identity("gate", "device")
+        ask = self.erp.list(device, "Lab Order")
+        self.failureResultOf(Deferred.fromCoroutine(ask), NotPermitted)
+        self.failureResultOf(Deferred.fromCoroutine(self.erp.get(VIEWER, "User", "A")), NotFound)
+        look = self.successResultOf(Deferred.fromCoroutine(self.erp.get(VIEWER, "Lab Order", "SO-1")))
+        self.assertEqual((json.loads(look.body)["qty"], look.stale, look.asked), (1, False, True))
+        for name in ("x" * 141, "\ud800"):
+            self.failureResultOf(Deferred.fromCoroutine(self.erp.get(VIEWER, "Lab Order", name)), WrongQuestion)
+
+
+class KeptForAWhile(ViewCase):
+    """How often the ERP is asked."""
+
+    def test_a_hundred_equal_requests_are_one_call(self) -> None:
+        """Those that come while it is asked wait for the same answer; those behind it get what is kept."""
+        self.line.holding = True
+        asking = [self.ask(f"{ORDERS}/SO-1") for _ in range(100)]
+        self.assertEqual((len(self.line.asked), any(each.answered for each in asking)), (1, False))
+        self.line.let_go()
+        answers = [each.answer for each in asking]
+        self.assertEqual({(each.status, each.body) for each in answers}, {(200, answers[0].body)})
+        self.assertEqual(answers[0].headers["Cache-Status"], "lineside; fwd=miss")
+        self.assertEqual(answers[99].headers["Cache-Status"], "lineside; fwd=miss; collapsed")
+        self.assertEqual([self.get(f"{ORDERS}/SO-1").status for _ in range(100)], [200] * 100)
+        self.assertEqual(len(self.line.asked), 1)
+
+    def test_after_its_ttl_it_is_asked_for_again(self) -> None:
+        """Until then what changed meanwhile is not seen, and `Age` tells."""
+        self.get(f"{ORDERS}/SO-1")
+        self.change("SO-1", qty=7)
+        self.clock.advance(29.5)
+        answer = self.get(f"{ORDERS}/SO-1")
+        self.assertEqual((answer.json["qty"], answer.headers["Age"]), (1, "29"))
+        self.assertEqual(answer.headers["Cache-Status"], "lineside; hit; ttl=0")
+        self.clock.advance(0.5)
+        answer = self.get(f"{ORDERS}/SO-1")
+        self.assertEqual((answer.json["qty"], "Age" in answer.headers), (7, False))
+        self.assertEqual(len(self.line.asked), 2)
+
+    def test_without_a_ttl_it_is_asked_for_each_time(self) -> None:
+        """Though once for all who ask at the same time."""
+        self.serve(ttl=0.0)
+        self.line.holding = True
+        asking = [self.ask(ORDERS) for _ in range(3)]
+        self.line.let_go()
+        self.assertEqual([each.answer.status for each in asking], [200] * 3)
+        self.get(ORDERS)
+        self.assertEqual(len(self.line.asked), 2)
+
+    def test_a_page_that_has_it_already_is_told_so(self) -> None:
+        """304 for the same tag, with the new age; another answer once it has changed."""
+        tag = self.get(ORDERS).headers["ETag"]
+        self.clock.advance(10)
+        same = self.get(ORDERS, f"If-None-Match: {tag}")
+        self.assertEqual((same.status, same.body, same.headers["Age"]), (304, b"", "10"))
+        self.change("SO-1", qty=7)
+        self.clock.advance(20)
+        self.assertEqual(self.get(ORDERS, f"If-None-Match: {tag}").status, 200)
+
+    def test_what_is_not_there_is_remembered_briefly(self) -> None:
+        """Scanners ask for the same unknown code again and again; five seconds later it may have been made."""
+        for _ in range(50):
+            self.assertEqual(self.get(f"{ORDERS}/SO-8").status, 404)
+        self.assertEqual(len(self.line.asked), 1)
+        self.store(order_id="SO-8", state="Open")
+        self.clock.advance(views.ABSENT)
+        self.assertEqual(self.get(f"{ORDERS}/SO-8").status, 200)
+
+    def test_who_hangs_up_takes_nothing_from_the_others(self) -> None:
+        """The ERP is still asked for those that wait; when the last one has gone, the question is withdrawn."""
+        self.line.holding = True
+        first, second = self.ask(ORDERS), self.ask(ORDERS)
+        first.hang_up()
+        self.assertEqual(self.line.cancelled, 0)
+        self.line.let_go()
+        self.assertEqual(second.answer.status, 200)
+        self.clock.advance(31)
+        self.line.holding = True
+        for each in [self.ask(ORDERS), self.ask(ORDERS)]:
+            each.hang_up()
+        self.assertEqual((self.line.cancelled, len(self.line.asked)), (1, 2))
+        self.assertEqual(self.clock.getDelayedCalls()[1:], [])
+        self.line.holding = False
+        self.assertEqual(self.get(ORDERS).status, 200)
+        self.assertEqual(self.told(), [])
+
+    def test_a_gateway_that_stops_withdraws_all_questions(self) -> None:
+        """Whoever waited is told to come again."""
+        self.line.holding = True
+        asking = [self.ask(ORDERS), self.ask(f"{ORDERS}/SO-1")]
+        self.site.desk.answering.cancel()
+        self.assertEqual(([each.answer.status for each in asking], self.line.cancelled), ([503, 503], 2))
+
+    def test_few_questions_go_to_the_site_at_a_time(self) -> None:
+        """Deliveries need its workers too; those that wait are bounded, and the next one is told to come again."""
+        self.line.holding = True
+        most = views.ASKING + views.WAITING
+        asking = [self.ask(f"{ORDERS}/SO-{number}") for number in range(most + 3)]
+        self.assertEqual(len(self.line.asked), views.ASKING)
+        self.assertEqual([each.answer.status for each in asking if each.answered], [503] * 3)
+        self.assertEqual(asking[-1].answer.headers["Retry-After"], "1")
+        self.line.let_go()
+        self.assertEqual(len(self.line.asked), most)
+        self.assertTrue(all(each.answered for each in asking))
+
+
+class WhileTheErpIsAway(ViewCase):
+    """What is shown when the ERP does not answer."""
+
+    def lose(self, how: str) -> None:
+        """Let the ERP be away."""
+        match how:
+            case "refused":
+                self.line.cut = True
+            case "502":
+                self.faults.turn({"bad_gateway": 1.0})
+            case "503":
+                self.settings.turn({"maintenance_mode": True})
+            case "500":
+                self.faults.turn({"error_before_commit": 1.0})
+            case "429":
+                self.faults.turn({"service_time": 0.001})
+                self.settings.turn({"rate_limit": 1e-9, "rate_window": 3600.0})
+                spending = Deferred.fromCoroutine(self.client.ask("POST", "/api/method/ping", body=b"{}"))
+                self.clock.advance(0.01)
+                self.successResultOf(spending)
+
+    def recover(self) -> None:
+        self.line.cut = self.line.silent = False
+        self.faults.turn({"bad_gateway": 0.0, "error_before_commit": 0.0, "service_time": 0.0})
+        self.settings.turn({"maintenance_mode": False, "rate_limit": 0.0})
+
+    def test_what_is_kept_is_shown_as_stale(self) -> None:
+        """However it is away; once it is back, so is what is fresh."""
+        for how in ("refused", "502", "503", "500"):
+            self.serve()
+            before = self.get(ORDERS)
+            self.clock.advance(40)
+            self.lose(how)
+            answer = self.get(ORDERS)
+            self.assertEqual((answer.status, answer.body), (200, before.body), how)
+            self.assertEqual(answer.headers["Age"], "40")
+            self.assertEqual(answer.headers["Cache-Status"], "lineside; fwd=stale; ttl=-10; detail=stale")
+            self.assertEqual(self.told(), ["erp.unanswered"], how)
+            self.recover()
+            self.clock.advance(views.LONGEST_REST)
+            answer = self.get(ORDERS)
+            self.assertEqual((answer.status, answer.headers["Cache-Status"]), (200, "lineside; fwd=miss"), how)
+            self.assertEqual(self.told(), ["erp.answers"])
+
+    def test_the_sites_rate_limit_is_no_fault_of_who_asks(self) -> None:
+        """It is left alone for a minute at most, and what is kept is shown meanwhile."""
+        self.get(ORDERS)
+        self.clock.advance(40)
+        self.lose("429")
+        asking = self.ask(ORDERS)
+        self.clock.advance(0.01)
+        self.assertTrue(asking.answer.headers["Cache-Status"].endswith("detail=stale"))
+        asked = len(self.line.asked)
+        for _ in range(10):
+            self.clock.advance(5.9)
+            self.assertEqual(self.get(ORDERS).status, 200)
+        self.assertEqual(len(self.line.asked), asked)
+        self.recover()
+        self.clock.advance(1.1)
+        self.assertEqual(self.get(ORDERS).headers["Cache-Status"], "lineside; fwd=miss")
+
+    def test_a_site_that_is_away_is_not_asked_by_each_request(self) -> None:
+        """For some seconds nobody waits for what was just found out."""
+        self.get(ORDERS)
+        self.clock.advance(40)
+        self.lose("refused")
+        for _ in range(100):
+            self.assertEqual(self.get(ORDERS).status, 200)
+            self.assertEqual(self.get(f"{ORDERS}/SO-1").status, 503)
+        self.assertEqual(len(self.line.asked), 2)
+        self.assertEqual(self.get(ORDERS).headers["Cache-Status"], "lineside; hit; ttl=-10; detail=stale")
+        self.assertEqual(self.told(), ["erp.unanswered"])
+
+    def test_a_silent_site_is_waited_for_as_long_as_the_view_says(self) -> None:
+        """Then what is kept is shown, and the question is withdrawn."""
+        self.get(ORDERS)
+        self.clock.advance(40)
+        self.line.silent = True
+        asking = self.ask(ORDERS)
+        self.clock.advance(4.9)
+        self.assertFalse(asking.answered)
+        self.clock.advance(0.2)
+        self.assertEqual((asking.answer.status, asking.answer.headers["Age"]), (200, "45"))
+        self.assertEqual(self.line.cancelled, 1)
+        self.assertEqual([event["reason"] for event in self.alarms], ["no answer within 5 s"])
+
+    def test_nothing_kept_is_503(self) -> None:
+        """With the seconds after which to ask again."""
+        self.lose("refused")
+        answer = self.get(ORDERS)
+        self.assertEqual((answer.status, answer.headers["Retry-After"]), (503, "5"))
+        self.clock.advance(3.5)
+        self.assertEqual(self.get(ORDERS).headers["Retry-After"], "2")
+
+    def test_what_is_too_old_is_not_shown(self) -> None:
+        """After ttl and stale_if_error."""
+        self.get(ORDERS)
+        self.lose("refused")
+        self.clock.advance(329)
+        self.assertEqual(self.get(ORDERS).status, 200)
+        self.clock.advance(views.REST + 1)
+        self.assertEqual(self.get(ORDERS).status, 503)
+
+    def test_what_was_not_there_is_not_known_for_long(self) -> None:
+        """Nobody knows whether it was made meanwhile."""
+        self.assertEqual(self.get(f"{ORDERS}/SO-8").status, 404)
+        self.clock.advance(10)
+        self.lose("refused")
+        self.assertEqual(self.get(f"{ORDERS}/SO-8").status, 503)
+
+    def test_an_alarm_is_repeated_once_a_minute(self) -> None:
+        """Not with each request."""
+        self.lose("refused")
+        for _ in range(20):
+            self.get(ORDERS)
+            self.clock.advance(6)
+        self.assertEqual(self.told(), ["erp.unanswered"] * 2)
+
+
+class WhenTheErpIsUnwilling(ViewCase):
+    """What a person must mend."""
+
+    def test_a_wrong_key_is_the_gateways_fault(self) -> None:
+        """An alarm with a remedy, and 502: it is not the caller who has no right."""
+        self.serve(secret="wrong")
+        answer = self.get(ORDERS)
+        self.assertEqual(answer.status, 502)
+        self.assertNotIn("WWW-Authenticate", answer.headers)
+        [alarm] = self.alarms
+        self.assertEqual((alarm["log_format"], alarm["log_level"].name), ("erp.blocked", "error"))
+        self.assertEqual(alarm["remedy"], "check the target's api_key and api_secret")
+        self.assertEqual((alarm["doctype"], alarm["target"]), ("Lab Order", "erp"))
+
+    def refuse(self, kind: str, seconds: float) -> None:
+        told = Deferred.fromCoroutine(
+            self.client.ask("POST", "/_standin/faults", body=json.dumps({kind: seconds}).encode())
+        )
+        self.assertEqual(self.successResultOf(told).status, 200)
+
+    def test_what_the_gateway_may_not_read_any_more_is_not_shown(self) -> None:
+        """Not even what was kept, now or when the site is away afterwards."""
+        for kind in ("unauthorized", "forbidden"):
+            self.serve()
+            self.assertEqual(self.get(ORDERS).status, 200)
+            self.clock.advance(31)
+            self.refuse(kind, 20)
+            self.assertEqual((self.get(ORDERS).status, self.told()), (502, ["erp.blocked"]), kind)
+            self.clock.advance(views.REST)
+            self.line.cut = True
+            self.assertEqual(self.get(ORDERS).status, 503, kind)
+            self.line.cut = False
+            self.clock.advance(20)
+            self.assertEqual(self.get(ORDERS).status, 200)
+            self.assertEqual(self.told(), ["erp.unanswered", "erp.answers"])
+
+    def test_a_field_that_the_doctype_lacks_is_told_in_the_log(self) -> None:
+        """With what to look at; the ERP's words are not for the caller."""
+        self.serve(fields=("no_such_field",))
+        answer = self.get(ORDERS)
+        self.assertIn(answer.status, {502, 503})
+        self.assertNotIn(b"no_such_field", answer.body)
+        [alarm] = self.alarms
+        self.assertIn("no_such_field", alarm["reason"])
+        self.assertIn("[erp] for Lab Order", alarm["remedy"])
+
+    def test_what_is_no_answer_of_frappe_shows_nothing(self) -> None:
+        """A proxy's page, or rows of another shape."""
+        for value in ("text", [1], [{"state": "Open"}], None):
+
+            async def strange(body: bytes, value: Any = value) -> Any:
+                return views.Answered(value)
+
+            self.serve()
+            self.patch(self.erp_site, "ask", strange)
+            self.assertEqual(self.get(ORDERS).status, 503, value)
+            self.assertEqual(self.told(), ["erp.unanswered"])
