@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from tests.rig.http_asking import Asking, Holders, Received
 from treq.testing import RequestTraversalAgent
 from twisted.internet.defer import CancelledError, Deferred, fail
-from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.error import ConnectError
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
@@ -20,6 +20,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IBodyProducer
 from zope.interface import implementer
 
+from lineside.delivery.budget import Allowance, Budget
 from lineside.edges.frappe import view as views
 from lineside.edges.frappe.client import FrappeClient
 from lineside.edges.frappe.view import ErpView, Site, View
@@ -60,12 +61,12 @@ class Line:
         method: bytes,
         uri: bytes,
         headers: Headers | None = None,
-        bodyProducer: IBodyProducer | None = None,  # noqa: N803 (the interface's name)
+        bodyProducer: IBodyProducer | None = None,
     ) -> Deferred[Any]:
         body: Any = bodyProducer
         self.asked.append({"uri": uri, **json.loads(body._body)})
         if self.cut:
-            return fail(ConnectionRefusedError())
+            return fail(ConnectError())
         if self.silent or self.holding:
             waiting: Deferred[Any] = Deferred(self._gave_up)
             self.held.append((waiting, (method, uri, headers, bodyProducer)))
@@ -97,12 +98,13 @@ class ViewCase(SynchronousTestCase):
         self.settings = SiteSettings()
         credentials = Credentials("key", "secret")
         site = make_site(self.clock, self.documents, self.faults, credentials, settings=self.settings)
-        self.line = Line(RequestTraversalAgent(site.resource))
+        self.agent = RequestTraversalAgent(site.resource)
+        self.line = Line(self.agent)
         self.alarms: list[dict[str, Any]] = []
         globalLogPublisher.addObserver(self.note)
         self.addCleanup(globalLogPublisher.removeObserver, self.note)
-        for number, state in enumerate(("Open", "Open", "Secret"), 1):
-            self.store(order_id=f"SO-{number}", state=state, qty=number, amount=9.5)
+        for number, state in enumerate(("New", "New", "Shipped"), 1):
+            self.store(order_id=f"SO-{number}", state=state, amount=number, external_ref=f"R-{number}")
         self.tokens = Holders()
         self.serve()
 
@@ -124,15 +126,15 @@ class ViewCase(SynchronousTestCase):
     def change(self, name: str, **fields: Any) -> None:
         self.successResultOf(self.documents.write(lambda records: records.update("Lab Order", name, fields, "A")))
 
-    def serve(self, secret: str = "secret", **changes: Any) -> None:
+    def serve(self, secret: str = "secret", budget: Budget | None = None, **changes: Any) -> None:
         """Serve anew, with nothing kept."""
-        self.client = FrappeClient(self.clock, "http://erp.example", "key", secret, agent=self.line)
+        self.client = FrappeClient(self.clock, "http://erp.example", "key", secret, agent=self.line, budget=budget)
         self.erp_site = Site("erp", self.client)
         order = View(
             "Lab Order",
             self.erp_site,
-            ("state", "qty"),
-            filters=(("state", "!=", "Secret"),),
+            ("state", "amount"),
+            filters=(("state", "!=", "Shipped"),),
             filter_by=("state",),
             ttl=30.0,
             stale_if_error=300.0,
@@ -157,14 +159,14 @@ class Seen(ViewCase):
     def test_one_document(self) -> None:
         """Its name and the fields that the configuration names; nothing else ever leaves the ERP."""
         answer = self.get(f"{ORDERS}/SO-1")
-        self.assertEqual((answer.status, answer.json), (200, {"name": "SO-1", "state": "Open", "qty": 1}))
+        self.assertEqual((answer.status, answer.json), (200, {"name": "SO-1", "state": "New", "amount": 1}))
         [asked] = self.line.asked
-        self.assertEqual(asked["fields"], ["name", "state", "qty"])
+        self.assertEqual(asked["fields"], ["name", "state", "amount"])
 
     def test_a_list(self) -> None:
         """In order, and it says whether there are more."""
         answer = self.get(ORDERS)
-        rows = [{"name": "SO-1", "state": "Open", "qty": 1}, {"name": "SO-2", "state": "Open", "qty": 2}]
+        rows = [{"name": "SO-1", "state": "New", "amount": 1}, {"name": "SO-2", "state": "New", "amount": 2}]
         self.assertEqual(answer.json, {"doctype": "Lab Order", "rows": rows, "more": False})
         first = self.get(f"{ORDERS}?limit=1").json
         self.assertEqual((first["rows"], first["more"]), (rows[:1], True))
@@ -174,15 +176,15 @@ class Seen(ViewCase):
     def test_what_the_operator_leaves_out_does_not_exist(self) -> None:
         """Neither in a list nor by its name, nor for a caller who filters for it."""
         self.assertEqual(self.get(f"{ORDERS}/SO-3").status, 404)
-        self.assertEqual(self.get(f"{ORDERS}?state=Secret").json["rows"], [])
+        self.assertEqual(self.get(f"{ORDERS}?state=Shipped").json["rows"], [])
 
     def test_a_caller_filters_by_the_fields_that_are_allowed(self) -> None:
         """Any other is refused, and the ERP is not asked."""
-        self.store(order_id="SO-4", state="Done", qty=4)
-        self.assertEqual([row["name"] for row in self.get(f"{ORDERS}?state=Done").json["rows"]], ["SO-4"])
+        self.store(order_id="SO-4", state="Paid", amount=4)
+        self.assertEqual([row["name"] for row in self.get(f"{ORDERS}?state=Paid").json["rows"]], ["SO-4"])
         asked = len(self.line.asked)
-        self.assertEqual(self.get(f"{ORDERS}?amount=9.5").status, 400)
-        self.assertEqual(self.get(f"{ORDERS}?fields=amount").status, 400)
+        self.assertEqual(self.get(f"{ORDERS}?external_ref=R-1").status, 400)
+        self.assertEqual(self.get(f"{ORDERS}?fields=external_ref").status, 400)
         self.assertEqual(len(self.line.asked), asked)
 
     def test_what_is_no_number_or_too_long_is_refused(self) -> None:
@@ -209,7 +211,7 @@ class Seen(ViewCase):
         self.assertEqual(self.line.asked, [])
 
     def test_what_a_caller_writes_is_never_more_than_a_value(self) -> None:
-        """No path, no operator, no second filter, no statement: the ERP is asked for a name that it does not have."""
+        """No path, no operator, no filter, no statement: the ERP is asked for a name that it does not have."""
         before = self.get(ORDERS).json
         for name in (
             "../User/Administrator",
@@ -227,9 +229,9 @@ class Seen(ViewCase):
             self.assertEqual(self.get(f"{ORDERS}/{quote(name, safe='')}").status, 404, name)
             asked = self.line.asked[-1]
             self.assertEqual(asked["uri"], b"http://erp.example/api/method/frappe.client.get_list")
-            self.assertEqual(asked["filters"], [["state", "!=", "Secret"], ["name", "=", name]])
+            self.assertEqual(asked["filters"], [["state", "!=", "Shipped"], ["name", "=", name]])
             self.assertEqual(self.get(f"{ORDERS}?state={quote(name, safe='')}").json["rows"], [], name)
-            self.assertEqual(self.line.asked[-1]["filters"], [["state", "!=", "Secret"], ["state", "=", name]])
+            self.assertEqual(self.line.asked[-1]["filters"], [["state", "!=", "Shipped"], ["state", "=", name]])
         self.clock.advance(31)
         self.assertEqual(self.get(ORDERS).json, before)
 
@@ -237,17 +239,17 @@ class Seen(ViewCase):
         """As a server script might add them; a field that is missing is null."""
 
         async def generous(body: bytes) -> Any:
-            return views.Answered([{"name": "SO-1", "state": "Open", "amount": 9.5, "api_secret": "s"}])
+            return views.Answered([{"name": "SO-1", "state": "New", "external_ref": "R-1", "api_secret": "s"}])
 
         self.patch(self.erp_site, "ask", generous)
-        self.assertEqual(self.get(f"{ORDERS}/SO-1").json, {"name": "SO-1", "state": "Open", "qty": None})
-        self.assertEqual(self.get(ORDERS).json["rows"], [{"name": "SO-1", "state": "Open", "qty": None}])
+        self.assertEqual(self.get(f"{ORDERS}/SO-1").json, {"name": "SO-1", "state": "New", "amount": None})
+        self.assertEqual(self.get(ORDERS).json["rows"], [{"name": "SO-1", "state": "New", "amount": None}])
 
     def test_another_document_than_the_one_asked_for_is_not_shown(self) -> None:
         """Something between may have lost the filter."""
 
         async def careless(body: bytes) -> Any:
-            return views.Answered([{"name": "SO-9", "state": "Open", "qty": 9}])
+            return views.Answered([{"name": "SO-9", "state": "New", "amount": 9}])
 
         self.patch(self.erp_site, "ask", careless)
         self.assertEqual(self.get(f"{ORDERS}/SO-1").status, 404)
@@ -296,7 +298,7 @@ class Allowed(ViewCase):
         self.failureResultOf(Deferred.fromCoroutine(ask), NotPermitted)
         self.failureResultOf(Deferred.fromCoroutine(self.erp.get(VIEWER, "User", "A")), NotFound)
         look = self.successResultOf(Deferred.fromCoroutine(self.erp.get(VIEWER, "Lab Order", "SO-1")))
-        self.assertEqual((json.loads(look.body)["qty"], look.stale, look.asked), (1, False, True))
+        self.assertEqual((json.loads(look.body)["amount"], look.stale, look.asked), (1, False, True))
         for name in ("x" * 141, "\ud800"):
             self.failureResultOf(Deferred.fromCoroutine(self.erp.get(VIEWER, "Lab Order", name)), WrongQuestion)
 
@@ -320,14 +322,14 @@ class KeptForAWhile(ViewCase):
     def test_after_its_ttl_it_is_asked_for_again(self) -> None:
         """Until then what changed meanwhile is not seen, and `Age` tells."""
         self.get(f"{ORDERS}/SO-1")
-        self.change("SO-1", qty=7)
+        self.change("SO-1", amount=7)
         self.clock.advance(29.5)
         answer = self.get(f"{ORDERS}/SO-1")
-        self.assertEqual((answer.json["qty"], answer.headers["Age"]), (1, "29"))
+        self.assertEqual((answer.json["amount"], answer.headers["Age"]), (1, "29"))
         self.assertEqual(answer.headers["Cache-Status"], "lineside; hit; ttl=0")
         self.clock.advance(0.5)
         answer = self.get(f"{ORDERS}/SO-1")
-        self.assertEqual((answer.json["qty"], "Age" in answer.headers), (7, False))
+        self.assertEqual((answer.json["amount"], "Age" in answer.headers), (7, False))
         self.assertEqual(len(self.line.asked), 2)
 
     def test_without_a_ttl_it_is_asked_for_each_time(self) -> None:
@@ -346,7 +348,7 @@ class KeptForAWhile(ViewCase):
         self.clock.advance(10)
         same = self.get(ORDERS, f"If-None-Match: {tag}")
         self.assertEqual((same.status, same.body, same.headers["Age"]), (304, b"", "10"))
-        self.change("SO-1", qty=7)
+        self.change("SO-1", amount=7)
         self.clock.advance(20)
         self.assertEqual(self.get(ORDERS, f"If-None-Match: {tag}").status, 200)
 
@@ -355,7 +357,7 @@ class KeptForAWhile(ViewCase):
         for _ in range(50):
             self.assertEqual(self.get(f"{ORDERS}/SO-8").status, 404)
         self.assertEqual(len(self.line.asked), 1)
-        self.store(order_id="SO-8", state="Open")
+        self.store(order_id="SO-8", state="New")
         self.clock.advance(views.ABSENT)
         self.assertEqual(self.get(f"{ORDERS}/SO-8").status, 200)
 
@@ -409,23 +411,28 @@ class WhileTheErpIsAway(ViewCase):
                 self.faults.turn({"bad_gateway": 1.0})
             case "503":
                 self.settings.turn({"maintenance_mode": True})
-            case "500":
-                self.faults.turn({"error_before_commit": 1.0})
+            case "cut":
+                self.faults.turn({"cut": 1.0})
             case "429":
                 self.faults.turn({"service_time": 0.001})
                 self.settings.turn({"rate_limit": 1e-9, "rate_window": 3600.0})
                 spending = Deferred.fromCoroutine(self.client.ask("POST", "/api/method/ping", body=b"{}"))
-                self.clock.advance(0.01)
+                self.pass_on(0.01)
                 self.successResultOf(spending)
+
+    def pass_on(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+        # What the site has written now must reach the client.
+        self.agent.flush()
 
     def recover(self) -> None:
         self.line.cut = self.line.silent = False
-        self.faults.turn({"bad_gateway": 0.0, "error_before_commit": 0.0, "service_time": 0.0})
+        self.faults.turn({"bad_gateway": 0.0, "cut": 0.0, "service_time": 0.0})
         self.settings.turn({"maintenance_mode": False, "rate_limit": 0.0})
 
     def test_what_is_kept_is_shown_as_stale(self) -> None:
         """However it is away; once it is back, so is what is fresh."""
-        for how in ("refused", "502", "503", "500"):
+        for how in ("refused", "502", "503", "cut"):
             self.serve()
             before = self.get(ORDERS)
             self.clock.advance(40)
@@ -447,8 +454,9 @@ class WhileTheErpIsAway(ViewCase):
         self.clock.advance(40)
         self.lose("429")
         asking = self.ask(ORDERS)
-        self.clock.advance(0.01)
+        self.pass_on(0.01)
         self.assertTrue(asking.answer.headers["Cache-Status"].endswith("detail=stale"))
+        self.assertTrue(self.alarms[0]["reason"].startswith("HTTP 429"))
         asked = len(self.line.asked)
         for _ in range(10):
             self.clock.advance(5.9)
@@ -457,6 +465,17 @@ class WhileTheErpIsAway(ViewCase):
         self.recover()
         self.clock.advance(1.1)
         self.assertEqual(self.get(ORDERS).headers["Cache-Status"], "lineside; fwd=miss")
+
+    def test_what_deliveries_leave_of_the_sites_allowance_is_waited_for(self) -> None:
+        """The target's budget holds for questions as well."""
+        budget = Budget()
+        budget.end(budget.begin(1000.0), Allowance(1.0, 0.05, 3.0), 1000.0)
+        self.serve(budget=budget)
+        asking = self.ask(ORDERS)
+        self.clock.advance(2.9)
+        self.assertEqual((self.line.asked, asking.answered), ([], False))
+        self.clock.advance(0.2)
+        self.assertEqual((len(self.line.asked), asking.answer.status), (1, 200))
 
     def test_a_site_that_is_away_is_not_asked_by_each_request(self) -> None:
         """For some seconds nobody waits for what was just found out."""
@@ -556,15 +575,40 @@ class WhenTheErpIsUnwilling(ViewCase):
         """With what to look at; the ERP's words are not for the caller."""
         self.serve(fields=("no_such_field",))
         answer = self.get(ORDERS)
-        self.assertIn(answer.status, {502, 503})
+        self.assertEqual((answer.status, self.alarms[0]["log_format"]), (502, "erp.refused"))
         self.assertNotIn(b"no_such_field", answer.body)
         [alarm] = self.alarms
         self.assertIn("no_such_field", alarm["reason"])
-        self.assertIn("[erp] for Lab Order", alarm["remedy"])
+        self.assertIn('check erp."Lab Order": does the DocType have these fields', alarm["remedy"])
+
+    def test_an_error_of_the_erps_own_may_pass(self) -> None:
+        """Such as its database being away: what is kept is shown meanwhile, and a person is told."""
+        self.get(ORDERS)
+        self.clock.advance(40)
+
+        async def failing(body: bytes) -> Any:
+            return views.Ambiguous("HTTP 500 (2003, cannot connect)", "OperationalError")
+
+        self.patch(self.erp_site, "ask", failing)
+        self.assertEqual(self.get(ORDERS).headers["Cache-Status"], "lineside; fwd=stale; ttl=-10; detail=stale")
+        # Another question may be answered all the same.
+        self.assertEqual(self.get(f"{ORDERS}/SO-1").status, 502)
+        self.assertEqual(self.told(), ["erp.refused"])
+
+    def test_what_the_erp_refuses_is_not_shown_from_what_is_kept(self) -> None:
+        """It may have been taken away on purpose."""
+        self.get(ORDERS)
+        self.clock.advance(40)
+
+        async def refusing(body: bytes) -> Any:
+            return views.Refused("ValidationError", "not this")
+
+        self.patch(self.erp_site, "ask", refusing)
+        self.assertEqual((self.get(ORDERS).status, self.told()), (502, ["erp.refused"]))
 
     def test_what_is_no_answer_of_frappe_shows_nothing(self) -> None:
         """A proxy's page, or rows of another shape."""
-        for value in ("text", [1], [{"state": "Open"}], None):
+        for value in ("text", [1], [{"state": "New"}], None):
 
             async def strange(body: bytes, value: Any = value) -> Any:
                 return views.Answered(value)

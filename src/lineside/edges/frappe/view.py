@@ -21,11 +21,12 @@ from lineside.edges.frappe.cache import Cache, Entry
 from lineside.edges.frappe.client import FrappeClient
 from lineside.edges.frappe.flights import Flights
 from lineside.edges.frappe.lookup import GET_LIST
-from lineside.edges.frappe.outcomes import Ambiguous, Answered, Conflict, Verdict
+from lineside.edges.frappe.outcomes import ROLLED_BACK, Ambiguous, Answered, Conflict, Verdict
 from lineside.edges.frappe.reads import read
 from lineside.edges.frappe.reply import to_json
 from lineside.model.errors import NotFound
 from lineside.model.outcome import Blocked, Refused, TargetDown
+from lineside.model.wording import key_path
 from lineside.operations.erp import ErpAway, ErpUnwilling, Look, WrongQuestion
 from lineside.security.identity import Identity, Permission, check
 
@@ -50,6 +51,7 @@ LONGEST_TEXT = 140
 """Characters of a name, or of a value to filter by: Frappe's own bound for names and short texts."""
 FARTHEST = 100_000
 """Documents that a list may leave out."""
+LOOK_AT = "does the DocType have these fields, and do the filters fit"
 
 
 class Site:
@@ -117,6 +119,8 @@ class Trouble(Struct, frozen=True):
     reason: str
     remedy: str
     after: float = REST
+    passing: bool = True
+    """What is kept may be shown meanwhile."""
 
 
 class _Question(Struct, frozen=True):
@@ -218,10 +222,15 @@ class ErpView:
             if isinstance(told, Entry):
                 return _seen(view, told, now, asked=True, shared=shared)
             trouble = told
-        if trouble.kind != "away":
-            raise ErpUnwilling(f"the ERP does not show {view.doctype} to the gateway; its log says why")
-        if kept is not None and kept.value is not None and now - kept.at < view.ttl + view.stale_if_error:
+        if (
+            trouble.passing
+            and kept is not None
+            and kept.value is not None
+            and now - kept.at < view.ttl + view.stale_if_error
+        ):
             return _seen(view, kept, now, asked=asked, shared=shared, stale=True)
+        if trouble.kind != "away":
+            raise ErpUnwilling(f"the ERP does not answer this to the gateway, whose log says why ({view.doctype})")
         raise ErpAway(f"the ERP does not answer, and nothing of {view.doctype} is kept for this", trouble.after)
 
     async def _ask(self, view: View, question: _Question) -> Entry | Trouble:
@@ -266,19 +275,14 @@ class ErpView:
         if kind == trouble.kind and now - at < TOLD_AGAIN:
             return
         self._told[view.doctype] = (trouble.kind, now)
-        told = {
-            "doctype": view.doctype,
-            "target": view.site.name,
-            "reason": trouble.reason,
-            "remedy": trouble.remedy,
-        }
+        told = {"doctype": view.doctype, "target": view.site.name, "reason": trouble.reason}
         match trouble.kind:
             case "away":
-                log.warn("erp.unanswered", **told)
+                log.warn("erp.unanswered", **told, remedy=trouble.remedy)
             case "blocked":
-                log.error("erp.blocked", **told)
+                log.error("erp.blocked", **told, remedy=trouble.remedy)
             case "refused":
-                log.error("erp.refused", **told)
+                log.error("erp.refused", **told, remedy=trouble.remedy)
 
     def _answers(self, view: View) -> None:
         if self._told.get(view.doctype, ("refused", 0.0))[0] != "refused":
@@ -308,13 +312,14 @@ def _question(
 def _trouble(verdict: Verdict, doctype: str) -> Trouble:
     match verdict:
         case Blocked(reason=reason, remedy=remedy):
-            return Trouble("blocked", reason, remedy)
+            return Trouble("blocked", reason, remedy, passing=False)
         case Refused(reason=reason) | Conflict(refused=Refused(reason=reason)):
-            return Trouble("refused", reason, f"check doctype, fields and filters of [erp] for {doctype}")
+            return Trouble("refused", reason, f"check {key_path('erp', doctype)}: {LOOK_AT}", passing=False)
         case TargetDown(reason=reason, after=after):
             return Trouble("away", reason, "bring the ERP back", min(after or REST, LONGEST_REST))
-        case Ambiguous(reason=reason, code=str()):
-            return Trouble("away", reason, f"check doctype, fields and filters of [erp] for {doctype}")
+        case Ambiguous(reason=reason, code=str(code)) if code not in ROLLED_BACK:
+            remedy = f"check {key_path('erp', doctype)}: {LOOK_AT}, and the ERP's own error log"
+            return Trouble("refused", reason, remedy)
         case Ambiguous(reason=reason):
             return Trouble("away", reason, "bring the ERP back")
         case Answered():
