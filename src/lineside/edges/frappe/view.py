@@ -35,6 +35,9 @@ log = Logger()
 ENTRIES = 10_000
 SIZE = 32 * 1024 * 1024
 """Answers, and bytes of them, that are kept."""
+ABSENT_ENTRIES = 2_000
+ABSENT_SIZE = 2 * 1024 * 1024
+"""As much is kept of what is not there, apart: whoever tries names pushes out nothing that may be needed."""
 ABSENT = 5.0
 """Seconds for which a document counts as not there, where the view's ttl is not less: it may just be being made."""
 ASKING = 2
@@ -147,6 +150,7 @@ class ErpView:
         self.views = {view.doctype: view for view in views}
         self._clock = clock
         self._cache = Cache(entries, size)
+        self._absent = Cache(ABSENT_ENTRIES, ABSENT_SIZE)
         self._flights: Flights[Entry | Trouble] = Flights()
         self._resting: dict[tuple[str, str], tuple[float, Trouble]] = {}
         self._told: dict[str, tuple[str, float]] = {}
@@ -209,7 +213,7 @@ class ErpView:
 
     async def _look(self, view: View, question: _Question) -> Look | None:
         now = self._clock.seconds()
-        kept = self._cache.get(question.key)
+        kept = self._cache.get(question.key) or self._absent.get(question.key)
         if kept is not None and now - kept.at < _lifetime(view, kept):
             return _seen(view, kept, now)
         trouble = self._rests(view, now)
@@ -246,7 +250,7 @@ class ErpView:
         match verdict:
             case Answered(value=list(rows)) if all(isinstance(row, dict) and "name" in row for row in rows):
                 entry = Entry(question.answer(rows), begun)
-                self._cache.keep(question.key, entry)
+                self._keep(question.key, entry)
                 self._answers(view)
                 return entry
         trouble = _trouble(verdict, view.doctype)
@@ -255,6 +259,11 @@ class ErpView:
             self._cache.drop(question.key)
         self._fails(view, verdict, trouble)
         return trouble
+
+    def _keep(self, key: bytes, entry: Entry) -> None:
+        there, other = (self._cache, self._absent) if entry.value is not None else (self._absent, self._cache)
+        there.keep(key, entry)
+        other.drop(key)
 
     def _rests(self, view: View, now: float) -> Trouble | None:
         for place in (("site", view.site.name), ("view", view.doctype)):
@@ -288,6 +297,19 @@ class ErpView:
         if self._told.get(view.doctype, ("refused", 0.0))[0] != "refused":
             del self._told[view.doctype]
             log.info("erp.answers", doctype=view.doctype, target=view.site.name)
+
+
+async def try_view(view: View) -> list[str] | Trouble:
+    """Ask for one document with all fields that matter; return those that lack, or why there is no answer."""
+    fields = tuple(dict.fromkeys((*view.shown, *view.filter_by)))
+    whole = msgspec.structs.replace(view, fields=fields)
+    verdict = await view.site.ask(_question(whole, [], [], 0, 1, lambda rows: None).body)
+    match verdict:
+        case Answered(value=[]):
+            return []
+        case Answered(value=[{"name": _, **row}]):
+            return [field for field in fields if field not in {"name", *row}]
+    return _trouble(verdict, view.doctype)
 
 
 def _question(
