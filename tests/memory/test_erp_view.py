@@ -6,7 +6,7 @@ import json
 from typing import Any
 from urllib.parse import quote
 
-from tests.rig.erp_view_case import ORDERS, VIEWER, ViewCase
+from tests.rig.erp_view_case import EVENTS, ORDERS, VIEWER, ViewCase
 from tests.rig.http_asking import Holders
 from twisted.internet.defer import Deferred
 
@@ -124,7 +124,7 @@ class Seen(ViewCase):
         described = describe(self.endpoints)["paths"]
         self.assertEqual(
             set(described),
-            {f"{path}{name}" for path in (ORDERS, "/api/v1/erp/Lab%20Event") for name in ("", "/{name}")},
+            {f"{path}{name}" for path in (ORDERS, EVENTS) for name in ("", "/{name}")},
         )
         parameters = described[ORDERS]["get"]["parameters"]
         self.assertEqual([each["name"] for each in parameters], ["state", "start", "limit"])
@@ -143,12 +143,10 @@ class Allowed(ViewCase):
 
     def test_a_device_sees_what_is_opened_to_devices(self) -> None:
         """And nothing else; people who may look see both."""
-        self.assertEqual(self.status("/api/v1/erp/Lab%20Event", "gate"), 200)
+        self.assertEqual(self.status(EVENTS, "gate"), 200)
         self.assertEqual(self.status(ORDERS, "gate"), 403)
         self.assertEqual(self.status(f"{ORDERS}/SO-1", "gate"), 403)
-        self.assertEqual(
-            (self.status("/api/v1/erp/Lab%20Event", "board"), self.status(ORDERS, "board")), (200, 200)
-        )
+        self.assertEqual((self.status(EVENTS, "board"), self.status(ORDERS, "board")), (200, 200))
 
     def test_nobody_known_sees_nothing(self) -> None:
         """Not even what is kept already."""
@@ -163,5 +161,7 @@ class Allowed(ViewCase):
         self.failureResultOf(Deferred.fromCoroutine(self.erp.get(VIEWER, "User", "A")), NotFound)
         look = self.successResultOf(Deferred.fromCoroutine(self.erp.get(VIEWER, "Lab Order", "SO-1")))
         self.assertEqual((json.loads(look.body)["amount"], look.stale, look.asked), (1, False, True))
+        ask = self.erp.list(VIEWER, "Lab Order", {"external_ref": "R-1"})
+        self.failureResultOf(Deferred.fromCoroutine(ask), WrongQuestion)
         for name in ("x" * 141, "\ud800"):
             self.failureResultOf(Deferred.fromCoroutine(self.erp.get(VIEWER, "Lab Order", name)), WrongQuestion)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.rig.erp_view_case import ORDERS, ViewCase
+from tests.rig.erp_view_case import EVENTS, ORDERS, ViewCase
 from twisted.internet.defer import Deferred
 
 from lineside.delivery.budget import Allowance, Budget
@@ -226,6 +226,21 @@ class WhileTheErpIsAway(ViewCase):
         self.assertEqual(len(self.line.asked), 2)
         self.assertEqual(self.get(ORDERS).headers["Cache-Status"], "lineside; hit; ttl=-10; detail=stale")
         self.assertEqual(self.told(), ["erp.unanswered"])
+
+    def test_a_site_that_says_so_is_away_for_all(self) -> None:
+        """One DocType finds out, and no other asks in vain; silence may be that of one slow question."""
+        self.lose("refused")
+        self.assertEqual(self.get(ORDERS).status, 503)
+        self.assertEqual(self.get(EVENTS).status, 503)
+        self.assertEqual(len(self.line.asked), 1)
+        self.recover()
+        self.clock.advance(views.REST)
+        self.line.silent = True
+        asking = self.ask(ORDERS)
+        self.clock.advance(5)
+        self.assertEqual(asking.answer.status, 503)
+        self.line.silent = False
+        self.assertEqual((self.get(ORDERS).status, self.get(EVENTS).status), (503, 200))
 
     def test_a_silent_site_is_waited_for_as_long_as_the_view_says(self) -> None:
         """Then what is kept is shown, and the question is withdrawn."""

@@ -35,6 +35,7 @@ from lineside.standin.site import make_site
 
 LAB = Path(__file__).parents[1] / "data" / "lab-doctypes.json"
 ORDERS = "/api/v1/erp/Lab%20Order"
+EVENTS = "/api/v1/erp/Lab%20Event"
 VIEWER = Identity("board", "viewer")
 
 

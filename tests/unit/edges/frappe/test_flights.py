@@ -73,6 +73,28 @@ class SingleFlight(SynchronousTestCase):
         self.begun[1].callback("new")
         self.assertEqual(self.successResultOf(late), "new")
 
+    def test_nobody_waits_for_what_is_being_cancelled(self) -> None:
+        """Work may take its time to end; who comes meanwhile begins anew."""
+        tidied: Deferred[None] = Deferred()
+
+        async def slow_to_end() -> str:
+            try:
+                return await Deferred()
+            except CancelledError:
+                await tidied
+                raise
+
+        first = Deferred.fromCoroutine(self.flights.join(b"key", slow_to_end))
+        first.cancel()
+        self.failureResultOf(first, CancelledError)
+        late = self.join()
+        self.begun[0].callback("new")
+        self.assertEqual(self.successResultOf(late), "new")
+        newest = self.join()
+        tidied.callback(None)
+        self.begun[1].callback("newest")
+        self.assertEqual(self.successResultOf(newest), "newest")
+
     def test_a_failure_is_everybodys(self) -> None:
         """Each gets one of their own."""
         callers = [self.join(), self.join()]
