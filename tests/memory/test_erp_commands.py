@@ -28,6 +28,8 @@ from lineside.cli.try_ import try_at_targets
 from lineside.edges.frappe.client import FrappeClient
 from lineside.edges.frappe.doctypes import Field
 from lineside.edges.frappe.idfield import Missing, read_field
+from lineside.edges.frappe.outcomes import Answered
+from lineside.edges.frappe.view import Site as ErpSite
 from lineside.model.errors import LinesideError
 from lineside.standin import methods
 from lineside.standin.authentication import Credentials
@@ -276,6 +278,47 @@ class CheckConnect(Checking):
         self.assertEqual((code, errors), (1, []))
         problem = "targets.erp: ToDo has no field lineside_id; run lineside erp prepare"
         self.assertEqual(json.loads(line), {"ok": False, "problems": [problem], "warnings": []})
+
+
+class WhatIsShown(Checking):
+    """`lineside check --connect` of what is shown of the ERP."""
+
+    def checked(self, *views: str) -> tuple[int, list[str], list[str]]:
+        settings = self.settings(target("erp"), route("todo", "erp", "ToDo"), "[http]", *views)
+        self.prepare(settings)
+        code, found, errors = self.check(settings)
+        return code, found[2:], errors
+
+    def test_each_view_is_tried(self) -> None:
+        """With the fields by which callers may filter, too."""
+        told = self.checked('[erp.ToDo]\nfields = ["description"]\nfilter_by = ["status"]')
+        self.assertEqual(told, (0, ["lineside.toml: ok: erp.ToDo: the site shows it"], []))
+
+    def test_what_the_site_does_not_have_is_told(self) -> None:
+        """A field that lacks, a DocType that lacks; exit 1."""
+        for view, word in (
+            ('[erp.ToDo]\nfields = ["descriptoin"]', "descriptoin"),
+            ('[erp.ToDo]\nfields = ["status"]\nfilter_by = ["prio"]', "prio"),
+            ('[erp."To Do"]\nfields = ["status"]', "To Do"),
+        ):
+            code, found, [error] = self.checked(view)
+            self.assertEqual((code, found), (1, []))
+            self.assertIn(word, error)
+            self.assertRegex(error, r'^lineside.toml: erp\.("To Do"|ToDo): .*does the DocType have these fields')
+
+    def test_what_the_api_user_does_not_see_is_a_warning(self) -> None:
+        """A site leaves such fields out of its answer without a word."""
+
+        async def lacking(site: object, body: bytes) -> Answered:
+            return Answered([{"name": "T-1", "status": "Open"}])
+
+        self.patch(ErpSite, "ask", lacking)
+        code, found, errors = self.checked('[erp.ToDo]\nfields = ["status", "secret"]')
+        self.assertEqual((code, found), (0, []))
+        self.assertEqual(
+            errors,
+            ["lineside.toml: warning: erp.ToDo: the site does not show secret; may the API user read it?"],
+        )
 
 
 class FieldsOfRoutes(Checking):

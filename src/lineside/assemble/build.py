@@ -17,6 +17,7 @@ from lineside.assemble.descriptors import RESERVED, share
 from lineside.assemble.documentlinks import document_links
 from lineside.assemble.edges import (
     databases,
+    erp_views,
     frappe_sources,
     http_services,
     live_services,
@@ -112,6 +113,7 @@ class Gateway:
         self.databases = databases(reactor, settings, store, self._watching.journals, random)
         self.hooks = frappe_sources(reactor, settings, store, self._watching.journals, self.targets, gates, random)
         self.posts = posts(reactor, settings, store, self._watching.journals)
+        self.erp = erp_views(reactor, settings, self.targets)
         self._descriptors = descriptors
         self._share_descriptors()
         offer(self.operations, store, settings, consumers, reactor, running=True)
@@ -147,11 +149,16 @@ class Gateway:
         pauses.register(self.operations)
         tokens = TokenOperations(store.database, settings.sources, time.time_ns)
         tokens.register(self.operations)
-        offered = {
-            **({} if self.posts is None else {"events.append": self.posts.append}),
-        }
         self.live = live_services(
-            reactor, settings, store, self.operations, tokens, self.couriers, self.targets, offered
+            reactor,
+            settings,
+            store,
+            self.operations,
+            tokens,
+            self.couriers,
+            self.targets,
+            {} if self.posts is None else {"events.append": self.posts.append},
+            None if self.erp is None else self.erp.reader,
         )
         self.http = (
             None
@@ -168,6 +175,7 @@ class Gateway:
                     *([] if self.databases is None else self.databases.endpoints),
                     *([] if self.hooks is None else self.hooks.endpoints),
                     *([] if self.live is None else [self.live.part.endpoint]),
+                    *([] if self.erp is None else self.erp.endpoints),
                 ],
             )
         )

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from lineside.assemble.complaints import complaints, kind, not_listed
 from lineside.assemble.crosschecks import Tables, cross_check, warn
+from lineside.assemble.erpsettings import ErpSettings, check_erp
 from lineside.assemble.formats import FORMATS, JsonFormat
 from lineside.assemble.frappesettings import check_frappe_sources
 from lineside.assemble.httpsettings import HttpSettings, check_posts
@@ -45,6 +46,7 @@ _TABLES = (
     "sources",
     "routes",
     "queries",
+    "erp",
     "http",
     "live",
     "channels",
@@ -139,6 +141,7 @@ class _Reading:
         self.problems += check_databases(raw, tables.targets, tables.sources)
         self.problems += check_frappe_sources(raw, tables.targets, tables.sources)
         self.problems += check_posts(raw, tables.sources)
+        shown = self._shown(raw, tables.targets)
         targets = {
             name: self._typed(TARGETS, table, key_path("targets", name)) for name, table in tables.targets.items()
         }
@@ -177,6 +180,7 @@ class _Reading:
             queries={name: table for name, table in queries.items() if table is not None},
             live=live,
             channels={name: table for name, table in channels.items() if table is not None},
+            erp={doctype: table for doctype, table in shown.items() if table is not None},
         )
         self._warnings += warn(settings)
         return settings
@@ -184,6 +188,16 @@ class _Reading:
     def _each(self, model: type[T], raw: dict[str, Any], key: str) -> dict[str, T | None]:
         return {
             name: self._table(model, table, key_path(key, name)) for name, table in self._named(raw, key).items()
+        }
+
+    def _shown(self, raw: dict[str, Any], targets: Mapping[str, Any]) -> dict[str, ErpSettings | None]:
+        tables = raw.get("erp", {})
+        if not isinstance(tables, dict):
+            self.problems.append(f"erp: expected tables [erp.DOCTYPE], got {kind(tables)}")
+            return {}
+        self.problems += check_erp(tables, targets)
+        return {
+            doctype: self._table(ErpSettings, table, key_path("erp", doctype)) for doctype, table in tables.items()
         }
 
     def _named(self, raw: dict[str, Any], key: str) -> dict[str, Any]:

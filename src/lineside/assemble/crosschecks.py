@@ -56,6 +56,7 @@ def warn(settings: Settings) -> list[str]:
         f"{key_path('targets', name)}: no route leads here"
         for name in settings.targets
         if all(settings.target_of(route) != name for route in settings.routes.values())
+        and all(settings.shown_from(view) != name for view in settings.erp.values())
     ]
     lines += [
         f"{key_path('routes', name)}.action: a call whose answer is lost is made again; may it happen twice?"
@@ -76,6 +77,8 @@ def warn(settings: Settings) -> list[str]:
     lines += warn_of_frappe_sources(settings.hooks)
     if settings.queries and settings.http is None:
         lines.append("queries: nobody can ask them without a table [http]")
+    if settings.erp and settings.http is None:
+        lines.append("erp: nobody can look without a table [http]")
     return lines
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from twisted.web.iweb import IAgent
 
     from lineside.assemble.databases import Databases
+    from lineside.assemble.erpviews import ErpViews
     from lineside.assemble.frappesources import FrappeSources
     from lineside.assemble.httpsettings import HttpSettings
     from lineside.assemble.live import LiveServices
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from lineside.delivery.gate import Gate
     from lineside.edges.frappe.client import FrappeClient
     from lineside.journal.watched import WatchedJournal
+    from lineside.operations.erp import ErpReader
     from lineside.operations.registry import Operations
     from lineside.operations.tokens import TokenOperations
     from lineside.operations.web import Endpoint
@@ -113,6 +115,16 @@ def frappe_sources(
     return FrappeSources(reactor, settings, store, journals, targets, gates, random)
 
 
+def erp_views(reactor: Any, settings: Settings, targets: Mapping[str, TargetPart]) -> ErpViews | None:
+    """Return what is shown of the ERP; None where the configuration shows nothing, or nobody could ask."""
+    if not settings.erp or settings.http is None:
+        return None
+    with importing():
+        from lineside.assemble.erpviews import ErpViews
+
+    return ErpViews(reactor, settings, targets)
+
+
 def frappe_client(
     reactor: Any, settings: FrappeTargetSettings, around: Callable[[IAgent], IAgent] = lambda agent: agent
 ) -> FrappeClient:
@@ -149,6 +161,7 @@ def live_services(
     couriers: list[Courier],
     targets: Mapping[str, TargetPart],
     offered: Mapping[str, Callable[[Any, Identity], Awaitable[Any]]],
+    reader: ErpReader | None,
 ) -> LiveServices | None:
     """Return the live channels; None where the configuration has none."""
     if settings.live is None:
@@ -156,7 +169,7 @@ def live_services(
     with importing():
         from lineside.assemble.live import LiveServices
 
-    return LiveServices(reactor, settings, store, operations, tokens, couriers, targets, offered)
+    return LiveServices(reactor, settings, store, operations, tokens, couriers, targets, offered, reader)
 
 
 def posts(

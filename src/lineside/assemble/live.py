@@ -14,6 +14,7 @@ from lineside.assemble.settings import Settings
 from lineside.delivery.courier import Courier
 from lineside.edges.websocket.access import Access, Rule
 from lineside.edges.websocket.channels import Hub, publication
+from lineside.edges.websocket.erpcalls import erp_get
 from lineside.edges.websocket.part import LivePart
 from lineside.edges.websocket.part import LiveSettings as Bounds
 from lineside.edges.websocket.rpc import Offered, Rpc
@@ -22,6 +23,7 @@ from lineside.edges.websocket.streams import JournalStreams, MemoryStream
 from lineside.model.errors import ConfigurationError
 from lineside.model.outcome import Delivered, Outcome, Refused
 from lineside.model.ports import Part, Pending, PermissionOracle
+from lineside.operations.erp import ErpReader
 from lineside.operations.registry import Operations
 from lineside.security.jwts import JwtTokens
 
@@ -37,10 +39,11 @@ class LiveServices:
         settings: with a table ``[live]``.
         store: the journal.
         operations: what clients may call.
-        offered: what else they may call.
         tokens: API tokens.
         couriers: whose deliveries are told.
         targets: the ERP's sites among them.
+        offered: further calls, by their names.
+        reader: shows what clients may see of the ERP.
 
     """
 
@@ -53,7 +56,8 @@ class LiveServices:
         tokens: Tokens,
         couriers: Iterable[Courier],
         targets: Mapping[str, TargetPart],
-        offered: Mapping[str, Offered] | None = None,
+        offered: Mapping[str, Offered],
+        reader: ErpReader | None = None,
     ) -> None:
         live = settings.live
         assert live is not None
@@ -89,7 +93,7 @@ class LiveServices:
             Access(rules, oracle),
             JournalStreams(store.journal, store.database, hub, reactor),
             {"deliveries": self._deliveries, "deadletters": self._dead_letters},
-            Rpc(operations, offered),
+            Rpc(operations, {**offered, **({} if reader is None else {"erp.get": erp_get(reader)})}),
             tokens,
             jwts,
             erp_role="nobody" if live.frappe is None else live.frappe.role,

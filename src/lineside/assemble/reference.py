@@ -17,6 +17,7 @@ import msgspec
 from annotated_types import Ge, Gt, Le
 from pydantic.fields import FieldInfo
 
+from lineside.assemble.erpsettings import ErpSettings
 from lineside.assemble.formats import FORMATS, FixedColumn
 from lineside.assemble.framings import LengthFraming, StxEtxFraming
 from lineside.assemble.frappesettings import FrappePollSettings
@@ -44,6 +45,7 @@ TABLES: dict[str, type[Table]] = {
     "databases": DatabaseSettings,
     "queries": QuerySettings,
     "queries parameters": ParameterSettings,
+    "erp": ErpSettings,
     "poll": PollSettings,
     "frappe poll": FrappePollSettings,
     "framing stx": StxEtxFraming,

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from lineside.assemble.bounds import Retention, Size
 from lineside.assemble.clientendpoints import Dial, parse_client
 from lineside.assemble.endpoints import parse_listener
+from lineside.assemble.erpsettings import ErpSettings
 from lineside.assemble.formats import Format, JsonFormat, unknown_field
 from lineside.assemble.framings import Framing
 from lineside.assemble.frappesettings import FrappeSourceSettings
@@ -505,6 +506,8 @@ class Settings(Struct, frozen=True):
     queries: dict[str, QuerySettings] = {}
     live: LiveSettings | None = None
     channels: dict[str, ChannelSettings] = {}
+    erp: dict[str, ErpSettings] = {}
+    """By DocType, what is shown of the ERP."""
 
     @property
     def sites(self) -> dict[str, FrappeTargetSettings]:
@@ -543,6 +546,10 @@ class Settings(Struct, frozen=True):
     def target_of(self, route: RouteSettings) -> str:
         """Return the name of a route's target."""
         return route.target or next(iter(self.targets))
+
+    def shown_from(self, view: ErpSettings) -> str:
+        """Return the name of the target that is asked for a view."""
+        return view.target or next(iter(self.sites))
 
     def sources_of(self, route: RouteSettings) -> tuple[str, ...]:
         """Return the names of a route's sources."""

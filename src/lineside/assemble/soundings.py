@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from lineside.assemble.routesoundings import sound_routes
 from lineside.assemble.settings import Settings
+from lineside.assemble.viewsoundings import sound_views
 from lineside.edges.frappe.attachments import may_attach
 from lineside.edges.frappe.client import FrappeClient
 from lineside.edges.frappe.idfield import IdField
@@ -53,6 +54,10 @@ async def sound(client: FrappeClient, settings: Settings, name: str) -> Sounding
     told = await sound_routes(client, settings, name)
     sounding.problems.extend(told.problems)
     sounding.warnings.extend(told.warnings)
+    views = await sound_views(client, settings, name)
+    sounding.found.extend(views.found)
+    sounding.warnings.extend(views.warnings)
+    sounding.problems.extend(views.problems)
     if settings.attaches(name):
         barred = await may_attach(client)
         if barred is None:

@@ -9,16 +9,17 @@ from msgspec import Struct
 from lineside.model.errors import LinesideError
 
 Role = Literal["viewer", "operator", "admin", "device", "nobody"]
-Permission = Literal["read", "send", "operate", "administer"]
+Permission = Literal["read", "consult", "send", "operate", "administer"]
 
 ROLES: dict[Role, frozenset[Permission]] = {
-    "viewer": frozenset({"read"}),
-    "operator": frozenset({"read", "send", "operate"}),
-    "admin": frozenset({"read", "send", "operate", "administer"}),
-    "device": frozenset({"send"}),
+    "viewer": frozenset({"read", "consult"}),
+    "operator": frozenset({"read", "consult", "send", "operate"}),
+    "admin": frozenset({"read", "consult", "send", "operate", "administer"}),
+    "device": frozenset({"consult", "send"}),
     "nobody": frozenset(),
 }
-"""What each role may: see, bring events in, decide what becomes of them, change who may and what is kept."""
+"""What each role may: see, ask what is opened to devices too, bring events in, decide what becomes of them, change
+who may and what is kept."""
 
 
 class Identity(Struct, frozen=True):

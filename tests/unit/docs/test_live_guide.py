@@ -12,9 +12,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.assemble.config import load
 from lineside.assemble.live import told as settled
+from lineside.assemble.posts import AppendEvents
 from lineside.edges.websocket import codes, messages
 from lineside.edges.websocket.access import OWN
 from lineside.edges.websocket.codes import Disconnect, ErrorCode, Unsubscribe
+from lineside.edges.websocket.erpcalls import AskErp
 from lineside.edges.websocket.streams import told
 from lineside.model.event import Event, Record, Seq
 from lineside.model.outcome import Delivered, Outcome, Refused
@@ -111,12 +113,20 @@ class LiveGuide(SynchronousTestCase):
 
     def test_names_operations_that_there_are(self) -> None:
         """By the names that a call is made with."""
-        section = GUIDE[GUIDE.index("## Asking and answering") : GUIDE.index("### Channels of your own")]
+        section = GUIDE[GUIDE.index("## Asking and answering") : GUIDE.index("### Events in, and the ERP")]
         named = set(re.findall(r"`([a-z]+(?:\.[a-z]+)?)`", section)) - {"rpc"}
         there = {str(kind.__struct_config__.tag) for kind in Request.__subclasses__()}
         self.assertLessEqual(named, there)
         for kind in (ListEvents, RetryDeadLetters, ShowStatus):
             self.assertIn(str(kind.__struct_config__.tag), named)
+
+    def test_names_the_calls_beside_them(self) -> None:
+        """With the fields of their data."""
+        section = GUIDE[GUIDE.index("### Events in, and the ERP") : GUIDE.index("### Channels of your own")]
+        for call, kind in (("events.append", AppendEvents), ("erp.get", AskErp)):
+            (row,) = [line for line in section.splitlines() if line.startswith(f"| `{call}` ")]
+            for field in kind.__struct_fields__:
+                self.assertIn(f"`{field}`", row)
 
     def test_every_configuration_works(self) -> None:
         """Each piece beside what it needs."""

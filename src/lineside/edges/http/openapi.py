@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -42,7 +43,7 @@ def describe(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
     _, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in described:
-        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint)
+        paths.setdefault(quote(endpoint.path, safe="/{}"), {})[endpoint.method.lower()] = _operation(endpoint)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -101,7 +102,7 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         }
         for status, reply in {**endpoint.replies, **_problems(endpoint)}.items()
     }
-    told["security"] = [{"token": []}, {}] if endpoint.permission == "read" else [{"token": []}]
+    told["security"] = [{"token": []}, {}] if endpoint.permission in {"read", "consult"} else [{"token": []}]
     if endpoint.permission is None:
         told["security"] = [{}]
     return told
