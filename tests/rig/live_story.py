@@ -67,10 +67,14 @@ class LiveStory(LiveCase):
         await sender.do("connect")
         await sender.do("subscribe", channel="events:pages")
         await sender.heard("subscribed")
+        await sender.do("subscribe", channel="deadletters")
+        await sender.heard("subscribed")
         call = {"source": "pages", "events": [{"n": 1}, "none"], "key": "k-1"}
         told = (await sender.do("rpc", method="events.append", data=call))["data"]
         self.assertEqual([1], [each["index"] for each in told["rejected"]])
-        self.assertEqual({"n": 1}, (await sender.heard("publication"))["data"]["event"])
+        self.assertEqual({"n": 1}, (await sender.heard("publication", channel="events:pages"))["data"]["event"])
+        letter = (await sender.heard("publication", channel="deadletters"))["data"]
+        self.assertEqual((told["sequences"][1], "pages", "json"), (letter["seq"], letter["source"], letter["code"]))
         again = (await sender.do("rpc", method="events.append", data=call))["data"]
         self.assertEqual((told["sequences"], [0, 1]), (again["sequences"], again["repeated"]))
         wrong = {"source": "nowhere", "events": []}

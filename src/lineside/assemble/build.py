@@ -156,6 +156,7 @@ class Gateway:
             self.operations,
             tokens,
             self.couriers,
+            self._watching.journals.values(),
             self.targets,
             {} if self.posts is None else {"events.append": self.posts.append},
             None if self.erp is None else self.erp.reader,

@@ -159,6 +159,7 @@ def live_services(
     operations: Operations,
     tokens: TokenOperations,
     couriers: list[Courier],
+    journals: Iterable[WatchedJournal],
     targets: Mapping[str, TargetPart],
     offered: Mapping[str, Callable[[Any, Identity], Awaitable[Any]]],
     reader: ErpReader | None,
@@ -169,7 +170,7 @@ def live_services(
     with importing():
         from lineside.assemble.live import LiveServices
 
-    return LiveServices(reactor, settings, store, operations, tokens, couriers, targets, offered, reader)
+    return LiveServices(reactor, settings, store, operations, tokens, couriers, journals, targets, offered, reader)
 
 
 def posts(

@@ -20,7 +20,9 @@ from lineside.edges.websocket.part import LiveSettings as Bounds
 from lineside.edges.websocket.rpc import Offered, Rpc
 from lineside.edges.websocket.sessions import Limits, Tokens
 from lineside.edges.websocket.streams import JournalStreams, MemoryStream
+from lineside.journal.watched import WatchedJournal
 from lineside.model.errors import ConfigurationError
+from lineside.model.event import Seq
 from lineside.model.outcome import Delivered, Outcome, Refused
 from lineside.model.ports import Part, Pending, PermissionOracle
 from lineside.operations.erp import ErpReader
@@ -41,6 +43,7 @@ class LiveServices:
         operations: what clients may call.
         tokens: API tokens.
         couriers: whose deliveries are told.
+        journals: whose undecodable events are told.
         targets: the ERP's sites among them.
         offered: further calls, by their names.
         reader: shows what clients may see of the ERP.
@@ -55,6 +58,7 @@ class LiveServices:
         operations: Operations,
         tokens: Tokens,
         couriers: Iterable[Courier],
+        journals: Iterable[WatchedJournal],
         targets: Mapping[str, TargetPart],
         offered: Mapping[str, Offered],
         reader: ErpReader | None = None,
@@ -68,6 +72,8 @@ class LiveServices:
         self._dead_letters = MemoryStream(hub, "deadletters", run)
         for courier in couriers:
             courier.on_settled.append(partial(self._settled, courier.route.id))
+        for journal in journals:
+            journal.on_undecodable.append(self._undecodable)
         rules = {
             name: Rule(frozenset(table.subscribe), frozenset(table.publish), presence=table.presence)
             for name, table in settings.channels.items()
@@ -100,6 +106,9 @@ class LiveServices:
         )
         self.parts: list[Part] = [self.part, *([] if self.bridge is None else [self.bridge])]
 
+    def _undecodable(self, source: str, seq: Seq, error: str) -> None:
+        self._dead_letters.publish(unreadable(source, seq, error))
+
     def _settled(self, route: str, done: list[tuple[Pending, Outcome]]) -> None:
         for pending, outcome in done:
             delivery, letter = told(route, pending, outcome)
@@ -119,6 +128,12 @@ def told(route: str, pending: Pending, outcome: Outcome) -> tuple[dict[str, Any]
             return {**of, "state": "refused", "code": code}, {**of, "code": code, "reason": reason}
         case _:
             return None, None
+
+
+def unreadable(source: str, seq: Seq, error: str) -> dict[str, Any]:
+    """Return what is published in ``deadletters`` of an event that could not be decoded; it has no route."""
+    code, _, reason = error.partition(": ")
+    return {"seq": seq, "source": source, "code": code, "reason": reason}
 
 
 def realtime(

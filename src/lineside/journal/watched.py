@@ -43,6 +43,8 @@ class WatchedJournal:
         self._clock = clock
         self._now_ns = now_ns
         self._said = float("-inf")
+        self.on_undecodable: list[Callable[[str, Seq, str], None]] = []
+        """Each is called with the source, the sequence and the error of what became a dead letter at once."""
         self.paused = False
         """A person stopped the source: nothing is appended."""
 
@@ -73,6 +75,8 @@ class WatchedJournal:
         if now - began > SLOW:
             self._say_slow(source, now - began, now)
         undecodable = sum(len(receipts.errors) for receipts in told)
+        if undecodable:
+            self._tell_undecodable(source, told)
         self._traffic.stored(sum(receipts.count for receipts in told), undecodable, now - began, now)
         return told
 
@@ -91,6 +95,13 @@ class WatchedJournal:
     def came(self, batch: Batch, senders: list[tuple[str, int]]) -> None:
         """Take note of who sent a batch; see `Traffic.came`."""
         self._traffic.came(batch, senders, self._clock.seconds(), self._now_ns())
+
+    def _tell_undecodable(self, source: str, told: list[Receipts]) -> None:
+        for tell in self.on_undecodable:
+            for receipts in told:
+                for receipt in receipts if receipts.errors else ():
+                    if receipt.error is not None:
+                        tell(source, receipt.seq, receipt.error)
 
     def _say_slow(self, source: str, seconds: float, now: float) -> None:
         if now - self._said >= SAY_AGAIN:

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.assemble.config import load
 from lineside.assemble.live import told as settled
+from lineside.assemble.live import unreadable
 from lineside.assemble.posts import AppendEvents
 from lineside.edges.websocket import codes, messages
 from lineside.edges.websocket.access import OWN
@@ -79,8 +80,8 @@ class LiveGuide(SynchronousTestCase):
         self.assertEqual(list(json.loads(event).items()), list(shape("event").items()))
         wrong = "json: JSON is malformed: invalid character (byte 12)"
         broken = Event(b"null", raw=b'{"scan_id": <b>', device="10.0.0.17", error=wrong)
-        unreadable = told(record(broken, 4712, SIX + 1_000_000))
-        self.assertEqual(list(json.loads(unreadable).items()), list(shape("unreadable").items()))
+        published = told(record(broken, 4712, SIX + 1_000_000))
+        self.assertEqual(list(json.loads(published).items()), list(shape("unreadable").items()))
 
     def test_outcomes_are_published_as_shown(self) -> None:
         """A document in one channel, a refusal in two."""
@@ -88,6 +89,8 @@ class LiveGuide(SynchronousTestCase):
         self.assertEqual(delivered, (shape("delivered"), None))
         refused = outcome(Refused("LinkValidationError", "Could not find Employee: HR-EMP-99999"))
         self.assertEqual(refused, (shape("refused"), shape("letter")))
+        wrong = "json: JSON is malformed: invalid character (byte 12)"
+        self.assertEqual(unreadable("gate", Seq(4712), wrong), shape("unread letter"))
 
     def test_lists_every_command(self) -> None:
         """In the tables stand those that there are, and no others."""
