@@ -1,4 +1,4 @@
-"""A running plant with everything that the API may have: sources that are posted to, and a query."""
+"""A running plant with everything that the API may have: sources that are posted to, a query, and a view of the ERP."""
 
 from __future__ import annotations
 
@@ -29,6 +29,10 @@ dedupe = "scan_id"
 [sources.board]
 type = "http"
 anonymous = true
+
+[erp.Employee]
+fields = ["employee_name", "company"]
+filter_by = ["company"]
 """
 
 
