@@ -1,4 +1,4 @@
-"""A running plant with everything that the API may have: sources that are posted to, a query, and a view of the ERP."""
+"""A running plant with all that the API may have: sources that are posted to, a query, a view of the ERP."""
 
 from __future__ import annotations
 
