@@ -22,6 +22,7 @@ from lineside.edges.websocket.channels import Hub, publication
 from lineside.edges.websocket.outbox import AT_ONCE, LATEST, Outbox, Rounds
 from lineside.edges.websocket.part import LivePart, LiveSettings
 from lineside.edges.websocket.protocol import LINGER
+from lineside.edges.websocket.recognition import Recognition
 from lineside.edges.websocket.rpc import Rpc
 from lineside.edges.websocket.sessions import Limits
 from lineside.edges.websocket.streams import JournalStreams
@@ -193,7 +194,7 @@ class Connections(SynchronousTestCase):
             JournalStreams(on_file.journal, on_file.database, self.hub, self.clock),
             {},
             Rpc(Operations()),
-            self,
+            Recognition(self),
         )
         self.site = GatewaySite(Desk([self.part.endpoint], Identification(self)), self.clock)
         self.successResultOf(Deferred.fromCoroutine(self.part.start()))

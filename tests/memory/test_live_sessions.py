@@ -17,12 +17,13 @@ from lineside.background import Background
 from lineside.edges.websocket.access import Access, Rule
 from lineside.edges.websocket.channels import Hub, publication
 from lineside.edges.websocket.codes import Disconnect
+from lineside.edges.websocket.recognition import Recognition
 from lineside.edges.websocket.rpc import Rpc
 from lineside.edges.websocket.sessions import GRACE, Limits, Services, Session
 from lineside.edges.websocket.streams import KEPT, UNWATCHED, JournalStreams, MemoryStream, Stream
 from lineside.model.errors import LinesideError
 from lineside.model.event import Event, Seq
-from lineside.model.ports import Credential
+from lineside.model.ports import Credential, PermissionOracle
 from lineside.operations.registry import Operations
 from lineside.operations.requests import ShowStatus
 from lineside.operations.web import Call
@@ -78,6 +79,7 @@ class LiveCase(SynchronousTestCase):
         self.on_file = JournalOnFile(Path(self.mktemp()), lambda: int(self.clock.seconds() * 1e9))
         self.addCleanup(self.on_file.close)
         self.clients = 0
+        self.tokens = FewTokens()
         self.operations = Operations()
         self.serve()
 
@@ -92,12 +94,14 @@ class LiveCase(SynchronousTestCase):
             Access(rules),
             self.stream_of,
             Rpc(self.operations, {"greet": self.greet}),
-            FewTokens(),
-            JwtTokens(KEY, self.clock.seconds),
+            self.recognition(),
             self.clock,
             self.limits,
             Background("live"),
         )
+
+    def recognition(self, oracle: PermissionOracle | None = None) -> Recognition:
+        return Recognition(self.tokens, JwtTokens(KEY, self.clock.seconds), oracle)
 
     def stream_of(self, channel: str) -> Stream | None:
         if channel == "deliveries":
@@ -167,6 +171,18 @@ class Connecting(LiveCase):
         """Its holder is who the client is."""
         session, _ = self.connected(NOBODY, token="operator's")
         self.assertEqual("olga", session.user)
+
+    def test_an_api_token_that_is_revoked(self) -> None:
+        """Ends the connection with the next ping: who was shut out hears nothing more."""
+        session, wire = self.connected(NOBODY, token="operator's")
+        self.ask(session, wire, subscribe={"channel": "events:gate"})
+        session.ping()
+        self.assertEqual([{}], wire.take())
+        self.tokens.holders.clear()
+        session.ping()
+        self.append(1)
+        assert wire.ended is not None
+        self.assertEqual((3500, []), (wire.ended.code, wire.take()))
 
     def test_with_a_jwt(self) -> None:
         """The client is told when to bring the next one, and has some grace."""
@@ -593,7 +609,7 @@ class UsersOfTheErp(LiveCase):
     def setUp(self) -> None:
         super().setUp()
         self.erp = PlayedErp()
-        self.services = replace(self.services, access=Access({}, self.erp))
+        self.services = replace(self.services, access=Access({}, self.erp), recognition=self.recognition(self.erp))
 
     def from_page(self, cookie: str, **connect: Any) -> tuple[Session, PlayedWire]:
         """Connect as the script of a page does, whose browser sends the cookies along."""

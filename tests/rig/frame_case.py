@@ -17,6 +17,7 @@ from lineside.edges.http.site import Desk, GatewaySite
 from lineside.edges.websocket.access import Access, Rule
 from lineside.edges.websocket.channels import Hub
 from lineside.edges.websocket.part import PATH, LivePart, LiveSettings
+from lineside.edges.websocket.recognition import Recognition
 from lineside.edges.websocket.rpc import Rpc
 from lineside.edges.websocket.streams import JournalStreams
 from lineside.operations.registry import Operations
@@ -55,7 +56,7 @@ class FramesCase(SynchronousTestCase):
             JournalStreams(self.file.journal, self.file.database, hub, self.clock),
             {},
             Rpc(Operations(), {"echo": self.echo}),
-            NoTokens(),
+            Recognition(NoTokens()),
         )
         desk = Desk([self.part.endpoint], Identification(NoTokens()))
         self.site = GatewaySite(desk, self.clock)

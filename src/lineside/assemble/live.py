@@ -17,8 +17,9 @@ from lineside.edges.websocket.channels import Hub, publication
 from lineside.edges.websocket.erpcalls import erp_get
 from lineside.edges.websocket.part import LivePart
 from lineside.edges.websocket.part import LiveSettings as Bounds
+from lineside.edges.websocket.recognition import Recognition, Tokens
 from lineside.edges.websocket.rpc import Offered, Rpc
-from lineside.edges.websocket.sessions import Limits, Tokens
+from lineside.edges.websocket.sessions import Limits
 from lineside.edges.websocket.streams import JournalStreams, MemoryStream
 from lineside.journal.watched import WatchedJournal
 from lineside.model.errors import ConfigurationError
@@ -96,13 +97,11 @@ class LiveServices:
                 compress=live.compression,
             ),
             hub,
-            Access(rules, oracle),
+            Access(rules, oracle, sources=settings.sources),
             JournalStreams(store.journal, store.database, hub, reactor),
             {"deliveries": self._deliveries, "deadletters": self._dead_letters},
             Rpc(operations, {**offered, **({} if reader is None else {"erp.get": erp_get(reader)})}),
-            tokens,
-            jwts,
-            erp_role="nobody" if live.frappe is None else live.frappe.role,
+            Recognition(tokens, jwts, oracle, erp_role="nobody" if live.frappe is None else live.frappe.role),
         )
         self.parts: list[Part] = [self.part, *([] if self.bridge is None else [self.bridge])]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from msgspec import Struct
 
@@ -42,12 +42,20 @@ class Access:
     Args:
         rules: the configuration's namespaces.
         oracle: decides on ``frappe:*``; None where there are no such channels.
+        sources: that have a channel ``events:SOURCE``; None for all that anybody may name.
 
     """
 
-    def __init__(self, rules: Mapping[str, Rule], oracle: PermissionOracle | None = None) -> None:
+    def __init__(
+        self,
+        rules: Mapping[str, Rule],
+        oracle: PermissionOracle | None = None,
+        *,
+        sources: Container[str] | None = None,
+    ) -> None:
         self._rules = {**rules, **OWN}
-        self.oracle = oracle
+        self._oracle = oracle
+        self._sources = sources
 
     async def subscribe(self, identity: Identity, channel: str, credential: Credential | None = None) -> None:
         """Raise unless somebody may subscribe.
@@ -57,8 +65,8 @@ class Access:
 
         """
         namespace, _, name = channel.partition(":")
-        if namespace == "frappe" and self.oracle is not None:
-            if credential is None or not await self._readable(self.oracle, credential, channel):
+        if namespace == "frappe" and self._oracle is not None:
+            if credential is None or not await self._readable(self._oracle, credential, channel):
                 raise Refused(PERMISSION_DENIED)
             return
         rule = self.rule(channel)
@@ -94,7 +102,8 @@ class Access:
         namespace, colon, name = channel.partition(":")
         rule = self._rules.get(namespace)
         alone = namespace in {"deliveries", "deadletters"}
-        if rule is None or (alone and colon) or not (alone or name):
+        named = namespace != "events" or self._sources is None or name in self._sources
+        if rule is None or (alone and colon) or not (alone or name) or not named:
             raise Refused(UNKNOWN_CHANNEL)
         return rule
 

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 from msgspec import Raw, Struct
 
-from lineside.edges.websocket.codes import Unsubscribe
 from lineside.edges.websocket.messages import one_line, push, text_frame
 
 GATHERED = 262_144
@@ -30,10 +29,6 @@ class Member(Protocol):
 
     def deliver(self, frame: bytes) -> None:
         """Send whole WebSocket frames, after all that was delivered before."""
-        ...
-
-    def unsubscribed(self, channel: str) -> None:
-        """Take note that the hub ended a subscription."""
         ...
 
 
@@ -210,17 +205,6 @@ class Hub:
         for offset, frame in held:
             if not offset or offset > after:
                 subscription.member.deliver(frame)
-
-    def end(self, channel: str, why: Unsubscribe) -> None:
-        """End every subscription to a channel, and tell the members."""
-        known = self._channels.pop(channel, None)
-        if known is None:
-            return
-        known.spread()
-        frame = text_frame(push(channel, "unsubscribe", {"code": why.code, "reason": why.reason}))
-        for subscription in known.subscriptions.values():
-            subscription.member.unsubscribed(channel)
-            subscription.member.deliver(frame)
 
     def presence(self, channel: str) -> dict[str, dict[str, Any]]:
         """Return who is subscribed, by connection."""

@@ -16,12 +16,11 @@ from lineside.edges.websocket.access import Access
 from lineside.edges.websocket.channels import Hub
 from lineside.edges.websocket.outbox import Rounds
 from lineside.edges.websocket.protocol import LiveConnection, LiveFactory
+from lineside.edges.websocket.recognition import Recognition
 from lineside.edges.websocket.rpc import Rpc
-from lineside.edges.websocket.sessions import Limits, Services, Session, Tokens
+from lineside.edges.websocket.sessions import Limits, Services, Session
 from lineside.edges.websocket.streams import JournalStreams, MemoryStream, Stream
 from lineside.operations.web import Call, Endpoint, Parameter, Problem
-from lineside.security.identity import Role
-from lineside.security.jwts import JwtTokens
 
 log = Logger()
 
@@ -57,9 +56,7 @@ class LivePart:
         journal: its streams.
         memory: further streams by channel.
         rpc: what clients may call.
-        tokens: API tokens.
-        jwts: tokens that others make; None where they are not taken.
-        erp_role: what the ERP's users may, beside what the ERP lets them read.
+        recognition: tells who they are.
 
     """
 
@@ -74,10 +71,7 @@ class LivePart:
         journal: JournalStreams,
         memory: dict[str, MemoryStream],
         rpc: Rpc,
-        tokens: Tokens,
-        jwts: JwtTokens | None = None,
-        *,
-        erp_role: Role = "nobody",
+        recognition: Recognition,
     ) -> None:
         self._reactor = reactor
         self._settings = settings
@@ -87,7 +81,7 @@ class LivePart:
         hub.gather(rounds.first)
         self._working = Background("live")
         self._services = Services(
-            hub, access, self._stream_of, rpc, tokens, jwts, reactor, settings.limits, self._working, erp_role
+            hub, access, self._stream_of, rpc, recognition, reactor, settings.limits, self._working
         )
         self._factory = LiveFactory(
             reactor,

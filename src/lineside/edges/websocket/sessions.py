@@ -17,13 +17,12 @@ from lineside.edges.websocket.access import Access, well_formed
 from lineside.edges.websocket.channels import Hub, Publication
 from lineside.edges.websocket.codes import Disconnect, Ended, ErrorCode, Refused
 from lineside.edges.websocket.messages import Command, text_frame
+from lineside.edges.websocket.recognition import Known, Recognition
 from lineside.edges.websocket.rpc import Rpc
 from lineside.edges.websocket.streams import Stream
 from lineside.model.errors import LinesideError
-from lineside.model.ports import Credential
 from lineside.operations.web import Call
-from lineside.security.identity import NOBODY, Identity, NotPermitted, Role
-from lineside.security.jwts import BadToken, ExpiredToken, Holder, JwtTokens
+from lineside.security.identity import NotPermitted
 
 log = Logger()
 
@@ -49,14 +48,6 @@ class Limits(Struct, frozen=True):
     """Seconds that it has for its first command."""
 
 
-class Tokens(Protocol):
-    """The API tokens there are."""
-
-    def identify(self, text: str) -> Identity | None:
-        """Return whose token it is; None if it is none, or no longer one."""
-        ...
-
-
 class Services(Struct, frozen=True):
     """What all sessions share."""
 
@@ -64,13 +55,10 @@ class Services(Struct, frozen=True):
     access: Access
     stream_of: Callable[[str], Stream | None]
     rpc: Rpc
-    tokens: Tokens
-    jwts: JwtTokens | None
+    recognition: Recognition
     clock: IReactorTime
     limits: Limits
     working: Background
-    erp_role: Role = "nobody"
-    """What users of the ERP may beside reading its documents' channels."""
 
 
 class Wire(Protocol):
@@ -102,8 +90,8 @@ class Session:
         self._wire = wire
         self._call = call
         self._services = services
-        self._identity: Identity | None = None
-        self._credential: Credential | None = None
+        self._known: Known | None = None
+        """Who it is, once it said so."""
         self._info: dict[str, Any] = {}
         self._channels: set[str] = set()
         self._expiring: dict[str, IDelayedCall] = {}
@@ -121,10 +109,6 @@ class Session:
     def deliver(self, frame: bytes) -> None:
         """Send a frame; see `Member`."""
         self._wire.put(frame)
-
-    def unsubscribed(self, channel: str) -> None:
-        """Take note that the hub ended a subscription."""
-        self._channels.discard(channel)
 
     def frame_came(self, payload: bytes) -> None:
         """Take the commands of a frame."""
@@ -153,8 +137,11 @@ class Session:
         self._go_on()
 
     def ping(self) -> None:
-        """Ask for a sign of life."""
-        if self._identity is not None:
+        """Ask for a sign of life, and end where the client is no longer who it was."""
+        if self._known is not None:
+            if not self._services.recognition.still(self._known):
+                self.end(codes.INVALID_TOKEN)
+                return
             self.pinged = self._services.clock.seconds()
             self.deliver(text_frame(messages.PING))
 
@@ -199,7 +186,7 @@ class Session:
 
     async def _carry_out(self, command: Command) -> None:
         method, request = messages.method_of(command)
-        if (method == "connect") == (self._identity is not None) or method == "send":
+        if (method == "connect") == (self._known is not None) or method == "send":
             raise Ended(codes.BAD_COMMAND)
         self._after_reply = None
         try:
@@ -224,7 +211,7 @@ class Session:
         self.deliver(text_frame(answer))
         if self._after_reply is not None:
             self._after_reply()
-        if method == "connect" and self._identity is None:
+        if method == "connect" and self._known is None:
             # What came along with it was meant for a connection that stands.
             self._queue.clear()
 
@@ -239,16 +226,13 @@ class Session:
         return not self._over
 
     async def _connect(self, request: messages.ConnectRequest) -> dict[str, Any]:
-        holder = await self._holder(request.token)
+        known = await self._services.recognition.who(request.token, self._call)
         self._is_there()
-        identity, expires = holder.identity, holder.expires_in
-        if identity is NOBODY:
-            raise Refused(codes.UNAUTHORIZED)
-        self._identity = identity
-        self.user = identity.name
+        self._known = known
+        self.user = known.identity.name
         self._info = {"user": self.user, "client": self.id}
-        if holder.info is not None:
-            self._info["conn_info"] = holder.info
+        if known.info is not None:
+            self._info["conn_info"] = known.info
         self._expiring.pop("").cancel()
         limits = self._services.limits
         result: dict[str, Any] = {
@@ -257,12 +241,12 @@ class Session:
             "ping": limits.ping,
             "pong": True,
         }
-        if expires is not None:
-            result |= {"expires": True, "ttl": expires}
-            self._expire_later("", expires + GRACE, lambda: self.end(codes.EXPIRED))
+        if known.expires_in is not None:
+            result |= {"expires": True, "ttl": known.expires_in}
+            self._expire_later("", known.expires_in + GRACE, lambda: self.end(codes.EXPIRED))
         joined: dict[str, Any] = {}
         flushes: list[Callable[[], None]] = []
-        for channel in holder.channels:
+        for channel in known.channels:
             wanted = (request.subs or {}).get(channel) or {}
             ask = messages.SubscribeRequest(
                 channel,
@@ -283,64 +267,13 @@ class Session:
             self._after_reply = flush_all
         return result
 
-    async def _holder(self, token: str | None) -> Holder:
-        """Return who the client is: by its token, by the ERP's, or as who opened the connection."""
-        at_erp = await self._known_at_erp(token)
-        if at_erp is not None:
-            return Holder(at_erp, None, None, ())
-        if not token:
-            return Holder(self._call.identity, None, None, ())
-        if self._services.jwts is not None and token.count(".") == 2:
-            try:
-                return self._services.jwts.connection(token)
-            except ExpiredToken as expired:
-                raise Refused(codes.TOKEN_EXPIRED) from expired
-            except BadToken as bad:
-                raise Ended(codes.INVALID_TOKEN) from bad
-        known = self._services.tokens.identify(token)
-        if known is None:
-            raise Ended(codes.INVALID_TOKEN)
-        return Holder(known, None, None, ())
-
-    async def _known_at_erp(self, token: str | None) -> Identity | None:
-        """Return who the client is at the ERP, by its session's cookie or its key; None if it brings none."""
-        oracle = self._services.access.oracle
-        if oracle is None:
-            return None
-        if token is not None and token.startswith("token "):
-            credential = Credential(token=token.removeprefix("token ").strip())
-        else:
-            session = _session_of(self._call.headers.get("cookie", ""))
-            if token or not session:
-                return None
-            credential = Credential(session=session)
-        try:
-            user = await oracle.whose(credential)
-        except LinesideError as away:
-            raise Refused(codes.INTERNAL) from away
-        if user is None:
-            if credential.token is not None:
-                raise Ended(codes.INVALID_TOKEN)
-            return None
-        self._credential = credential
-        return Identity(user, self._services.erp_role)
-
     async def _refresh(self, request: messages.RefreshRequest) -> dict[str, Any]:
-        if self._services.jwts is None:
-            raise Refused(codes.NOT_AVAILABLE)
-        try:
-            holder = self._services.jwts.connection(request.token)
-        except ExpiredToken as expired:
-            raise Ended(codes.EXPIRED) from expired
-        except BadToken as bad:
-            raise Ended(codes.INVALID_TOKEN) from bad
-        if holder.identity.name != self.user:
-            raise Ended(codes.INVALID_TOKEN)
+        known = self._services.recognition.again(request.token, self.user)
         self._cancel("")
         result: dict[str, Any] = {"client": self.id, "version": "lineside"}
-        if holder.expires_in is not None:
-            result |= {"expires": True, "ttl": holder.expires_in}
-            self._expire_later("", holder.expires_in + GRACE, lambda: self.end(codes.EXPIRED))
+        if known.expires_in is not None:
+            result |= {"expires": True, "ttl": known.expires_in}
+            self._expire_later("", known.expires_in + GRACE, lambda: self.end(codes.EXPIRED))
         return result
 
     async def _subscribe(self, request: messages.SubscribeRequest) -> dict[str, Any]:
@@ -351,12 +284,12 @@ class Session:
             raise Refused(codes.ALREADY_SUBSCRIBED)
         if len(self._channels) >= self._services.limits.channels:
             raise Refused(codes.LIMIT_EXCEEDED)
-        assert self._identity is not None
+        assert self._known is not None
         expires: int | None = None
         if request.token:
             expires = self._by_token(channel, request.token)
         else:
-            await self._services.access.subscribe(self._identity, channel, self._credential)
+            await self._services.access.subscribe(self._known.identity, channel, self._known.credential)
             self._is_there()
         result = await self._join(request)
         if expires is not None:
@@ -365,16 +298,7 @@ class Session:
         return result
 
     def _by_token(self, channel: str, token: str) -> int | None:
-        if self._services.jwts is None:
-            raise Refused(codes.PERMISSION_DENIED)
-        try:
-            return self._services.jwts.subscription(token, user=self.user, client=self.id, channel=channel)
-        except ExpiredToken as expired:
-            raise Refused(codes.TOKEN_EXPIRED) from expired
-        except BadToken as bad:
-            if bad.mismatch:
-                raise Ended(codes.INVALID_TOKEN) from bad
-            raise Refused(codes.PERMISSION_DENIED) from bad
+        return self._services.recognition.lets_in(token, user=self.user, client=self.id, channel=channel)
 
     async def _join(self, request: messages.SubscribeRequest) -> dict[str, Any]:
         """Subscribe; what is published meanwhile is held until the reply is out."""
@@ -444,18 +368,18 @@ class Session:
         return {}
 
     async def _publish(self, request: messages.PublishRequest) -> dict[str, Any]:
-        assert self._identity is not None
+        assert self._known is not None
         if not well_formed(request.channel):
             raise Refused(codes.BAD_REQUEST)
-        self._services.access.publish(self._identity, request.channel)
+        self._services.access.publish(self._known.identity, request.channel)
         data = Raw(messages.one_line(bytes(request.data)))
         self._services.hub.publish(request.channel, Publication(data, info=self._info))
         return {}
 
     async def _presence_of(self, channel: str) -> dict[str, dict[str, Any]]:
-        assert self._identity is not None
+        assert self._known is not None
         if channel not in self._channels:
-            await self._services.access.subscribe(self._identity, channel, self._credential)
+            await self._services.access.subscribe(self._known.identity, channel, self._known.credential)
         if not self._shows_presence(channel):
             raise Refused(codes.NOT_AVAILABLE)
         return self._services.hub.presence(channel)
@@ -468,10 +392,10 @@ class Session:
         return {"num_clients": len(present), "num_users": len({each["user"] for each in present.values()})}
 
     async def _history(self, request: messages.HistoryRequest) -> dict[str, Any]:
-        assert self._identity is not None
+        assert self._known is not None
         channel, since, most = request.channel, request.since, self._services.limits.history
         if channel not in self._channels:
-            await self._services.access.subscribe(self._identity, channel, self._credential)
+            await self._services.access.subscribe(self._known.identity, channel, self._known.credential)
         stream = self._services.stream_of(channel)
         if stream is None:
             raise Refused(codes.NOT_AVAILABLE)
@@ -487,8 +411,8 @@ class Session:
         return {"publications": [each.told() for each in found], "epoch": stream.epoch, "offset": stream.top}
 
     async def _rpc(self, request: messages.RpcRequest) -> dict[str, Any]:
-        assert self._identity is not None
-        return {"data": await self._services.rpc.call(request.method, bytes(request.data), self._identity)}
+        assert self._known is not None
+        return {"data": await self._services.rpc.call(request.method, bytes(request.data), self._known.identity)}
 
     def _shows_presence(self, channel: str) -> bool:
         try:
@@ -521,12 +445,3 @@ class Session:
         expiring = self._expiring.pop(what, None)
         if expiring is not None:
             expiring.cancel()
-
-
-def _session_of(cookies: str) -> str | None:
-    """Return Frappe's session from a ``Cookie`` header (RFC 6265, section 4.2.1)."""
-    for cookie in cookies.split(";"):
-        name, _, value = cookie.strip().partition("=")
-        if name == "sid" and value and value != "Guest":
-            return value
-    return None

@@ -67,6 +67,12 @@ class Decisions(SynchronousTestCase):
         for channel in ("elsewhere:a", "events", "events:", "deliveries:gate", "pub"):
             self.assertEqual(102, self.refusal("admin", channel), channel)
 
+    def test_sources_that_there_are_not(self) -> None:
+        """A name that was mistyped is told, for it would be silent for ever."""
+        self.access = Access({}, sources={"gate"})
+        self.admitted("viewer", "events:gate")
+        self.assertEqual(102, self.refusal("viewer", "events:gaet"))
+
     def test_the_erp_decides_on_its_own(self) -> None:
         """Whether somebody may read a document only it can know; it is asked as that user."""
         ann = Credential(token="ann's")

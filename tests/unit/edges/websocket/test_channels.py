@@ -10,7 +10,6 @@ from msgspec import Raw
 from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.edges.websocket.channels import GATHERED, Hub, Publication, Ring, Spread
-from lineside.edges.websocket.codes import INSUFFICIENT
 
 
 class Listener:
@@ -19,13 +18,9 @@ class Listener:
     def __init__(self, name: str) -> None:
         self.id = self.user = name
         self.frames: list[bytes] = []
-        self.lost: list[str] = []
 
     def deliver(self, frame: bytes) -> None:
         self.frames.append(frame)
-
-    def unsubscribed(self, channel: str) -> None:
-        self.lost.append(channel)
 
     @property
     def pushes(self) -> list[dict[str, Any]]:
@@ -91,14 +86,6 @@ class Channels(SynchronousTestCase):
         self.hub.unsubscribe("a", self.ben)
         self.assertEqual([], self.ann.frames)
 
-    def test_the_end_of_a_channel(self) -> None:
-        """Each member is told the code by which its SDK knows what to do, and the hub forgets it."""
-        self.hub.subscribe("a", self.ann, {})
-        self.hub.end("a", INSUFFICIENT)
-        told = {"code": 2500, "reason": "insufficient state"}
-        self.assertEqual([{"channel": "a", "unsubscribe": told}], self.ann.pushes)
-        self.assertEqual((["a"], 0), (self.ann.lost, len(list(self.hub))))
-
     def test_a_member_that_goes_while_others_are_sent_to(self) -> None:
         """It hinders nobody."""
         for member in (self.ann, self.ben):
@@ -158,13 +145,6 @@ class Gathering(SynchronousTestCase):
         self.hub.flush(subscription, 2)
         self.spread()
         self.assertEqual(([1, 2, 3], [3]), (self.data(self.ann), self.data(self.ben)))
-
-    def test_before_the_end_comes_what_was_published(self) -> None:
-        """Members do not lose it."""
-        self.hub.publish("a", number(1))
-        self.hub.end("a", INSUFFICIENT)
-        self.spread()
-        self.assertEqual(["pub", "unsubscribe"], [list(push)[1] for push in self.ann.pushes])
 
     def test_comings_are_told_in_order(self) -> None:
         """A publication of before goes before them."""

@@ -1,0 +1,168 @@
+"""Who a client is, and what its tokens say: the gateway's own, those that others make, and what the ERP knows."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from lineside.edges.websocket import codes
+from lineside.edges.websocket.codes import Ended, Refused
+from lineside.model.errors import LinesideError
+from lineside.model.ports import Credential, PermissionOracle
+from lineside.operations.web import Call
+from lineside.security.identity import NOBODY, Identity, Role
+from lineside.security.jwts import BadToken, ExpiredToken, Holder, JwtTokens
+
+
+class Tokens(Protocol):
+    """The API tokens there are."""
+
+    def identify(self, text: str) -> Identity | None:
+        """Return whose token it is; None if it is none, or no longer one."""
+        ...
+
+
+class Known(Struct, frozen=True):
+    """A client that said who it is."""
+
+    identity: Identity
+    expires_in: int | None = None
+    """Seconds until it has to say so again; None for never."""
+    info: Any = None
+    """What others in a channel are told of it."""
+    channels: tuple[str, ...] = ()
+    """To which it is subscribed from its start."""
+    credential: Credential | None = None
+    """By what the ERP knows it."""
+    api_token: str | None = None
+    """By which it is known, and is no longer once that is revoked."""
+
+
+class Recognition:
+    """Tells who clients are.
+
+    Args:
+        tokens: API tokens.
+        jwts: tokens that others make; None where they are not taken.
+        oracle: the ERP, which knows its users; None where it is not asked.
+        erp_role: what the ERP's users may, beside what the ERP lets them read.
+
+    """
+
+    def __init__(
+        self,
+        tokens: Tokens,
+        jwts: JwtTokens | None = None,
+        oracle: PermissionOracle | None = None,
+        *,
+        erp_role: Role = "nobody",
+    ) -> None:
+        self._tokens = tokens
+        self._jwts = jwts
+        self._oracle = oracle
+        self._erp_role = erp_role
+
+    async def who(self, token: str | None, call: Call) -> Known:
+        """Return who connects: by its token, by the ERP's, or as who opened the connection.
+
+        Raises:
+            Refused: it did not say; its token has expired; or the ERP knows it, and gives no answer.
+            Ended: its token is none.
+
+        """
+        at_erp = await self._at_erp(token, call)
+        if at_erp is not None:
+            return at_erp
+        if not token:
+            if call.identity is NOBODY:
+                raise Refused(codes.UNAUTHORIZED)
+            return Known(call.identity)
+        if self._jwts is not None and token.count(".") == 2:
+            try:
+                return _known(self._jwts.connection(token))
+            except ExpiredToken as expired:
+                raise Refused(codes.TOKEN_EXPIRED) from expired
+            except BadToken as bad:
+                raise Ended(codes.INVALID_TOKEN) from bad
+        identity = self._tokens.identify(token)
+        if identity is None:
+            raise Ended(codes.INVALID_TOKEN)
+        return Known(identity, api_token=token)
+
+    def still(self, known: Known) -> bool:
+        """Tell whether a client is still who it was: its API token was not revoked, and has not expired."""
+        return known.api_token is None or self._tokens.identify(known.api_token) == known.identity
+
+    def again(self, token: str, user: str) -> Known:
+        """Return who a client is by a new token, which must be the same user's.
+
+        Raises:
+            Refused: such tokens are not taken.
+            Ended: it has expired, or is none of this user's.
+
+        """
+        if self._jwts is None:
+            raise Refused(codes.NOT_AVAILABLE)
+        try:
+            holder = self._jwts.connection(token)
+        except ExpiredToken as expired:
+            raise Ended(codes.EXPIRED) from expired
+        except BadToken as bad:
+            raise Ended(codes.INVALID_TOKEN) from bad
+        if holder.identity.name != user:
+            raise Ended(codes.INVALID_TOKEN)
+        return _known(holder)
+
+    def lets_in(self, token: str, *, user: str, client: str, channel: str) -> int | None:
+        """Return for how many seconds a token lets somebody into a channel, None for ever.
+
+        Raises:
+            Refused: it has expired, or does not let in.
+            Ended: it is somebody else's, or another channel's.
+
+        """
+        if self._jwts is None:
+            raise Refused(codes.PERMISSION_DENIED)
+        try:
+            return self._jwts.subscription(token, user=user, client=client, channel=channel)
+        except ExpiredToken as expired:
+            raise Refused(codes.TOKEN_EXPIRED) from expired
+        except BadToken as bad:
+            if bad.mismatch:
+                raise Ended(codes.INVALID_TOKEN) from bad
+            raise Refused(codes.PERMISSION_DENIED) from bad
+
+    async def _at_erp(self, token: str | None, call: Call) -> Known | None:
+        """Return who a client is at the ERP, by its session's cookie or its key; None if it brings none."""
+        if self._oracle is None:
+            return None
+        if token is not None and token.startswith("token "):
+            credential = Credential(token=token.removeprefix("token ").strip())
+        else:
+            session = session_of(call.headers.get("cookie", ""))
+            if token or not session:
+                return None
+            credential = Credential(session=session)
+        try:
+            user = await self._oracle.whose(credential)
+        except LinesideError as away:
+            raise Refused(codes.INTERNAL) from away
+        if user is None:
+            if credential.token is not None:
+                raise Ended(codes.INVALID_TOKEN)
+            return None
+        return Known(Identity(user, self._erp_role), credential=credential)
+
+
+def session_of(cookies: str) -> str | None:
+    """Return Frappe's session from a ``Cookie`` header (RFC 6265, section 4.2.1)."""
+    for cookie in cookies.split(";"):
+        name, _, value = cookie.strip().partition("=")
+        if name == "sid" and value and value != "Guest":
+            return value
+    return None
+
+
+def _known(holder: Holder) -> Known:
+    return Known(holder.identity, holder.expires_in, holder.info, holder.channels)
