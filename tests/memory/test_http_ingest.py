@@ -54,7 +54,7 @@ class IngestCase(SynchronousTestCase):
         """Serve anew, as a process that starts."""
         self.traffic = Traffic(0.0)
         self.journal = WatchedJournal(self.file.journal, self.traffic, self.clock, lambda: 1)
-        self.commits = Commits("gate", self.journal, self.file.journal.get)
+        self.commits = Commits("gate", self.journal, self.file.journal)
         self.commits.on_batch = self.journal.came
         decoder = JsonLines(self.dedupe, None)
         self.ingest = Ingest("gate", decoder, self.commits, self.clock, self.limits, anonymous=self.anonymous)
@@ -273,6 +273,27 @@ class Repeats(IngestCase):
         self.assertEqual((status, told["index"], told["sequence"], told["stored"]), (409, 0, 1, 0))
         self.assertEqual(self.bodies(), [b'{"a": 1}'])
         self.assertEqual(self.send(b"7", "Idempotency-Key: k1")[0], 409)
+
+    def test_of_a_request_with_anothers_key_nothing_is_stored(self) -> None:
+        """Nor those of its items that would be new: they come again with the request's next key, and would be twice."""
+        self.send(b'[{"a": 1}]', "Idempotency-Key: k1")
+        status, told = self.send(b'[{"a": 2}, {"a": 3}]', "Idempotency-Key: k1")
+        self.assertEqual((status, told["index"], told["stored"]), (409, 0, 0))
+        self.assertEqual(self.bodies(), [b'{"a": 1}'])
+        status, told = self.send(b'[{"a": 1}, {"a": 3}, {"a": 4}]', "Idempotency-Key: k1")
+        self.assertEqual((status, told["sequences"], told["repeated"]), (202, [1, 2, 3], [0]))
+
+    def test_two_senders_with_one_key_lose_nothing(self) -> None:
+        """Both say the same, but each of its own device: the second is told, not taken for the first."""
+        self.send(b'{"a": 1}', "Idempotency-Key: k1")
+        status, told = self.send(b'{"a": 1}', "Idempotency-Key: k1", token="Authorization: Bearer mender")
+        self.assertEqual((status, told["stored"]), (409, 0))
+
+    def test_numbers_of_any_length_are_compared(self) -> None:
+        """Also those that no computer word holds."""
+        self.send(b'{"a": 123456789012345678901234567890}', "Idempotency-Key: k1")
+        self.assertEqual(self.send(b'{"a":123456789012345678901234567890}', "Idempotency-Key: k1")[0], 202)
+        self.assertEqual(self.send(b'{"a":123456789012345678901234567891}', "Idempotency-Key: k1")[0], 409)
 
     def test_a_key_has_a_form(self) -> None:
         """Visible characters, 255 at most."""

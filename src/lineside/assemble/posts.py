@@ -99,7 +99,7 @@ class Posts:
 def _ingest(
     reactor: Any, name: str, settings: HttpSourceSettings, store: JournalPart, journal: WatchedJournal
 ) -> Ingest:
-    commits = Commits(name, journal, store.journal.get)
+    commits = Commits(name, journal, store.journal)
     commits.on_batch = journal.came
     limits = IngestLimits(settings.max_event, settings.max_events, settings.max_body, settings.max_requests)
     decoder = JsonLines(settings.dedupe, settings.device)

@@ -114,6 +114,16 @@ class SqliteJournal:
             ).addBoth(self._tell, commit)
         return await appended
 
+    async def known(self, source: str, keys: list[str | None]) -> dict[int, Seq]:
+        """Return by their place the sequences of those keys that an append would take for repeats."""
+
+        def look(connection: Connection) -> dict[int, Seq]:
+            row = connection.execute("SELECT id FROM source WHERE name = ?", (source,)).fetchone()
+            return {} if row is None else self._seen.known(connection, row[0], keys, self._now_ns())
+
+        # The keys are known by heart on the writer's thread; nothing is written, and so nothing synced.
+        return await self._database.write(look)
+
     async def read(self, after: Seq, *, sources: frozenset[str] | None = None, limit: int = 256) -> Page:
         """Return records above ``after``; see `lineside.model.ports.Journal.read`."""
         return await self._database.read(lambda connection: self._page(connection, after, sources, limit))

@@ -103,6 +103,16 @@ class Seen:
                 self._make_runs(connection)
         return repeats
 
+    def known(
+        self, connection: Connection, source: int, keys: list[str | None], received_ns: int
+    ) -> dict[int, Seq]:
+        """Return by their place the sequences of those keys that `sift` would find; remember nothing."""
+        self.follow(connection)
+        assert self._digests is not None
+        digests = self._digests.of(source, keys)
+        known = self._known(connection, set(digests) - {NOTHING}, received_ns)
+        return {place: known[digest] for place, digest in enumerate(digests) if digest in known}
+
     def prune(self, connection: Connection, now_ns: int) -> bool:
         """Forget keys older than the window: a run of them, those of recent batches; whether there may be more."""
         before_ns = now_ns - self._window_ns

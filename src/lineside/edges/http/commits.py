@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 import msgspec
 from msgspec import Struct
@@ -33,19 +34,29 @@ class Sender(Struct, frozen=True):
     """The request's ``Idempotency-Key``."""
 
 
+class Stored(Protocol):
+    """What the journal tells of events that it has."""
+
+    async def get(self, seqs: list[Seq]) -> dict[Seq, Record]:
+        """Return those of the records that are still kept."""
+        ...
+
+    async def known(self, source: str, keys: list[str | None]) -> dict[int, Seq]:
+        """Return by their place the sequences of those keys that are known."""
+        ...
+
+
 class Commits:
     """Stores one source's events.
 
     Args:
         source: its name.
         journal: where they go.
-        records: returns records by their sequences, those that are still kept.
+        stored: what is there already.
 
     """
 
-    def __init__(
-        self, source: str, journal: Journal, records: Callable[[list[Seq]], Awaitable[dict[Seq, Record]]]
-    ) -> None:
+    def __init__(self, source: str, journal: Journal, stored: Stored) -> None:
         self.received = 0
         self.undecodable = 0
         self.problem: str | None = None
@@ -54,7 +65,7 @@ class Commits:
         """Called with each batch before it is stored."""
         self._source = source
         self._journal = journal
-        self._records = records
+        self._stored = stored
 
     async def store(self, batch: Batch, sender: Sender, before: int, *, last: bool) -> Receipts:
         """Store events; return when they are on disk, also where the request is cancelled meanwhile.
@@ -66,20 +77,25 @@ class Commits:
             last: nothing more of the request is to come. Otherwise a cancellation is raised afterwards.
 
         Raises:
-            Problem: nothing is stored (503), nobody knows (500), or the sender's key came with other items (409).
+            Problem: nothing is stored (503), nobody knows (500), or the sender's key came with other items (409)
+                and nothing is stored either.
                 ``stored`` tells how many items of the request, from the first on, are on disk.
 
         """
         keyed = [] if sender.key is None else _give_keys(batch, sender.key, before)
+        compared: set[int] = set()
+        if keyed and len(batch) > 1:
+            # Before it is stored: what is new in it would come again with another key, and be there twice.
+            compared = await self._compare_known(batch, keyed, before)
         if self.on_batch is not None:
             self.on_batch(batch, [(sender.peer, len(batch))])
         receipts = await self._commit(batch, before, last=last)
         self.received += receipts.count
         self.undecodable += len(receipts.errors)
         if receipts.repeats:
-            known = {place: receipts.repeats[place] for place in keyed if place in receipts.repeats}
-            if known:
-                await self._compare(batch, known, before)
+            places = [place for place in keyed if place in receipts.repeats and place not in compared]
+            known = {place: receipts.repeats[place] for place in places}
+            await self._compare(batch, known, before)
         return receipts
 
     async def _commit(self, batch: Batch, before: int, *, last: bool) -> Receipts:
@@ -129,9 +145,20 @@ class Commits:
                 remedy=f"{_remedy(failure)}; senders are told to send again",
             )
 
+    async def _compare_known(self, batch: Batch, keyed: list[int], before: int) -> set[int]:
+        """Compare what is known before it is stored; return the places that were."""
+        try:
+            found = await self._stored.known(self._source, batch.keys or [])
+            known = {place: found[place] for place in keyed if place in found}
+            await self._compare(batch, known, before)
+        except (OSError, sqlite3.Error, JournalClosed, JournalUnusable):
+            # The commit meets the same, and tells it.
+            return set()
+        return set(known)
+
     async def _compare(self, batch: Batch, known: dict[int, Seq], before: int) -> None:
         """Make sure that what the sender's key alone takes for repeats is what came with it the first time."""
-        first = await self._records(list(known.values()))
+        first = await self._stored.get(list(known.values())) if known else {}
         for place, seq in known.items():
             if seq in first and not _same(first[seq].event, batch.event(place)):
                 raise Problem(
@@ -161,6 +188,8 @@ def _remedy(failure: Exception) -> str:
 
 
 def _same(one: Event, other: Event) -> bool:
+    if one.device != other.device:
+        return False
     if one.body == other.body and one.raw == other.raw:
         return True
     if one.error is not None or other.error is not None:
