@@ -136,6 +136,21 @@ class KeptForAWhile(ViewCase):
         self.assertEqual(len(self.line.asked), most)
         self.assertTrue(all(each.answered for each in asking))
 
+    def test_who_waits_in_vain_for_a_turn_says_nothing_of_the_site(self) -> None:
+        """A crowd is no reason to leave the site alone, nor for an alarm: the next one is answered."""
+        self.line.holding = True
+        busy = [self.ask(f"{EVENTS}/E-{number}") for number in range(views.ASKING)]
+        self.clock.advance(1)
+        crowd = [self.ask(f"{ORDERS}/SO-{number}") for number in range(9)]
+        self.clock.advance(4)
+        self.assertEqual({503}, {each.answer.status for each in busy})
+        self.assertEqual(["erp.unanswered"], self.told())
+        self.clock.advance(1)
+        self.assertEqual({"1"}, {each.answer.headers["Retry-After"] for each in crowd})
+        self.line.holding = False
+        self.assertEqual(200, self.get(f"{ORDERS}/SO-1").status)
+        self.assertEqual([], self.told())
+
 
 class WhileTheErpIsAway(ViewCase):
     """What is shown when the ERP does not answer."""

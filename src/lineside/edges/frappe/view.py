@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
-from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as TooLate
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -24,6 +24,7 @@ from lineside.edges.frappe.lookup import GET_LIST
 from lineside.edges.frappe.outcomes import ROLLED_BACK, Ambiguous, Answered, Conflict, Verdict
 from lineside.edges.frappe.reads import read
 from lineside.edges.frappe.reply import to_json
+from lineside.edges.frappe.turns import Turns
 from lineside.model.errors import NotFound
 from lineside.model.outcome import Blocked, Refused, TargetDown
 from lineside.model.wording import key_path
@@ -68,26 +69,12 @@ class Site:
 
     def __init__(self, name: str, client: FrappeClient) -> None:
         self.name = name
+        self.turns = Turns(ASKING, WAITING)
         self._client = client
-        self._turn = DeferredSemaphore(ASKING)
-        self._under_way = 0
-
-    @property
-    def crowded(self) -> bool:
-        """So many wait that one more would wait in vain."""
-        return self._under_way >= ASKING + WAITING
 
     async def ask(self, body: bytes) -> Verdict:
-        """Ask for a list of documents when it is our turn."""
-        self._under_way += 1
-        try:
-            await self._turn.acquire()
-            try:
-                return await read(self._client, "POST", GET_LIST, "message", body=body)
-            finally:
-                self._turn.release()
-        finally:
-            self._under_way -= 1
+        """Ask for a list of documents."""
+        return await read(self._client, "POST", GET_LIST, "message", body=body)
 
 
 class View(Struct, frozen=True):
@@ -124,6 +111,9 @@ class Trouble(Struct, frozen=True):
     after: float = REST
     passing: bool = True
     """What is kept may be shown meanwhile."""
+
+
+CROWDED = Trouble("away", "too many questions wait for it", "ask for less", 1.0)
 
 
 class _Question(Struct, frozen=True):
@@ -238,14 +228,24 @@ class ErpView:
         raise ErpAway(f"the ERP does not answer, and nothing of {view.doctype} is kept for this", trouble.after)
 
     async def _ask(self, view: View, question: _Question) -> Entry | Trouble:
-        if view.site.crowded:
-            return Trouble("away", "too many questions wait for it", "ask for less", 1.0)
+        if view.site.turns.crowded:
+            return CROWDED
         begun = self._clock.seconds()
-        asking = Deferred.fromCoroutine(view.site.ask(question.body))
+        turn: float | None = None
+
+        async def ask() -> Verdict:
+            nonlocal turn
+            turn = self._clock.seconds()
+            return await view.site.ask(question.body)
+
+        asking = Deferred.fromCoroutine(view.site.turns.take(ask))
         asking.addTimeout(view.timeout, self._clock)
         try:
             verdict = await asking
         except TooLate:
+            if turn is None or turn > begun:
+                # Others took of its time: nothing is known of the site.
+                return CROWDED
             verdict = TargetDown(f"no answer within {view.timeout:g} s", certain=False)
         match verdict:
             case Answered(value=list(rows)) if all(isinstance(row, dict) and "name" in row for row in rows):
