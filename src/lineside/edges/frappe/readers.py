@@ -11,6 +11,7 @@ import msgspec
 from lineside.edges.frappe.client import FrappeClient, url_path
 from lineside.edges.frappe.reply import Reply, Unreachable
 from lineside.edges.frappe.rooms import document_of
+from lineside.edges.frappe.turns import Turns
 from lineside.model.errors import LinesideError
 from lineside.model.ports import Credential
 
@@ -18,7 +19,15 @@ KEPT = 30.0
 """Seconds for which an answer is good."""
 MOST = 4096
 """Answers that are kept."""
+ASKING = 2
+"""Questions under way to the site at a time: they are asked before anybody is known, and deliveries go before."""
+WAITING = 128
+"""Further questions that wait for their turn; who comes then comes again."""
+WITHIN = 5.0
+"""Seconds for an answer: a client waits no longer."""
 GUEST = "Guest"
+UNKNOWN = frozenset({404, 417})
+"""What is answered where there is no such method, or no such document."""
 NO_DOCTYPE = "ImportError"
 """What Frappe answers, with status 500, where there is no such DocType (contract, section 10)."""
 
@@ -37,9 +46,10 @@ class FrappeReaders:
 
     def __init__(self, client: FrappeClient) -> None:
         self._client = client
+        self._turns = Turns(ASKING, WAITING)
         self._known: OrderedDict[Hashable, tuple[float, Any]] = OrderedDict()
-        self._has_permission = True
-        """The site may know ``frappe.realtime.has_permission`` (v16 and later)."""
+        self._older = False
+        """The site answered in the way of releases before v16, which lack ``frappe.realtime.has_permission``."""
 
     async def whose(self, credential: Credential) -> str | None:
         """Return the user whose session or key it is; None if it is nobody's.
@@ -73,21 +83,31 @@ class FrappeReaders:
         return bool(allowed)
 
     async def _permitted(self, credential: Credential, doctype: str, name: str | None) -> bool:
-        if self._has_permission:
+        if not self._older:
             path = url_path("api", "method", "frappe.realtime.has_permission", doctype=doctype, name=name or "")
             reply = await self._ask(path, credential)
-            if reply.status not in {404, 417}:
+            if reply.status not in UNKNOWN:
                 return reply.status == 200 and bool(_member(reply, "message"))
-            self._has_permission = False
         if name is None:
             path = url_path("api", "method", "frappe.realtime.can_subscribe_doctype", doctype=doctype)
         else:
             path = url_path("api", "method", "frappe.realtime.can_subscribe_doc", doctype=doctype, docname=name)
-        return (await self._ask(path, credential)).status == 200
+        reply = await self._ask(path, credential)
+        if self._older and reply.status in UNKNOWN:
+            # It is no longer, perhaps.
+            self._older = False
+            return await self._permitted(credential, doctype, name)
+        # Only a yes tells that the site knows this way: the other also answers so where there is no such document.
+        self._older = self._older or reply.status == 200
+        return reply.status == 200
 
     async def _ask(self, path: str, credential: Credential) -> Reply:
+        if self._turns.crowded:
+            raise SiteAway("too many ask at a time")
         try:
-            reply = await self._client.request("GET", path, as_user=_headers(credential))
+            reply = await self._turns.take(
+                lambda: self._client.request("GET", path, within=WITHIN, as_user=_headers(credential))
+            )
         except Unreachable as away:
             raise SiteAway(str(away)) from away
         if (reply.status >= 500 and _member(reply, "exc_type") != NO_DOCTYPE) or reply.status == 429:
