@@ -275,7 +275,7 @@ class Repeats(IngestCase):
         self.assertEqual(self.send(b"7", "Idempotency-Key: k1")[0], 409)
 
     def test_of_a_request_with_anothers_key_nothing_is_stored(self) -> None:
-        """Nor those of its items that would be new: they come again with the request's next key, and would be twice."""
+        """Nor its items that would be new: they come again with the next key, and would be there twice."""
         self.send(b'[{"a": 1}]', "Idempotency-Key: k1")
         status, told = self.send(b'[{"a": 2}, {"a": 3}]', "Idempotency-Key: k1")
         self.assertEqual((status, told["index"], told["stored"]), (409, 0, 0))

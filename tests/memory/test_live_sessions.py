@@ -47,6 +47,9 @@ class PlayedWire:
         self.told: list[dict[str, Any]] = []
         self.ended: Disconnect | None = None
 
+    def read(self, on: bool) -> None:
+        """There is no more to read."""
+
     def put(self, frame: bytes) -> None:
         self.told.append(json.loads(payload_of(frame)))
 
@@ -252,6 +255,34 @@ class Connecting(LiveCase):
         self.assertEqual([2, 3], [each["offset"] for each in subscribed["publications"]])
         self.append(4)
         self.assertEqual([4], self.numbers(wire.take()))
+
+    def test_a_channel_that_fails_leaves_none_of_the_others(self) -> None:
+        """The client comes back; what is published meanwhile is kept for nobody."""
+        token = jwt.encode({"sub": "eve", "channels": ["pub:a", "pub:b", "events:gate"]}, KEY)
+
+        def failing(*_: object, **__: object) -> None:
+            raise OSError("the disk is gone")
+
+        self.patch(self.streams, "missed", failing)
+        self.patch(self.on_file.database, "read", failing)
+        session, wire = self.client(NOBODY)
+        position = {"recover": True, "offset": 0}
+        self.say(session, {"id": 1, "connect": {"token": token, "subs": {"events:gate": position}}})
+        self.assertEqual([], list(self.hub))
+        assert wire.ended is not None
+        self.assertEqual(3004, wire.ended.code)
+        self.assertEqual(1, len(self.flushLoggedErrors(OSError)))
+        self.assertEqual([], self.clock.getDelayedCalls())
+
+    def test_a_position_that_is_none(self) -> None:
+        """Is no command of the protocol."""
+        token = jwt.encode({"sub": "eve", "channels": ["pub:a", "pub:b"]}, KEY)
+        for wrong in ("b", 7, {"offset": "far"}, {"offset": 1.5}, [1]):
+            session, wire = self.client(NOBODY)
+            self.say(session, {"id": 1, "connect": {"token": token, "subs": {"pub:b": wrong}}})
+            self.assertEqual([], list(self.hub))
+            assert wire.ended is not None
+            self.assertEqual(3501, wire.ended.code, wrong)
 
     def test_too_much_at_a_time(self) -> None:
         """A client that asks without end is sent away for a while."""

@@ -160,6 +160,11 @@ class FramePeer:
         return self._transport.disconnecting
 
     @property
+    def is_read(self) -> bool:
+        """Whether the gateway takes what is sent."""
+        return self._transport.producerState == "producing"
+
+    @property
     def cut(self) -> bool:
         """Whether the gateway has cut the connection."""
         return self._transport.aborted

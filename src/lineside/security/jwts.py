@@ -7,6 +7,7 @@ role may, and the channels that it names; a token without a role is good for tho
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import inf, isfinite
 from typing import Any, cast, get_args
 
 import jwt
@@ -17,6 +18,8 @@ from lineside.security.identity import Identity, Role
 
 KEYED = ("HS256", "HS384", "HS512")
 SIGNED = ("RS256", "ES256", "EdDSA")
+LONGEST = 2**31 - 1
+"""Seconds that a client is told at most; 68 years."""
 
 
 class BadToken(LinesideError):
@@ -115,22 +118,23 @@ class JwtTokens:
                     "verify_aud": self._audience is not None,
                 },
             )
-        except (jwt.PyJWTError, ValueError) as wrong:
+        except (jwt.PyJWTError, ValueError, RecursionError) as wrong:
             raise BadToken(str(wrong)) from wrong
         try:
-            begins, ends = float(claims.get("nbf", 0)), float(claims.get("exp", float("inf")))
-            float(claims.get("expire_at", 0))
-        except (TypeError, ValueError) as wrong:
+            times = {name: float(claims[name]) for name in ("nbf", "exp", "expire_at") if name in claims}
+        except (TypeError, ValueError, OverflowError) as wrong:
             raise BadToken("its times are no numbers") from wrong
-        if self._now() < begins:
+        if not all(map(isfinite, times.values())):
+            raise BadToken("its times are no numbers")
+        if self._now() < times.get("nbf", 0.0):
             raise BadToken("it is not good yet")
-        if self._now() >= ends:
+        if self._now() >= times.get("exp", inf):
             raise ExpiredToken("it has expired")
         return claims
 
     def _left(self, claims: dict[str, Any]) -> int | None:
         ends = claims.get("expire_at", claims.get("exp"))
-        return None if not ends else max(1, int(float(ends) - self._now()))
+        return None if not ends else min(max(1, int(float(ends) - self._now())), LONGEST)
 
 
 def _texts(value: Any) -> list[str]:

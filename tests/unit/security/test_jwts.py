@@ -65,6 +65,14 @@ class ConnectionTokens(SynchronousTestCase):
         ):
             self.assertRaises(BadToken, self.tokens.connection, token)
 
+    def test_times_beyond_all_measure(self) -> None:
+        """Those that no clock shows are none; a very late one is told as one that a client can count to."""
+        for wrong in (float("nan"), float("inf"), -float("inf")):
+            for claim in ("exp", "nbf", "expire_at"):
+                with self.assertRaises(BadToken, msg=f"{claim} {wrong}"):
+                    self.tokens.connection(made(**{claim: wrong}))
+        self.assertEqual(2**31 - 1, self.tokens.connection(made(exp=1e300)).expires_in)
+
     def test_whom_it_is_for(self) -> None:
         """Audience and issuer are held to where they are configured."""
         strict = JwtTokens(KEY, lambda: NOW, audience="lineside", issuer="erp")

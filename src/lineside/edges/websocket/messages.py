@@ -33,6 +33,14 @@ class SubscribeRequest(Struct):
         return bool(self.flag & 2)
 
 
+class WasAt(Struct):
+    """Where a client was in a channel to which its token subscribes it."""
+
+    recover: bool | None = None
+    offset: int | None = None
+    epoch: str | None = None
+
+
 class ConnectRequest(Struct):
     """Say who one is; the first command."""
 
@@ -40,7 +48,7 @@ class ConnectRequest(Struct):
     data: Raw = NOTHING
     name: str | None = None
     version: str | None = None
-    subs: dict[str, Any] | None = None
+    subs: dict[str, WasAt] = {}
 
 
 class ChannelRequest(Struct):
@@ -128,7 +136,7 @@ def commands(frame: bytes) -> list[Command]:
         lines.pop()
     try:
         return [_decode(line) for line in lines]
-    except (msgspec.DecodeError, ValueError) as wrong:
+    except (msgspec.DecodeError, ValueError, RecursionError) as wrong:
         raise Ended(BAD_COMMAND) from wrong
 
 
@@ -164,6 +172,11 @@ def push(channel: str, kind: str, content: dict[str, Any]) -> bytes:
 def one_line(data: bytes) -> bytes:
     """Return JSON without line feeds; valid JSON has them between its tokens only."""
     return msgspec.json.format(data, indent=-1) if b"\n" in data or b"\r" in data else data
+
+
+def pong_frame(payload: bytes) -> bytes:
+    """Return the answer to a WebSocket ping that brought ``payload``, of 125 bytes at most (section 5.5)."""
+    return b"\x8a" + len(payload).to_bytes(1, "big") + payload
 
 
 def text_frame(payload: bytes) -> bytes:

@@ -153,7 +153,11 @@ class LivePart:
             return True
         if origin.lower().rstrip("/") in self._settings.origins:
             return True
-        return urlsplit(origin).netloc.lower() == call.headers.get("host", "").lower() != ""
+        try:
+            host = urlsplit(origin).netloc.lower()
+        except ValueError:
+            return False
+        return host == call.headers.get("host", "").lower() != ""
 
     def _begin(self, connection: LiveConnection, call: Call) -> Session:
         self._turns[secrets.randbelow(len(self._turns))][connection] = None

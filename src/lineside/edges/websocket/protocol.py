@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from lineside.edges.websocket.codes import INAPPROPRIATE_PROTOCOL, SERVER_ERROR, SLOW, Disconnect
+from lineside.edges.websocket.messages import pong_frame
 from lineside.edges.websocket.outbox import Outbox, Rounds
 from lineside.edges.websocket.sessions import Session
 from lineside.operations.web import Call
@@ -56,6 +57,10 @@ class LiveConnection(WebSocketServerProtocol):
         if self._outbox is not None:
             self._outbox.put(frame)
 
+    def read(self, on: bool) -> None:
+        """Read on, or read no more for now."""
+        (self.transport.resumeProducing if on else self.transport.pauseProducing)()
+
     def end(self, disconnect: Disconnect) -> None:
         """Close with a code, after all that waits."""
         self.sendClose(disconnect.code, disconnect.reason)
@@ -91,6 +96,10 @@ class LiveConnection(WebSocketServerProtocol):
             self.session = self._begin(self, self._call)
         except Exception:  # noqa: BLE001 (autobahn would swallow it)
             self._failed()
+
+    def onPing(self, payload: bytes) -> None:
+        """Answer; that waits like all else, and is bounded with it."""
+        self.put(pong_frame(bytes(payload)))
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """Hand a frame on."""

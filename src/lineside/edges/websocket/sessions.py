@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from msgspec import Raw, Struct
@@ -36,6 +36,8 @@ class Limits(Struct, frozen=True):
     channels: int = 128
     commands: int = 500
     """A second, and at a time."""
+    queued: int = 1024 * 1024
+    """Bytes of commands that wait, before the connection is read no further."""
     history: int = 300
     """Publications of one reply, and of one recovery."""
     reply: int = 4 * 1024 * 1024
@@ -68,6 +70,10 @@ class Wire(Protocol):
         """Send a whole WebSocket frame."""
         ...
 
+    def read(self, on: bool) -> None:
+        """Read on, or read no more for now."""
+        ...
+
     def end(self, disconnect: Disconnect) -> None:
         """Close the connection."""
         ...
@@ -95,7 +101,11 @@ class Session:
         self._info: dict[str, Any] = {}
         self._channels: set[str] = set()
         self._expiring: dict[str, IDelayedCall] = {}
-        self._queue: deque[Command] = deque()
+        self._queue: deque[tuple[Command, int]] = deque()
+        """With the bytes that each holds."""
+        self._queued = 0
+        self._full = False
+        """It is read no further."""
         self._works = False
         self._held = False
         self._after_reply: Callable[[], None] | None = None
@@ -120,12 +130,19 @@ class Session:
         except Ended as ended:
             self.end(ended.disconnect)
             return
+        size = len(payload) // len(commands)
         for command in commands:
             if command.id:
-                self._queue.append(command)
+                self._queue.append((command, size))
+                self._queued += size
             elif not self._unasked(command):
                 return
         self._go_on()
+        if self._queued > self._services.limits.queued and not self._full:
+            self._full = True
+            # What it may have answered stands behind its commands.
+            self.pinged = None
+            self._wire.read(False)
 
     def hold(self) -> None:
         """Carry out no more commands for now: the client does not take the answers."""
@@ -142,6 +159,9 @@ class Session:
             if not self._services.recognition.still(self._known):
                 self.end(codes.INVALID_TOKEN)
                 return
+            if self._full and not self._held:
+                # We are the slow one.
+                return
             self.pinged = self._services.clock.seconds()
             self.deliver(text_frame(messages.PING))
 
@@ -155,6 +175,10 @@ class Session:
         """Forget all: the connection is gone."""
         self._over = True
         self._queue.clear()
+        if self._full:
+            # The client's answer to the close frame is still to be read.
+            self._full = False
+            self._wire.read(True)
         for channel in sorted(self._channels):
             self._services.hub.unsubscribe(channel, self)
         self._channels.clear()
@@ -178,7 +202,9 @@ class Session:
         self._works = True
         try:
             while self._queue and not self._held:
-                await self._carry_out(self._queue.popleft())
+                command, size = self._queue.popleft()
+                await self._carry_out(command)
+                self._let_in(size)
         except Ended as ended:
             self.end(ended.disconnect)
         finally:
@@ -191,6 +217,7 @@ class Session:
         self._after_reply = None
         try:
             result = await getattr(self, f"_{method}")(request)
+            answer = messages.reply(command.id, method, result)
         except Ended:
             raise
         except CancelledError:
@@ -204,8 +231,6 @@ class Session:
         except Exception:  # noqa: BLE001 (the client is told, and the log)
             log.failure("live.failed", method=method)
             answer = messages.error_reply(command.id, codes.INTERNAL)
-        else:
-            answer = messages.reply(command.id, method, result)
         if self._over:
             return
         self.deliver(text_frame(answer))
@@ -213,7 +238,15 @@ class Session:
             self._after_reply()
         if method == "connect" and self._known is None:
             # What came along with it was meant for a connection that stands.
+            self._let_in(sum(size for _, size in self._queue))
             self._queue.clear()
+
+    def _let_in(self, size: int) -> None:
+        """Note that so many bytes wait no longer."""
+        self._queued -= size
+        if self._full and self._queued <= self._services.limits.queued:
+            self._full = False
+            self._wire.read(True)
 
     def _unasked(self, command: Command) -> bool:
         """Take a sign of life, which waits for no command before it; false where it is none, and the end."""
@@ -244,28 +277,38 @@ class Session:
         if known.expires_in is not None:
             result |= {"expires": True, "ttl": known.expires_in}
             self._expire_later("", known.expires_in + GRACE, lambda: self.end(codes.EXPIRED))
-        joined: dict[str, Any] = {}
-        flushes: list[Callable[[], None]] = []
-        for channel in known.channels:
-            wanted = (request.subs or {}).get(channel) or {}
-            ask = messages.SubscribeRequest(
-                channel,
-                recover=bool(wanted.get("recover")),
-                offset=int(wanted.get("offset") or 0),
-                epoch=wanted.get("epoch"),
-            )
-            joined[channel] = await self._join(ask)
-            if self._after_reply is not None:
-                flushes.append(self._after_reply)
-        if joined:
-            result["subs"] = joined
+        if known.channels:
+            result["subs"] = await self._join_all(known.channels, request.subs)
+        return result
 
-            def flush_all() -> None:
-                for flush in flushes:
+    async def _join_all(
+        self, channels: tuple[str, ...], positions: Mapping[str, messages.WasAt]
+    ) -> dict[str, dict[str, Any]]:
+        """Subscribe to all channels that a token names."""
+        joined: dict[str, dict[str, Any]] = {}
+        flushes: list[Callable[[], None] | None] = []
+        for channel in channels:
+            was = positions.get(channel, messages.WasAt())
+            ask = messages.SubscribeRequest(
+                channel, recover=bool(was.recover), offset=was.offset or 0, epoch=was.epoch
+            )
+            try:
+                joined[channel] = await self._join(ask)
+            except (CancelledError, Ended):
+                raise
+            except Exception as failed:
+                # What is held for it in the channels before would be held for ever.
+                log.failure("live.failed", method="connect")
+                raise Ended(codes.SERVER_ERROR) from failed
+            flushes.append(self._after_reply)
+
+        def flush_all() -> None:
+            for flush in flushes:
+                if flush is not None:
                     flush()
 
-            self._after_reply = flush_all
-        return result
+        self._after_reply = flush_all
+        return joined
 
     async def _refresh(self, request: messages.RefreshRequest) -> dict[str, Any]:
         known = self._services.recognition.again(request.token, self.user)
