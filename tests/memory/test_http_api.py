@@ -67,6 +67,8 @@ class Asking(SynchronousTestCase):
         self.assertEqual(self.ask("deadletters_retry", b'{"ids": [1, 2.0]}'), 200)
         for wrong in (b'{"ids": [2.5]}', b'{"ids": ["2"]}', b'{"idss": []}', b"[]", b"{", b'{"ids": [1e400]}'):
             self.assertEqual(self.ask("deadletters_retry", wrong), 422, wrong)
+        for nonsense in (b'{"ids": %s' % (b"[" * 100_000), b'{"ids": [], "note": "\xff"}', b'{"ids": ["\xff"]}'):
+            self.assertEqual(self.ask("deadletters_retry", nonsense), 422)
         self.assertEqual(self.ask("deadletters_retry_one", path={"id": "3"}), 200)
         self.assertEqual(self.ask("deadletters_retry_one", path={"id": "three"}), 400)
         self.assertEqual(self.asked, [RetryDeadLetters(ids=[1, 2]), RetryDeadLetters(ids=[3])])

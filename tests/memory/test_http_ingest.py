@@ -215,6 +215,21 @@ class LongBodies(IngestCase):
         status, told = self.send(gzip.compress(b" " * 40_000_000), "Content-Encoding: gzip", lines=True)
         self.assertEqual((status, told["stored"]), (413, 0))
 
+    def test_what_is_packed_into_nothing_has_an_end(self) -> None:
+        """Members of gzip that hold no byte are no way around the limit."""
+        connection, transport = self.connect()
+        sent = 0
+        head = ("Content-Type: application/json", "Content-Encoding: gzip", "Transfer-Encoding: chunked", SENDER)
+        connection.dataReceived(get("/api/v1/events/gate", *head, method="POST"))
+        piece = gzip.compress(b"") * 3000
+        while not transport.value():
+            connection.dataReceived(b"%x\r\n%s\r\n" % (len(piece), piece))
+            self.clock.advance(0)
+            sent += len(piece)
+            self.assertLess(sent, self.limits.max_body + 2 * len(piece))
+        self.assertTrue(transport.value().startswith(b"HTTP/1.1 413 "))
+        self.leave(connection)
+
     def test_there_are_no_more_items_than_allowed(self) -> None:
         """The answer says how many of them are stored."""
         status, told = self.send(b"{}\n" * 20_001, lines=True)

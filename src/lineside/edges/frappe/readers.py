@@ -135,6 +135,6 @@ def _headers(credential: Credential) -> Mapping[bytes, bytes]:
 def _member(reply: Reply, name: str) -> Any:
     try:
         answer = msgspec.json.decode(reply.body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return answer.get(name) if isinstance(answer, dict) else None

@@ -40,7 +40,7 @@ def live(data: bytes, site: str | None) -> tuple[str, bytes] | None:
     """
     try:
         published = _decoder.decode(data)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     room = published.room or ""
     if published.namespace is None and site is not None and room.startswith(f"{site}:"):

@@ -105,7 +105,7 @@ def asked(
             wanted = msgspec.convert(
                 {name: each for name, each in values.items() if each is not msgspec.UNSET}, request
             )
-        except (msgspec.ValidationError, msgspec.DecodeError) as wrong:
+        except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
             raise Problem(422 if body is not None else 400, _told(str(wrong))) from wrong
         return Answer(200, encode(await operations.call(wanted, call.identity)))
 

@@ -206,12 +206,11 @@ class Ingest:
         found: Items = (LineItems if _media_type(call) == NDJSON else JsonItems)(limits.max_event)
         taken = Taken([], [], [])
         waiting: list[Item] = []
-        size = body = 0
+        size = 0
+        pieces = self._bounded(_pieces(call))
         try:
-            async for piece in self._unpacked(_pieces(call)) if packed else _pieces(call):
-                body += len(piece)
-                if body > limits.max_body:
-                    raise _stored(too_large(limits.max_body), taken)
+            # Both are bounded: what is packed into nothing has no end otherwise.
+            async for piece in self._bounded(self._unpacked(pieces)) if packed else pieces:
                 items = found.feed(piece)
                 waiting += items
                 size += sum(len(item.data) for item in items)
@@ -222,6 +221,9 @@ class Ingest:
             waiting += found.end()
         except (Malformed, NotGzip) as wrong:
             raise _stored(Problem(422, str(wrong)), taken) from wrong
+        except Problem as problem:
+            _stored(problem, taken)
+            raise
         self._count(taken, waiting)
         if waiting:
             await self._store(waiting, sender, taken, last=True)
@@ -254,6 +256,14 @@ class Ingest:
                 for item in items
             ]
         )
+
+    async def _bounded(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        size = 0
+        async for piece in pieces:
+            size += len(piece)
+            if size > self._limits.max_body:
+                raise too_large(self._limits.max_body)
+            yield piece
 
     async def _unpacked(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         gunzip = Gunzip()

@@ -46,7 +46,7 @@ class Rooms(SynchronousTestCase):
 
     def test_what_is_none_of_it(self) -> None:
         """Whatever else is in the same Redis is let pass."""
-        for data in (b"", b"{", b"[]", b'{"event":1}', b"\xff"):
+        for data in (b"", b"{", b"[]", b'{"event":1}', b"\xff", b'{"event":"\xff"}', b"[" * 10_000):
             self.assertIsNone(live(data, None))
 
     def test_which_document_a_channel_tells_of(self) -> None:
