@@ -27,10 +27,18 @@ LogFormat = Literal["text", "json"]
 def begin(format: LogFormat, level: str = "info", stream: IO[str] | None = None) -> None:  # noqa: A002 (the option's name)
     """Send everything that is logged to ``stream``, standard error by default. Call once."""
     observer = LineObserver(stream or sys.stderr, format)
+    globalLogBeginner.beginLoggingTo([FilteringLogObserver(observer, [levels(level)])], redirectStandardIO=False)
+
+
+def levels(level: str) -> LogLevelFilterPredicate:
+    """Return what decides on an event: ours are written from ``level`` on."""
     # Twisted's own notes on each connection are of no use to an operator; its warnings are.
     predicate = LogLevelFilterPredicate(defaultLogLevel=LogLevel.debug if level == "debug" else LogLevel.warn)
     predicate.setLogLevelForNamespace("lineside", LogLevel.levelWithName(level))
-    globalLogBeginner.beginLoggingTo([FilteringLogObserver(observer, [predicate])], redirectStandardIO=False)
+    if level != "debug":
+        # It warns of each client that does not speak the protocol: anybody could fill the log.
+        predicate.setLogLevelForNamespace("autobahn", LogLevel.error)
+    return predicate
 
 
 @implementer(ILogObserver)
@@ -52,7 +60,7 @@ class LineObserver:
 
 
 def _text_line(event: LogEvent) -> str:
-    words = [_time(event), f"{_level(event):5}", formatEvent(event).replace("\n", " ")]
+    words = [_time(event), f"{_level(event):5}", _escaped(formatEvent(event).replace("\n", " "))]
     words += [f"{name}={_word(value)}" for name, value in _fields(event).items()]
     line = " ".join(words)
     return f"{line}\n{_traceback(event)}" if "log_failure" in event else line
@@ -97,8 +105,11 @@ def _word(value: object) -> str:
     if text and text.isprintable() and not any(c in text for c in ' "='):
         return text
     # Others' words are among the values: none of their characters may command a terminal or turn the line around.
-    quoted = json.dumps(text, ensure_ascii=False)
-    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in quoted)
+    return _escaped(json.dumps(text, ensure_ascii=False))
+
+
+def _escaped(text: str) -> str:
+    return text if text.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
 def _traceback(event: LogEvent) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from io import StringIO
 
 import msgspec
-from twisted.logger import Logger, LogPublisher
+from twisted.logger import Logger, LogLevel, LogPublisher, PredicateResult
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from lineside.assemble.logging import LineObserver, LogFormat
+from lineside.assemble.logging import LineObserver, LogFormat, levels
 
 
 class LineObserverTests(SynchronousTestCase):
@@ -34,6 +34,14 @@ class LineObserverTests(SynchronousTestCase):
         text = stream.getvalue()
         self.assertTrue(text.removesuffix("\n").isprintable())
         self.assertIn(r'code="\u001b[2J" reason="Müller\u009b2J \u202e\u2028\ud800\u0000" route=ü', text)
+
+    def test_no_event_of_a_librarys_does_either(self) -> None:
+        """Its text is its own, and a stranger's words may be in it."""
+        log, stream = self.write("text")
+        log.warn("dropping {whom}", whom="\x1b[2J\u202eabc\nd")
+        [line] = stream.getvalue().splitlines()
+        self.assertTrue(line.isprintable())
+        self.assertIn(r"warn  dropping \u001b[2J\u202eabc d", line)
 
     def test_a_line_for_programs(self) -> None:
         """With JSON each fact keeps its type."""
@@ -71,6 +79,19 @@ class LineObserverTests(SynchronousTestCase):
                 log.failure("background.failed", owner="route checkin")
             self.assertIn("RuntimeError", stream.getvalue())
             self.assertIn("test_logging", stream.getvalue())
+
+    def test_what_strangers_make_libraries_say_is_not_written(self) -> None:
+        """Autobahn warns of each client that does not speak the protocol: anybody could fill the log."""
+        written = levels("info")
+        for namespace, level, shown in (
+            ("autobahn.twisted.websocket.WebSocketServerProtocol", LogLevel.warn, False),
+            ("autobahn.twisted.websocket.WebSocketServerProtocol", LogLevel.error, True),
+            ("twisted.internet", LogLevel.info, False),
+            ("twisted.internet", LogLevel.warn, True),
+            ("lineside.edges.websocket.part", LogLevel.info, True),
+        ):
+            told = written({"log_namespace": namespace, "log_level": level})
+            self.assertEqual(shown, told is not PredicateResult.no, (namespace, level))
 
     def test_a_reader_that_is_gone_stops_nothing(self) -> None:
         """A closed pipe behind standard error does not reach the one who logs."""
