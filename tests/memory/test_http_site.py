@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.rig.http_client import ClientTransport, NoTokens, get, post, read_answers
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
@@ -17,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lineside.edges.http.bodies import ENOUGH
 from lineside.edges.http.channel import LEAST_RATE, LINGER, SILENCE, PatientChannel
 from lineside.edges.http.identification import Identification
+from lineside.edges.http.part import HttpPart
 from lineside.edges.http.request import AT_ONCE, LEFT_UNREAD
 from lineside.edges.http.site import TAKEN_WHOLE, Desk, GatewaySite
 from lineside.model.errors import JournalFull, LinesideError, NotFound
@@ -683,3 +684,59 @@ class Leaving(SiteCase):
         self.assertEqual(1, len(self.clock.getDelayedCalls()))
         self.leave(connection)
         self.assertEqual([], self.clock.getDelayedCalls())
+
+
+class PlayedPort:
+    """Listens to nobody; connections are made by the test."""
+
+    def listen(self, site: Any) -> Deferred[Any]:
+        return succeed(self)
+
+    def stopListening(self) -> None:
+        """Nobody comes any more."""
+
+    def getHost(self) -> IPv4Address:
+        return IPv4Address("TCP", LOCAL, 8080)
+
+
+class Stopping(SiteCase):
+    """A gateway that stops."""
+
+    def start(self) -> None:
+        super().start()
+        port: Any = PlayedPort()
+        self.part = HttpPart(port, "8080", self.desk, self.clock, max_connections=self.max_connections)
+        self.successResultOf(Deferred.fromCoroutine(self.part.start()))
+        self.site = self.part._site
+
+    def endpoints(self) -> list[Endpoint]:
+        return [Endpoint("GET", "/commit", "commit", "Carried out in any case", None, self.commit)]
+
+    async def commit(self, call: Call) -> Answer:
+        self.calls.append(call)
+        told: Deferred[Answer] = Deferred(lambda _: told.callback(Answer(200, b"done")))
+        self.waiting.append(told)
+        return await told
+
+    def test_no_further_request_is_begun(self) -> None:
+        """Clients that ask without a pause, each answer a new question, do not keep it from stopping."""
+        connection, transport = self.connect()
+        connection.dataReceived(get("/commit") * 3)
+        ended = Deferred.fromCoroutine(self.part.stop())
+        for _ in range(3):
+            if self.waiting and not self.waiting[-1].called:
+                self.waiting[-1].callback(Answer(200, b"done"))
+        self.successResultOf(ended)
+        self.assertEqual(1, len(self.calls))
+        [(status, headers, _)] = read_answers(transport.value())
+        self.assertEqual((200, "close"), (status, headers["Connection"]))
+        self.assertTrue(transport.disconnecting)
+
+    def test_who_asks_nothing_is_let_go_at_once(self) -> None:
+        """Also in the middle of a request's head."""
+        _, idle = self.connect()
+        connection, begun = self.connect()
+        connection.dataReceived(b"GET /com")
+        self.successResultOf(Deferred.fromCoroutine(self.part.stop()))
+        self.assertTrue(idle.disconnecting and begun.disconnecting)
+        self.assertEqual((b"", b""), (idle.value(), begun.value()))

@@ -47,6 +47,7 @@ class PatientChannel(HTTPChannel):
     _brought = 0
     _holds = False
     _half_closed = False
+    _closes = False
 
     def connectionMade(self) -> None:
         """Be counted."""
@@ -132,6 +133,19 @@ class PatientChannel(HTTPChannel):
 
     def writeConnectionLost(self) -> None:
         """Nothing is left to do; we never close that side alone."""
+
+    def end(self) -> None:
+        """Take no further request: let go at once, or when the one that is worked on is answered."""
+        if self.requests and self.requests[0].is_worked_on:
+            self.persistent = False
+        else:
+            self.loseConnection()
+
+    def loseConnection(self) -> None:
+        """Close the connection when what was written is out; once, however often this is said."""
+        if not self._closes:
+            self._closes = True
+            super().loseConnection()
 
     def timeoutConnection(self) -> None:
         """Tell a client whose request is not there in time, and let it go."""

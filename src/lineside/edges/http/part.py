@@ -73,6 +73,9 @@ class HttpPart:
             if isinstance(stopped, Deferred):
                 await stopped
             self._port = None
+        # Who asks anew with each answer would keep it from stopping.
+        for connection in list(self._site.connections):
+            connection.end()
         self._desk.answering.cancel()
         await self._desk.answering.finish()
         for connection in list(self._site.connections):

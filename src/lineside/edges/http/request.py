@@ -79,6 +79,11 @@ class EarlyRequest(Request):
         """The client is."""
         return self._disconnected
 
+    @property
+    def is_worked_on(self) -> bool:
+        """All is there, or its body is taken as it comes."""
+        return self.complete or isinstance(self.body, BodyStream)
+
     def gotLength(self, length: int | None) -> None:
         """The head is there: let the desk decide on the body."""
         # Request learns method and path only with the end of the body; the channel has them already.
