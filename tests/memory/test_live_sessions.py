@@ -200,6 +200,21 @@ class Connecting(LiveCase):
         assert wire.ended is not None
         self.assertEqual(3005, wire.ended.code)
 
+    def test_a_new_token_may_take_rights_away(self) -> None:
+        """From then on it alone counts: what it no longer lets read ends, what other tokens let in stays."""
+        token = jwt.encode({"sub": "eve", "meta": {"role": "operator"}}, KEY)
+        session, wire = self.connected(NOBODY, token=token)
+        for_channel = jwt.encode({"sub": "eve", "channel": "pub:b"}, KEY)
+        self.ask(session, wire, subscribe={"channel": "pub:a"})
+        self.ask(session, wire, subscribe={"channel": "pub:b", "token": for_channel})
+        self.ask(session, wire, publish={"channel": "pub:a", "data": 1})
+        wire.take()
+        self.ask(session, wire, refresh={"token": jwt.encode({"sub": "eve"}, KEY)})
+        self.assertEqual(103, self.error(session, wire, publish={"channel": "pub:a", "data": 2}))
+        told = [each["push"] for each in wire.take()]
+        self.assertEqual([("pub:a", 2000)], [(each["channel"], each["unsubscribe"]["code"]) for each in told])
+        self.assertEqual(["pub:b"], list(self.hub))
+
     def test_a_token_of_somebody_else_prolongs_nothing(self) -> None:
         """The connection ends."""
         session, wire = self.connected()

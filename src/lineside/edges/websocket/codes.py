@@ -65,6 +65,7 @@ class Unsubscribe(NamedTuple):
     reason: str
 
 
+ENDED = Unsubscribe(2000, "server unsubscribe")
 SUBSCRIPTION_EXPIRED = Unsubscribe(2501, "subscription expired")
 
 

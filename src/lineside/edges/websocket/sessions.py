@@ -15,7 +15,7 @@ from lineside.background import Background
 from lineside.edges.websocket import codes, messages
 from lineside.edges.websocket.access import Access, well_formed
 from lineside.edges.websocket.channels import Hub, Publication
-from lineside.edges.websocket.codes import Disconnect, Ended, ErrorCode, Refused
+from lineside.edges.websocket.codes import Disconnect, Ended, ErrorCode, Refused, Unsubscribe
 from lineside.edges.websocket.messages import Command, text_frame
 from lineside.edges.websocket.recognition import Known, Recognition
 from lineside.edges.websocket.rpc import Rpc
@@ -100,6 +100,8 @@ class Session:
         """Who it is, once it said so."""
         self._info: dict[str, Any] = {}
         self._channels: set[str] = set()
+        self._by_tokens: set[str] = set()
+        """Channels into which a token of their own let it."""
         self._expiring: dict[str, IDelayedCall] = {}
         self._queue: deque[tuple[Command, int]] = deque()
         """With the bytes that each holds."""
@@ -182,6 +184,7 @@ class Session:
         for channel in sorted(self._channels):
             self._services.hub.unsubscribe(channel, self)
         self._channels.clear()
+        self._by_tokens.clear()
         for expiring in self._expiring.values():
             expiring.cancel()
         self._expiring.clear()
@@ -312,12 +315,26 @@ class Session:
 
     async def _refresh(self, request: messages.RefreshRequest) -> dict[str, Any]:
         known = self._services.recognition.again(request.token, self.user)
+        self._known = known
+        await self._leave_what_is_not_permitted()
+        self._is_there()
         self._cancel("")
         result: dict[str, Any] = {"client": self.id, "version": "lineside"}
         if known.expires_in is not None:
             result |= {"expires": True, "ttl": known.expires_in}
             self._expire_later("", known.expires_in + GRACE, lambda: self.end(codes.EXPIRED))
         return result
+
+    async def _leave_what_is_not_permitted(self) -> None:
+        """End the subscriptions into which the client would not be let as who it is now."""
+        assert self._known is not None
+        for channel in sorted(self._channels - self._by_tokens - {*self._known.channels}):
+            try:
+                await self._services.access.subscribe(self._known.identity, channel, self._known.credential)
+            except Refused as refused:
+                # A site that gives no answer takes nothing away.
+                if not refused.error.temporary and channel in self._channels:
+                    self._end_subscription(channel, codes.ENDED)
 
     async def _subscribe(self, request: messages.SubscribeRequest) -> dict[str, Any]:
         channel = request.channel
@@ -335,6 +352,8 @@ class Session:
             await self._services.access.subscribe(self._known.identity, channel, self._known.credential)
             self._is_there()
         result = await self._join(request)
+        if request.token:
+            self._by_tokens.add(channel)
         if expires is not None:
             result |= {"expires": True, "ttl": expires}
             self._expire_subscription(channel, expires)
@@ -466,16 +485,19 @@ class Session:
     def _leave(self, channel: str) -> None:
         if channel in self._channels:
             self._channels.discard(channel)
+            self._by_tokens.discard(channel)
             self._services.hub.unsubscribe(channel, self)
             self._cancel(channel)
 
-    def _expire_subscription(self, channel: str, seconds: float) -> None:
-        def expire() -> None:
-            self._leave(channel)
-            code, reason = codes.SUBSCRIPTION_EXPIRED
-            self.deliver(text_frame(messages.push(channel, "unsubscribe", {"code": code, "reason": reason})))
+    def _end_subscription(self, channel: str, why: Unsubscribe) -> None:
+        self._leave(channel)
+        told = {"code": why.code, "reason": why.reason}
+        self.deliver(text_frame(messages.push(channel, "unsubscribe", told)))
 
-        self._expire_later(channel, seconds + GRACE, expire)
+    def _expire_subscription(self, channel: str, seconds: float) -> None:
+        self._expire_later(
+            channel, seconds + GRACE, lambda: self._end_subscription(channel, codes.SUBSCRIPTION_EXPIRED)
+        )
 
     def _expire_later(self, what: str, seconds: float, expire: Callable[[], None]) -> None:
         def due() -> None:
