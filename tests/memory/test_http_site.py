@@ -678,6 +678,31 @@ class Leaving(SiteCase):
         for connection in connections:
             self.leave(connection)
 
+    def test_strangers_bodies_take_little_room(self) -> None:
+        """However many send some at a time: who has said who they are finds room, and so does the next stranger."""
+        self.tokens = NoTokens(anna=Identity("anna", "admin"))
+        self.start()
+        self.patch(self.site, "strangers_room", 1500)
+        head = get("/whole", "Content-Type: application/json", f"Content-Length: {MAX_BODY}", method="POST")
+        first, _ = self.connect(AWAY)
+        first.dataReceived(head + b"1" * 900)
+        second, refused = self.connect(AWAY)
+        second.dataReceived(head + b"1" * 900)
+        [(status, headers, _)] = answers_of(refused)
+        self.assertEqual((503, "5"), (status, headers["Retry-After"]))
+        self.assertEqual(900, self.site.strangers_hold)
+        known, transport = self.connect(AWAY)
+        known.dataReceived(post("/whole", b"1" * 900, "Authorization: Bearer anna"))
+        self.assertEqual(200, answers_of(transport)[0][0])
+        first.dataReceived(b"1" * 100 + head + b"1" * 900)
+        for connection in (first, second):
+            self.leave(connection)
+        last, transport = self.connect(AWAY)
+        last.dataReceived(post("/whole", b"1" * 900))
+        self.assertEqual(200, answers_of(transport)[0][0])
+        self.leave(last)
+        self.assertEqual(0, self.site.strangers_hold)
+
     def test_a_site_without_connections_has_no_timer(self) -> None:
         """Nothing is left behind when it stops."""
         connection, _ = self.connect()

@@ -48,6 +48,7 @@ class PatientChannel(HTTPChannel):
     _holds = False
     _half_closed = False
     _closes = False
+    _kept = 0
 
     def connectionMade(self) -> None:
         """Be counted."""
@@ -68,6 +69,7 @@ class PatientChannel(HTTPChannel):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Be counted no more."""
+        self.let_go()
         self.site.closed(self)
         super().connectionLost(reason)
 
@@ -75,6 +77,7 @@ class PatientChannel(HTTPChannel):
         """Let go of the connection: another protocol has it."""
         self.transport.unregisterProducer()
         self.setTimeout(None)
+        self.let_go()
         self.site.closed(self)
 
     def setTimeout(self, period: float | None) -> float | None:
@@ -99,6 +102,23 @@ class PatientChannel(HTTPChannel):
             self._brought = 0
             self.setTimeout(SILENCE)
 
+    def keep(self, size: int) -> None:
+        """Count a stranger's bytes until its request is answered.
+
+        Raises:
+            Problem: 503, strangers have no more room.
+
+        """
+        self._kept += size
+        self.site.strangers_hold += size
+        if self.site.strangers_hold > self.site.strangers_room:
+            raise Problem(503, "too many requests are under way", headers={"Retry-After": "5"})
+
+    def let_go(self) -> None:
+        """Count them no longer."""
+        self.site.strangers_hold -= self._kept
+        self._kept = 0
+
     def hold(self) -> None:
         """Read no further; the client is not to blame for the time that takes."""
         self._holds = True
@@ -121,6 +141,7 @@ class PatientChannel(HTTPChannel):
 
     def requestDone(self, request: Any) -> None:
         """Go on with the next request, or end where no further one can come."""
+        self.let_go()
         super().requestDone(request)
         if self._half_closed and not self._handlingRequest:
             self.loseConnection()

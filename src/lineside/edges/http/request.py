@@ -19,6 +19,7 @@ from lineside import straight
 from lineside.edges.http.bodies import BodyStream, WholeBody
 from lineside.edges.http.channel import SILENCE
 from lineside.operations.web import Answer, Call, Endpoint, Problem
+from lineside.security.identity import NOBODY
 
 LEFT_UNREAD = 1024 * 1024
 """Bytes that a refused client may still send before it is cut off: many read their answer only afterwards."""
@@ -116,6 +117,8 @@ class EarlyRequest(Request):
                 self._cut()
             return
         try:
+            if self.call.identity is NOBODY and isinstance(self.body, WholeBody):
+                self.channel.keep(len(data))
             self.body.push(data)
         except Problem as refused:
             self.refuse(refused)
@@ -232,6 +235,9 @@ class EarlyRequest(Request):
                 self.channel.persistent = False
             if isinstance(self.body, BodyStream):
                 self.body.abandon()
+            else:
+                self.body = None
+                self.channel.let_go()
 
     def _head(self, answer: Answer, length: bytes) -> bytes:
         parts = [_constant(answer.status, answer.content_type, _date(int(time.time()))), length]

@@ -37,6 +37,8 @@ LOOK = 1.0
 """Seconds from one look at the connections' deadlines to the next."""
 ANY = "*/*"
 """In `Endpoint.takes`: whatever the body is called, or not called at all."""
+STRANGERS_ROOM = 16 * 1024 * 1024
+"""Bytes of bodies that are taken whole, at a time, of all who did not say who they are."""
 BUSY_EVERY = 10.0
 """Seconds between two lines of the log about connections that are turned away."""
 
@@ -173,6 +175,9 @@ class GatewaySite(Site):
         self.desk = desk
         self._max_connections = max_connections
         self.connections: set[PatientChannel] = set()
+        self.strangers_room = STRANGERS_ROOM
+        self.strangers_hold = 0
+        """Bytes of their bodies that are there."""
         self._looking: IDelayedCall | None = None
         self._turned_away = 0
         self._busy_told = float("-inf")
