@@ -431,6 +431,25 @@ class BadTimes(IngestCase):
             self.leave(connection)
         self.assertEqual(self.send(b"{}")[0], 202)
 
+    def test_one_sender_shuts_out_no_other(self) -> None:
+        """Who has nothing under way is let in, however many requests another one keeps open."""
+        slow = [self.connect()[0] for _ in range(2)]
+        for connection in slow:
+            connection.dataReceived(
+                get(
+                    "/api/v1/events/gate",
+                    f"Content-Type: {NDJSON}",
+                    "Content-Length: 100000",
+                    SENDER,
+                    method="POST",
+                )
+            )
+        self.assertEqual(self.send(b"{}")[0], 429)
+        self.assertEqual(self.send(b"{}", token="Authorization: Bearer mender")[0], 202)
+        for connection in slow:
+            self.leave(connection)
+        self.assertEqual(self.send(b"{}")[0], 202)
+
     def test_a_gateway_that_stops_takes_nothing_more(self) -> None:
         """Of a body that is not all there the part that waits for the disk is stored; the rest is sent again."""
         body = b'{"a": 1}\n' * (TAKEN_WHOLE // 4)

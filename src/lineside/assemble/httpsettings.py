@@ -79,7 +79,10 @@ class HttpSourceSettings(Table):
         default=100_000_000, gt=0, description="How large the body of a request may be, unpacked where it is gzip."
     )
     max_requests: int = Field(
-        default=256, ge=1, le=65_536, description="Requests at a time; further ones are answered 429."
+        default=256,
+        ge=1,
+        le=65_536,
+        description="Requests at a time; further ones are answered 429, but for a sender that has none.",
     )
     silence: Annotated[Duration, Field(gt=0)] | None = Field(
         default=None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -71,7 +72,7 @@ class IngestLimits(Struct, frozen=True):
     max_body: int = 100_000_000
     """Bytes of a body, unpacked."""
     max_requests: int = 256
-    """Requests under way at a time."""
+    """Requests under way at a time; further ones only of senders that have none."""
 
 
 class Ingest:
@@ -102,6 +103,8 @@ class Ingest:
         self.commits = commits
         self.under_way = 0
         """Requests at present."""
+        self._senders: Counter[str] = Counter()
+        """Those by sender: one with none is let in although there are too many, or one could shut out all others."""
         self._decoder = decoder
         self._decode = batches_of(decoder)
         self._clock = clock
@@ -167,9 +170,10 @@ class Ingest:
 
         """
         sender = self._admit(call)
-        if self.under_way >= self._limits.max_requests:
+        if self.under_way >= self._limits.max_requests and self._senders[sender.name]:
             raise Problem(429, f"{self.under_way} requests are under way; send this one again", headers=SOON)
         self.under_way += 1
+        self._senders[sender.name] += 1
         try:
             packed = _packed(call)
             if call.stream is None and not packed and call.body.startswith(b"{"):
@@ -181,6 +185,9 @@ class Ingest:
             return await self._take(call, sender, packed=packed)
         finally:
             self.under_way -= 1
+            self._senders[sender.name] -= 1
+            if not self._senders[sender.name]:
+                del self._senders[sender.name]
 
     def _admit(self, call: Call) -> Sender:
         identity = call.identity
