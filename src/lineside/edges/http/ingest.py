@@ -104,7 +104,7 @@ class Ingest:
         self.under_way = 0
         """Requests at present."""
         self._senders: Counter[str] = Counter()
-        """Those by sender: one with none is let in although there are too many, or one could shut out all others."""
+        """Those by sender: who has none is let in although there are too many, or one could shut out the others."""
         self._decoder = decoder
         self._decode = batches_of(decoder)
         self._clock = clock
