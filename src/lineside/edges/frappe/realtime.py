@@ -9,12 +9,14 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any, Protocol
 
 from redis import Redis
 from redis.exceptions import RedisError
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from lineside.edges.frappe.rooms import CHANNEL, live
@@ -94,15 +96,13 @@ class RealtimeBridge:
     def _follow(self) -> None:
         failures = 0
         while not self._ends.is_set():
-            source = None
             try:
-                source = self._subscribe(self._url)
-                self._tell(log.info, "realtime.following", site=self._site)
-                failures = 0
-                while not self._ends.is_set():
-                    self._take(source.get_message(ignore_subscribe_messages=True, timeout=LOOK))
+                with closing(self._subscribe(self._url)) as source:
+                    self._tell(log.info, "realtime.following", site=self._site)
+                    failures = 0
+                    while not self._ends.is_set():
+                        self._take(source.get_message(ignore_subscribe_messages=True, timeout=LOOK))
             except (RedisError, OSError) as lost:
-                again = AGAIN[min(failures, len(AGAIN) - 1)]
                 if not failures:
                     self._tell(
                         log.warn,
@@ -110,11 +110,11 @@ class RealtimeBridge:
                         reason=str(lost),
                         remedy="see whether the ERP's Redis runs, and the address in [live.frappe] redis",
                     )
-                failures += 1
-                self._ends.wait(again)
-            finally:
-                if source is not None:
-                    source.close()
+            except Exception:  # noqa: BLE001 (what answers need be no Redis, and must not end this for good)
+                if not failures:
+                    self._tell(log.failure, "realtime.failed", failure=Failure())
+            self._ends.wait(AGAIN[min(failures, len(AGAIN) - 1)])
+            failures += 1
 
     def _take(self, message: Any) -> None:
         if message is None or not isinstance(message.get("data"), bytes):
@@ -127,7 +127,7 @@ class RealtimeBridge:
     def _publish_waiting(self) -> None:
         # The flag falls first: what is appended from now on calls again.
         self._called = False
-        while self._waiting:
+        for _ in range(len(self._waiting)):
             told = live(self._waiting.popleft(), self._site)
             if told is not None:
                 self._publish(*told)
