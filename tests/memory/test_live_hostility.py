@@ -174,3 +174,23 @@ class Nonsense(FramesCase):
             self.assertEqual(400, peer.ask(PATH, header)[0], header)
             peer.leave()
             self.assertEqual(({}, []), (self.part.connections, self.clock.getDelayedCalls()))
+
+
+class Stopping(FramesCase):
+    """A gateway that stops."""
+
+    async def echo(self, data: Any, identity: Identity) -> Any:
+        # As a commit: it goes on, and is told, whoever gives up.
+        await Deferred(lambda commit: commit.callback(None))
+        return data
+
+    def test_no_further_command_is_begun(self) -> None:
+        """What was begun is carried out and answered; clients that ask without a pause do not keep it from ending."""
+        peer = self.open()
+        peer.send(peer.text(call("first"), call("second")))
+        self.successResultOf(Deferred.fromCoroutine(self.part.start()))
+        self.successResultOf(Deferred.fromCoroutine(self.part.stop()))
+        self.clock.advance(0)
+        reply, close = peer.received()
+        self.assertEqual(answer("first"), json.loads(str(reply.payload)))
+        self.assertEqual((Opcode.CLOSE, 3001), (close.opcode, close.payload[0]))

@@ -117,11 +117,14 @@ class LivePart:
         if self._ticking is not None:
             self._ticking.cancel()
             self._ticking = None
+        sessions = [each.session for each in self.connections if each.session is not None]
+        # Who asks anew with each answer would keep it from stopping.
+        for session in sessions:
+            session.cease()
         self._working.cancel()
         await self._working.finish()
-        for connection in list(self.connections):
-            if connection.session is not None:
-                connection.session.end(codes.SHUTDOWN)
+        for session in sessions:
+            session.end(codes.SHUTDOWN)
         self._journal.stop()
 
     def _stream_of(self, channel: str) -> Stream | None:

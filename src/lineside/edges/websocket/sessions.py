@@ -111,6 +111,7 @@ class Session:
         self._works = False
         self._held = False
         self._after_reply: Callable[[], None] | None = None
+        self._ceased = False
         self._over = False
         self._second = float("-inf")
         self._asked = 0
@@ -124,7 +125,7 @@ class Session:
 
     def frame_came(self, payload: bytes) -> None:
         """Take the commands of a frame."""
-        if self._over:
+        if self._over or self._ceased:
             return
         try:
             commands = messages.commands(payload)
@@ -154,6 +155,11 @@ class Session:
         """Go on with what waits."""
         self._held = False
         self._go_on()
+
+    def cease(self) -> None:
+        """Begin no further command; the one that is carried out is answered."""
+        self._ceased = True
+        self._queue.clear()
 
     def ping(self) -> None:
         """Ask for a sign of life, and end where the client is no longer who it was."""
