@@ -662,9 +662,27 @@ class Leaving(SiteCase):
         self.assertTrue(transport.disconnecting)
         self.leave(connection)
 
+    def test_who_is_silent_makes_room(self) -> None:
+        """Whoever opens connections and asks nothing, or takes long to ask, shuts out nobody."""
+        silent = []
+        for _ in range(self.max_connections):
+            silent.append(self.connect(AWAY))
+            self.clock.advance(1)
+        silent[0][0].dataReceived(get("/plain"))
+        silent[1][0].dataReceived(b"POST /whole HTTP/1.1\r\nHost: localhost\r\nContent-Len")
+        connection, transport = self.connect()
+        self.assertEqual([False, True, False], [each.aborted for _, each in silent])
+        self.assertEqual(self.max_connections, len(self.site.connections))
+        connection.dataReceived(get("/plain"))
+        self.assertEqual(200, answers_of(transport)[0][0])
+        for each in (connection, *(each for each, _ in silent)):
+            self.leave(each)
+
     def test_no_more_connections_than_allowed(self) -> None:
-        """Further ones are closed, which is told now and then; one that leaves makes room."""
+        """Further ones are closed where all are worked on, which is told now and then; who leaves makes room."""
         connections = [self.connect()[0] for _ in range(self.max_connections)]
+        for connection in connections:
+            connection.dataReceived(get("/later"))
         warnings: list[dict[str, Any]] = []
         self.patch(GatewaySite, "log", None)
         from lineside.edges.http import site  # noqa: PLC0415

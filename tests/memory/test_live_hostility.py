@@ -185,7 +185,7 @@ class Stopping(FramesCase):
         return data
 
     def test_no_further_command_is_begun(self) -> None:
-        """What was begun is carried out and answered; clients that ask without a pause do not keep it from ending."""
+        """What was begun is carried out and answered; clients that ask without a pause do not keep it up."""
         peer = self.open()
         peer.send(peer.text(call("first"), call("second")))
         self.successResultOf(Deferred.fromCoroutine(self.part.start()))

@@ -34,7 +34,11 @@ class HttpSettings(Table):
         gt=0,
         description="How large the body of a request may be; events that come in bulk are not bound by it.",
     )
-    max_connections: int = Field(default=1024, ge=1, description="Connections at a time; further ones are closed.")
+    max_connections: int = Field(
+        default=1024,
+        ge=1,
+        description="Connections at a time; with more, the one that asked nothing for longest is closed.",
+    )
 
     @field_validator("listen")
     @classmethod

@@ -155,12 +155,17 @@ class PatientChannel(HTTPChannel):
     def writeConnectionLost(self) -> None:
         """Nothing is left to do; we never close that side alone."""
 
+    @property
+    def is_silent(self) -> bool:
+        """No request is there yet that could be worked on."""
+        return not (self.requests and self.requests[0].is_worked_on)
+
     def end(self) -> None:
         """Take no further request: let go at once, or when the one that is worked on is answered."""
-        if self.requests and self.requests[0].is_worked_on:
-            self.persistent = False
-        else:
+        if self.is_silent:
             self.loseConnection()
+        else:
+            self.persistent = False
 
     def loseConnection(self) -> None:
         """Close the connection when what was written is out; once, however often this is said."""

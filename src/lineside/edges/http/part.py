@@ -19,7 +19,7 @@ class HttpPart:
         where: the same as the configuration has it, for messages.
         desk: answers.
         clock: ends connections that are silent or slow.
-        max_connections: further ones are closed at once.
+        max_connections: see `GatewaySite`.
 
     """
 

@@ -162,7 +162,7 @@ class GatewaySite(Site):
     Args:
         desk: answers.
         reactor: its clock ends connections.
-        max_connections: further ones are closed at once.
+        max_connections: with more, one is closed: the one that was silent for longest, or else the new one.
 
     """
 
@@ -183,10 +183,16 @@ class GatewaySite(Site):
         self._busy_told = float("-inf")
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        """Take a connection, if there are not too many."""
+        """Take a connection; where there are too many, in the place of the one that was silent for longest."""
         if len(self.connections) >= self._max_connections:
-            self._turn_away(addr)
-            return None
+            silent = [each for each in self.connections if each.is_silent]
+            if not silent:
+                self._turn_away(addr)
+                return None
+            # Whoever opens many and asks nothing shuts out nobody.
+            longest = min(silent, key=lambda each: each.deadline or 0.0)
+            self.closed(longest)
+            longest.transport.abortConnection()
         return super().buildProtocol(addr)
 
     def opened(self, connection: PatientChannel) -> None:
