@@ -176,6 +176,29 @@ class Nonsense(FramesCase):
             self.assertEqual(({}, []), (self.part.connections, self.clock.getDelayedCalls()))
 
 
+class Crowds(FramesCase):
+    """More connections than there may be."""
+
+    settings = LiveSettings(max_connections=2)
+
+    def test_who_says_nothing_makes_room(self) -> None:
+        """The one that came first: strangers shut out nobody, and nobody who is known is shut out for one."""
+        silent = [self.peer() for _ in range(2)]
+        for peer in silent:
+            self.assertEqual(101, peer.ask(PATH)[0])
+        first = self.open()
+        self.assertEqual([True, False], [peer.cut for peer in silent])
+        second = self.open()
+        self.assertTrue(silent[1].cut)
+        self.assertEqual(503, self.peer().ask(PATH)[0])
+        first.leave()
+        self.assertEqual(101, self.peer().ask(PATH)[0])
+        self.echoes(second)
+        for peer in silent:
+            peer.leave()
+        self.assertEqual(2, len(self.part.connections))
+
+
 class Stopping(FramesCase):
     """A gateway that stops."""
 

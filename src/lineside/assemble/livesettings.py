@@ -64,7 +64,9 @@ class LiveSettings(Table):
         default=None, description="Who must have made it, its `iss`. Default: it is not looked at."
     )
     max_connections: int = Field(
-        default=10_000, ge=1, description="Clients at a time; further ones get status 503."
+        default=10_000,
+        ge=1,
+        description="Clients at a time; further ones get status 503, unless one has not said who it is.",
     )
     max_channels: int = Field(default=128, ge=1, description="Channels that one client may be subscribed to.")
     max_message: Size = Field(default=65_536, gt=0, description="How large a message from a client may be.")

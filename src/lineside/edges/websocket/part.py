@@ -91,6 +91,8 @@ class LivePart:
             compress=settings.compress,
         )
         self.connections: dict[LiveConnection, None] = {}
+        self._strangers: dict[LiveConnection, None] = {}
+        """The connections of clients that may not have said who they are, the oldest first."""
         self._turns: list[dict[LiveConnection, None]] = [{} for _ in range(settings.limits.ping)]
         """The connections by the second in which they are pinged."""
         self._turn = 0
@@ -143,11 +145,23 @@ class LivePart:
             raise Problem(400, "only the JSON protocol is spoken here")
         if not self._may_come_from(call):
             raise Problem(403, "pages of this origin may not connect; see [live] allowed_origins")
-        if len(self.connections) >= self._settings.max_connections:
+        if len(self.connections) >= self._settings.max_connections and not self._cut_a_stranger():
             raise Problem(503, "too many connections", headers={"Retry-After": "5"})
         connection = self._factory.take(LiveConnection(call, self._begin, self._ended))
         self.connections[connection] = None
+        self._strangers[connection] = None
         return connection
+
+    def _cut_a_stranger(self) -> bool:
+        """Make room by ending the first connection whose client did not say who it is, if there is one."""
+        while self._strangers:
+            connection = next(iter(self._strangers))
+            del self._strangers[connection]
+            if connection in self.connections and not connection.is_known:
+                del self.connections[connection]
+                connection.cut()
+                return True
+        return False
 
     def _may_come_from(self, call: Call) -> bool:
         """A page's script connects as the page's reader would: only pages that are known may."""
@@ -168,6 +182,7 @@ class LivePart:
 
     def _ended(self, connection: LiveConnection) -> None:
         self.connections.pop(connection, None)
+        self._strangers.pop(connection, None)
         for turn in self._turns:
             turn.pop(connection, None)
 

@@ -52,6 +52,15 @@ class LiveConnection(WebSocketServerProtocol):
         self._cutting: IDelayedCall | None = None
         self.session: Session | None = None
 
+    @property
+    def is_known(self) -> bool:
+        """The client has said who it is."""
+        return self.session is not None and self.session.is_known
+
+    def cut(self) -> None:
+        """Be gone at once."""
+        self.transport.abortConnection()
+
     def put(self, frame: bytes) -> None:
         """Send a whole frame after all others."""
         if self._outbox is not None:
@@ -76,7 +85,7 @@ class LiveConnection(WebSocketServerProtocol):
             if self._outbox is not None:
                 self._outbox.empty()
                 self._outbox.close()
-            self._cutting = self.factory.clock.callLater(LINGER, self._cut)
+            self._cutting = self.factory.clock.callLater(LINGER, self.cut)
             super().sendCloseFrame(code, reasonUtf8, isReply)
 
     def onConnect(self, request: ConnectionRequest) -> str | None:
@@ -141,9 +150,6 @@ class LiveConnection(WebSocketServerProtocol):
     def _closeConnection(self, abort: bool = False) -> None:
         # Cutting off a client whose close frame crossed ours could take ours from it.
         super()._closeConnection(abort and not self.wasClean)
-
-    def _cut(self) -> None:
-        self.transport.abortConnection()
 
 
 class LiveFactory(WebSocketServerFactory):

@@ -119,6 +119,11 @@ class Session:
         """When a ping was sent that is not answered yet."""
         self._expire_later("", services.limits.connect, lambda: self.end(codes.STALE))
 
+    @property
+    def is_known(self) -> bool:
+        """It has said who it is."""
+        return self._known is not None
+
     def deliver(self, frame: bytes) -> None:
         """Send a frame; see `Member`."""
         self._wire.put(frame)
