@@ -65,7 +65,7 @@ class Unsubscribe(NamedTuple):
     reason: str
 
 
-ENDED = Unsubscribe(2000, "server unsubscribe")
+SHUT_OUT = Unsubscribe(2000, "permission denied")
 SUBSCRIPTION_EXPIRED = Unsubscribe(2501, "subscription expired")
 
 

@@ -345,7 +345,7 @@ class Session:
             except Refused as refused:
                 # A site that gives no answer takes nothing away.
                 if not refused.error.temporary and channel in self._channels:
-                    self._end_subscription(channel, codes.ENDED)
+                    self._end_subscription(channel, codes.SHUT_OUT)
 
     async def _subscribe(self, request: messages.SubscribeRequest) -> dict[str, Any]:
         channel = request.channel
