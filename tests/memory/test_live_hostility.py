@@ -14,6 +14,7 @@ from wsproto.frame_protocol import Opcode
 
 from lineside.edges.websocket.codes import SHUTDOWN
 from lineside.edges.websocket.part import PATH, LiveSettings
+from lineside.edges.websocket.protocol import FRAMES, PARTS
 from lineside.edges.websocket.recognition import Recognition
 from lineside.edges.websocket.sessions import Limits
 from lineside.security.identity import Identity
@@ -103,6 +104,54 @@ class Waiting(FramesCase):
         assert connection.session is not None
         connection.session.end(SHUTDOWN)
         self.assertTrue(peer.is_read)
+
+
+class ManyFrames(FramesCase):
+    """A frame costs far more than its few bytes."""
+
+    def is_dropped(self, peer: FramePeer) -> None:
+        """The client was told that it is too fast, and nothing more that it sent is looked at."""
+        self.clock.advance(0)
+        *_, close = peer.received()
+        self.assertEqual((Opcode.CLOSE, 3013), (close.opcode, close.payload[0]))
+        self.assertTrue(peer.lets_go)
+        peer.leave()
+        self.assertEqual(({}, []), (self.part.connections, self.clock.getDelayedCalls()))
+
+    def test_frames_that_say_nothing(self) -> None:
+        """Of whatever kind: so many within a second are too many, and each second begins anew."""
+        for frame in (Opcode.PING, Opcode.PONG):
+            peer = self.open()
+            sent = peer.frame(frame)
+            for _ in range(3):
+                peer.send(sent * (FRAMES - 10))
+                self.clock.advance(1)
+                peer.received()
+            handled: list[object] = []
+            [connection] = self.part.connections
+            self.patch(connection, "processControlFrame", lambda seen=handled: seen.append(1))
+            peer.send(sent * 50_000)
+            self.assertEqual(FRAMES, len(handled))
+            self.is_dropped(peer)
+
+    def test_a_message_of_nothing_without_end(self) -> None:
+        """Its parts are few however slowly they come."""
+        peer = self.open()
+        peer.send(peer.begin(b"{"))
+        for _ in range(PARTS):
+            self.assertFalse(peer.lets_go)
+            peer.send(peer.go_on(b""))
+            self.clock.advance(0.1)
+        self.is_dropped(peer)
+
+    def test_many_messages_of_few_parts(self) -> None:
+        """Are none."""
+        peer = self.open()
+        text = json.dumps(call("x")).encode()
+        for _ in range(PARTS):
+            peer.send(peer.begin(text[:9]) + peer.go_on(text[9:], fin=True))
+            self.assertEqual([answer("x")], self.replies(peer))
+            self.clock.advance(0.01)
 
 
 class Nonsense(FramesCase):

@@ -85,6 +85,7 @@ class Fragments(FramesCase):
         peer.send(peer.begin(data[:7]))
         peer.send(peer.frames.ping(b"between"))
         peer.send(peer.frames.pong(b"unasked"))
+        self.clock.advance(0)
         [pong] = peer.received()
         self.assertEqual((Opcode.PONG, b"between"), (pong.opcode, pong.payload))
         peer.send(peer.go_on(data[7:], fin=True))
@@ -171,6 +172,7 @@ class Heads(FramesCase):
         """So many are answered; one more is 1002."""
         peer = self.open()
         peer.send(peer.frames.ping(b"x" * 125))
+        self.clock.advance(0)
         [pong] = peer.received()
         self.assertEqual(b"x" * 125, pong.payload)
         peer.send(bytes([0x80 | Opcode.PING]) + peer.frame(Opcode.TEXT, b"x" * 126)[1:])
@@ -343,6 +345,7 @@ class Compression(FramesCase):
         data = encoded("in pieces " * 50)
         peer.send(peer.begin(data[:100]))
         peer.send(peer.frames.ping(b"between"))
+        self.clock.advance(0)
         [pong] = peer.received()
         self.assertEqual(Opcode.PONG, pong.opcode)
         peer.send(peer.go_on(data[100:], fin=True))

@@ -14,7 +14,7 @@ from autobahn.websocket.types import ConnectionRequest
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
-from lineside.edges.websocket.codes import INAPPROPRIATE_PROTOCOL, SERVER_ERROR, SLOW, Disconnect
+from lineside.edges.websocket.codes import INAPPROPRIATE_PROTOCOL, SERVER_ERROR, SLOW, TOO_FAST, Disconnect
 from lineside.edges.websocket.messages import pong_frame
 from lineside.edges.websocket.outbox import Outbox, Rounds
 from lineside.edges.websocket.sessions import Session
@@ -23,6 +23,12 @@ from lineside.operations.web import Call
 _log = Logger()
 
 SUBPROTOCOL = "centrifuge-json"
+FRAMES = 2000
+"""A second, of any kind: those that say nothing cost nearly as much as commands."""
+PARTS = 1024
+"""Frames of one message: those that hold nothing are not bound by its size."""
+FIRST_CONTROL = 8
+"""Opcodes from this on are no messages' (RFC 6455, section 5.2)."""
 LINGER = 5.0
 """Seconds that a client has to take the close frame, and to answer it."""
 
@@ -50,6 +56,11 @@ class LiveConnection(WebSocketServerProtocol):
         self._ended = ended
         self._outbox: Outbox | None = None
         self._cutting: IDelayedCall | None = None
+        self._second = float("-inf")
+        self._frames = 0
+        """Since that second began."""
+        self._parts = 0
+        """Frames of the message that is coming."""
         self.session: Session | None = None
 
     @property
@@ -105,6 +116,20 @@ class LiveConnection(WebSocketServerProtocol):
             self.session = self._begin(self, self._call)
         except Exception:  # noqa: BLE001 (autobahn would swallow it)
             self._failed()
+
+    def onFrameBegin(self) -> None:
+        """Take a frame; who sends too many is too fast, and what else it sent is not looked at."""
+        now = self.factory.clock.seconds()
+        if now - self._second >= 1:
+            self._second, self._frames = now, 0
+        self._frames += 1
+        if self.current_frame.opcode < FIRST_CONTROL:
+            self._parts = self._parts + 1 if self.inside_message else 1
+        if self._frames > FRAMES or self._parts > PARTS:
+            self.end(TOO_FAST)
+            self.dropConnection()
+            return
+        super().onFrameBegin()
 
     def onPing(self, payload: bytes) -> None:
         """Answer; that waits like all else, and is bounded with it."""
