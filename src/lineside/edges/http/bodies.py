@@ -11,6 +11,8 @@ from lineside.operations.web import Problem
 
 ENOUGH = 256 * 1024
 """Bytes that may wait in a stream before the connection is read no further."""
+PIECE = 64
+"""Bytes that a piece takes beside what it holds, about."""
 
 
 class BodyStream(AsyncIterator[bytes]):
@@ -34,7 +36,7 @@ class BodyStream(AsyncIterator[bytes]):
     def push(self, piece: bytes) -> None:
         """Take what came."""
         self._pieces.append(piece)
-        self._size += len(piece)
+        self._size += PIECE + len(piece)
         if self._size >= ENOUGH and not self._paused:
             self._paused = True
             self._pause()
@@ -61,7 +63,7 @@ class BodyStream(AsyncIterator[bytes]):
             self._waiting = Deferred()
             await self._waiting
         piece = self._pieces.popleft()
-        self._size -= len(piece)
+        self._size -= PIECE + len(piece)
         if self._paused and self._size < ENOUGH:
             self._paused = False
             self._resume()
@@ -83,8 +85,8 @@ class WholeBody:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._pieces: list[bytes] = []
-        self._size = 0
+        self._first = b""
+        self._rest = bytearray()
 
     def push(self, piece: bytes) -> None:
         """Take what came.
@@ -93,14 +95,16 @@ class WholeBody:
             Problem: 413, it is more than the limit.
 
         """
-        self._size += len(piece)
-        if self._size > self._limit:
+        if len(self._first) + len(self._rest) + len(piece) > self._limit:
             raise too_large(self._limit)
-        self._pieces.append(piece)
+        if self._first:
+            self._rest += piece
+        else:
+            self._first = piece
 
     def value(self) -> bytes:
         """Return it."""
-        return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        return self._first + self._rest if self._rest else self._first
 
 
 def too_large(limit: int) -> Problem:
