@@ -298,6 +298,19 @@ class Repeats(IngestCase):
         status, told = self.send(b'[{"a": 1}, {"a": 3}, {"a": 4}]', "Idempotency-Key: k1")
         self.assertEqual((status, told["sequences"], told["repeated"]), (202, [1, 2, 3], [0]))
 
+    def test_two_requests_with_one_key_at_the_same_moment(self) -> None:
+        """Are carried out one after the other: of the second nothing is stored."""
+        self.file.writer.held = True
+        asked = []
+        for body in (b'[{"a": 1}, {"a": 2}]', b'[{"a": 3}, {"a": 2}, {"a": 4}]'):
+            connection, transport = self.connect()
+            asked.append(transport)
+            connection.dataReceived(post("/api/v1/events/gate", body, SENDER, "Idempotency-Key: k1"))
+            self.addCleanup(self.leave, connection)
+        self.file.writer.release()
+        self.assertEqual([202, 409], [read_answers(each.value())[0][0] for each in asked])
+        self.assertEqual(self.bodies(), [b'{"a": 1}', b'{"a": 2}'])
+
     def test_two_senders_with_one_key_lose_nothing(self) -> None:
         """Both say the same, but each of its own device: the second is told, not taken for the first."""
         self.send(b'{"a": 1}', "Idempotency-Key: k1")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 import msgspec
 from msgspec import Struct
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -66,6 +67,8 @@ class Commits:
         self._source = source
         self._journal = journal
         self._stored = stored
+        self._turns: WeakValueDictionary[str, DeferredLock] = WeakValueDictionary()
+        """By the keys of the requests under way."""
 
     async def store(self, batch: Batch, sender: Sender, before: int, *, last: bool) -> Receipts:
         """Store events; return when they are on disk, also where the request is cancelled meanwhile.
@@ -82,6 +85,14 @@ class Commits:
                 ``stored`` tells how many items of the request, from the first on, are on disk.
 
         """
+        if sender.key is None:
+            return await self._store(batch, sender, before, last=last)
+        # What is compared must be what is stored next.
+        turn = self._turns.setdefault(sender.key, DeferredLock())
+        async with turn:
+            return await self._store(batch, sender, before, last=last)
+
+    async def _store(self, batch: Batch, sender: Sender, before: int, *, last: bool) -> Receipts:
         keyed = [] if sender.key is None else _give_keys(batch, sender.key, before)
         compared: set[int] = set()
         if keyed and len(batch) > 1:
