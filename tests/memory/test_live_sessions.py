@@ -657,10 +657,10 @@ class UsersOfTheErp(LiveCase):
         self.erp = PlayedErp()
         self.services = replace(self.services, access=Access({}, self.erp), recognition=self.recognition(self.erp))
 
-    def from_page(self, cookie: str, **connect: Any) -> tuple[Session, PlayedWire]:
+    def from_page(self, cookie: str, identity: Identity = NOBODY, **connect: Any) -> tuple[Session, PlayedWire]:
         """Connect as the script of a page does, whose browser sends the cookies along."""
         wire = PlayedWire()
-        session = Session("c1", wire, Call(NOBODY, {}, {}, {"cookie": cookie}), self.services)
+        session = Session("c1", wire, Call(identity, {}, {}, {"cookie": cookie}), self.services)
         self.say(session, {"id": 1, "connect": connect})
         return session, wire
 
@@ -691,6 +691,20 @@ class UsersOfTheErp(LiveCase):
         self.erp.away = True
         told = self.from_page("sid=hers")[1].told[0]["error"]
         self.assertEqual((100, True), (told["code"], told["temporary"]))
+
+    def test_who_is_known_already_loses_nothing_by_the_cookie(self) -> None:
+        """A browser at this machine sends it to every port: the dashboard works, also while the ERP is away."""
+        session, wire = self.from_page("sid=hers", VIEWER)
+        for channel in ("frappe:doctype:Item", "events:gate"):
+            self.assertIn("subscribe", self.ask(session, wire, subscribe={"channel": channel}), channel)
+        narrow = Identity("scale", "device", frozenset({"gate"}))
+        session, _ = self.from_page("sid=hers", narrow)
+        assert session._known is not None
+        self.assertEqual(frozenset({"gate"}), session._known.identity.sources)
+        self.erp.away = True
+        session, wire = self.from_page("sid=hers", VIEWER)
+        self.assertEqual("ann", session.user)
+        self.assertIn("subscribe", self.ask(session, wire, subscribe={"channel": "events:gate"}))
 
     def test_a_token_of_the_gateways_goes_before_the_cookie(self) -> None:
         """Who brings one means it."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from lineside.edges.websocket import codes
 from lineside.edges.websocket.codes import Ended, Refused
 from lineside.model.errors import LinesideError
 from lineside.model.ports import Credential, PermissionOracle
 from lineside.operations.web import Call
-from lineside.security.identity import NOBODY, Identity, Role
+from lineside.security.identity import NOBODY, ROLES, Identity, Role
 from lineside.security.jwts import BadToken, ExpiredToken, Holder, JwtTokens
 
 
@@ -147,12 +148,17 @@ class Recognition:
         try:
             user = await self._oracle.whose(credential)
         except LinesideError as away:
+            if credential.token is None and call.identity is not NOBODY:
+                return None
             raise Refused(codes.INTERNAL) from away
         if user is None:
             if credential.token is not None:
                 raise Ended(codes.INVALID_TOKEN)
             return None
-        return Known(Identity(user, self._erp_role), credential=credential)
+        # A browser sends the cookie to every port of a machine: who is known already loses nothing by it.
+        at_erp = Identity(user, self._erp_role)
+        before = replace(call.identity, name=user)
+        return Known(max(at_erp, before, key=lambda each: len(ROLES[each.role])), credential=credential)
 
 
 def session_of(cookies: str) -> str | None:
