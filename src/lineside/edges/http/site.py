@@ -192,7 +192,7 @@ class GatewaySite(Site):
             # Whoever opens many and asks nothing shuts out nobody.
             longest = min(silent, key=lambda each: each.deadline or 0.0)
             self.closed(longest)
-            longest.transport.abortConnection()
+            longest.timeoutConnection()
         return super().buildProtocol(addr)
 
     def opened(self, connection: PatientChannel) -> None:
