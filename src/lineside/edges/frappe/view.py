@@ -7,8 +7,8 @@ or of an operator.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -32,6 +32,8 @@ from lineside.operations.erp import ErpAway, ErpUnwilling, Look, WrongQuestion
 from lineside.security.identity import Identity, Permission, check
 
 log = Logger()
+
+T = TypeVar("T")
 
 ENTRIES = 10_000
 SIZE = 32 * 1024 * 1024
@@ -69,12 +71,21 @@ class Site:
 
     def __init__(self, name: str, client: FrappeClient) -> None:
         self.name = name
-        self.turns = Turns(ASKING, WAITING)
+        self._turns = Turns(ASKING, WAITING)
         self._client = client
 
+    @property
+    def crowded(self) -> bool:
+        """So many wait that one more would wait in vain."""
+        return self._turns.crowded
+
     async def ask(self, body: bytes) -> Verdict:
-        """Ask for a list of documents."""
+        """Ask for a list of documents, at once."""
         return await read(self._client, "POST", GET_LIST, "message", body=body)
+
+    async def in_turn(self, work: Callable[[FrappeClient], Coroutine[Deferred[Any], Any, T]]) -> T:
+        """Let ``work`` use the client when it is our turn."""
+        return await self._turns.take(lambda: work(self._client))
 
 
 class View(Struct, frozen=True):
@@ -228,17 +239,17 @@ class ErpView:
         raise ErpAway(f"the ERP does not answer, and nothing of {view.doctype} is kept for this", trouble.after)
 
     async def _ask(self, view: View, question: _Question) -> Entry | Trouble:
-        if view.site.turns.crowded:
+        if view.site.crowded:
             return CROWDED
         begun = self._clock.seconds()
         turn: float | None = None
 
-        async def ask() -> Verdict:
+        def ask(_: FrappeClient) -> Coroutine[Deferred[Any], Any, Verdict]:
             nonlocal turn
             turn = self._clock.seconds()
-            return await view.site.ask(question.body)
+            return view.site.ask(question.body)
 
-        asking = Deferred.fromCoroutine(view.site.turns.take(ask))
+        asking = Deferred.fromCoroutine(view.site.in_turn(ask))
         asking.addTimeout(view.timeout, self._clock)
         try:
             verdict = await asking
