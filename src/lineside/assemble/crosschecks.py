@@ -105,6 +105,7 @@ _ONLY_WITH = {
 _NO_CONNECTION = {
     "ack": "datagrams are never answered; remove it",
     "framing": "a datagram holds lines that end with LF; remove it",
+    "commands": "datagrams have no connection over which commands could go; remove it",
     "max_connections": "datagrams have no connection; remove it",
     "idle_timeout": "datagrams have no connection; remove it",
 }

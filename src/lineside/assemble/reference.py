@@ -17,6 +17,7 @@ import msgspec
 from annotated_types import Ge, Gt, Le
 from pydantic.fields import FieldInfo
 
+from lineside.assemble.commandsettings import CommandSettings
 from lineside.assemble.erpsettings import ErpSettings
 from lineside.assemble.formats import FORMATS, FixedColumn
 from lineside.assemble.framings import LengthFraming, StxEtxFraming
@@ -47,6 +48,7 @@ TABLES: dict[str, type[Table]] = {
     "queries parameters": ParameterSettings,
     "erp": ErpSettings,
     "poll": PollSettings,
+    "commands": CommandSettings,
     "frappe poll": FrappePollSettings,
     "framing stx": StxEtxFraming,
     "framing length": LengthFraming,

@@ -24,6 +24,7 @@ COMMANDS = {
     "status": "Show what the gateway is doing.",
     "top": "Watch sources, devices, routes and targets on one page.",
     "events": "List, show and follow events.",
+    "devices": "List connected devices, and send them commands.",
     "deadletters": "List, show, retry and discard dead letters.",
     "consumers": "List, forget and rewind the places of routes in the journal.",
     "pause": "Stop a source, a route or a target for a while.",

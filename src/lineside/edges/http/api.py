@@ -10,10 +10,13 @@ from lineside.edges.http.asked import asked
 from lineside.edges.http.openapi import describe
 from lineside.operations.registry import Operations
 from lineside.operations.requests import (
+    CommandDevice,
     CreateToken,
     DiscardDeadLetters,
     ListConsumers,
     ListDeadLetters,
+    ListDeviceCommands,
+    ListDevices,
     ListEvents,
     ListTokens,
     Pause,
@@ -59,6 +62,9 @@ def operation_endpoints(operations: Operations) -> list[Endpoint]:
             for kind in ("source", "route", "target")
             for request in (Pause, Resume)
         ],
+        asked(operations, "GET", f"{API}/devices", ListDevices, tag="devices"),
+        asked(operations, "POST", f"{API}/devices/{{device}}/commands", CommandDevice, tag="devices"),
+        asked(operations, "GET", f"{API}/device-commands", ListDeviceCommands, tag="devices"),
         asked(operations, "GET", f"{API}/tokens", ListTokens, tag="tokens"),
         asked(operations, "POST", f"{API}/tokens", CreateToken, tag="tokens"),
         asked(operations, "POST", f"{API}/tokens/{{token}}/revoke", RevokeToken, tag="tokens"),

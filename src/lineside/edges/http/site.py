@@ -22,6 +22,7 @@ from lineside.edges.http.identification import CHALLENGE, Identification
 from lineside.edges.http.request import AT_ONCE, EarlyRequest, header_texts
 from lineside.edges.http.routing import Found, Routes
 from lineside.model.errors import JournalClosed, JournalUnusable, LinesideError, NotFound
+from lineside.operations.devicelines import NoAnswer
 from lineside.operations.web import Answer, Call, Endpoint, Problem
 from lineside.security.identity import NOBODY, Identity, NotPermitted, check
 
@@ -35,6 +36,8 @@ TAKEN_WHOLE = 64 * 1024
 """Bytes of a body that is taken whole although it might be a stream: for a single event that is quicker."""
 LOOK = 1.0
 """Seconds from one look at the connections' deadlines to the next."""
+NO_ANSWER: dict[str, int] = {"expired": 504, "unsent": 409}
+"""By what became of a command to a device: the status, where it is not 502."""
 ANY = "*/*"
 """In `Endpoint.takes`: whatever the body is called, or not called at all."""
 BUSY_EVERY = 10.0
@@ -283,6 +286,9 @@ def _refusal(refused: LinesideError) -> Answer:
             return Problem(403, str(refused)).answer()
         case NotFound():
             return Problem(404, str(refused)).answer()
+        case NoAnswer(id=identifier, state=state):
+            status = NO_ANSWER.get(state, 502)
+            return Problem(status, str(refused), command=identifier, state=state).answer()
         case OSError() | JournalClosed() | JournalUnusable():
             return Problem(503, str(refused), headers={"Retry-After": str(LATER)}).answer()
     return Problem(409, str(refused)).answer()
