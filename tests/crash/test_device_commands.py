@@ -9,7 +9,7 @@ class Killed(CommandCase):
     """At most once, over any death."""
 
     async def test_a_command_is_never_sent_a_second_time(self) -> None:
-        """It was written, then came SIGKILL: it is unknown from the next start on, and the device hears no more of it.
+        """It was written, then came SIGKILL: it is unknown from then on, and the device hears no more of it.
 
         What waited behind it was never sent, and is not either.
         """

@@ -89,10 +89,12 @@ class Device:
 
     def stops_reading(self) -> None:
         """Leave what is sent to it in the gateway's buffer."""
+        assert self.transport.producer is not None
         self.transport.producer.pauseProducing()
 
     def reads_on(self) -> None:
         """Take what is sent to it again."""
+        assert self.transport.producer is not None
         self.transport.producer.resumeProducing()
 
 
@@ -284,7 +286,7 @@ class Answers(CommandCase):
         """A device's own token gives none either."""
         device = self.device()
         for role in ("viewer", "device", "nobody"):
-            asked = self.call(CommandDevice(device="d1"), Identity("x", role))  # type: ignore[arg-type]
+            asked = self.call(CommandDevice(device="d1"), Identity("x", role))
             self.failureResultOf(asked, NotPermitted)
         self.assertEqual(device.heard(), [])
         self.successResultOf(self.call(ListDeviceCommands(), Identity("x", "viewer")))

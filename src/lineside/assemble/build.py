@@ -44,6 +44,7 @@ from lineside.operations.commands import CommandRecords, DeviceCommands
 from lineside.operations.consumers import ConsumerOperations
 from lineside.operations.control import ControlSocket
 from lineside.operations.deadletters import DeadLetterOperations
+from lineside.operations.erpcalls import ErpCallOperations
 from lineside.operations.events import EventOperations
 from lineside.operations.pauses import Kind, Pauses
 from lineside.operations.registry import Operations
@@ -115,6 +116,7 @@ class Gateway:
         self.hooks = frappe_sources(reactor, settings, store, self._watching.journals, self.targets, gates, random)
         self.posts = posts(reactor, settings, store, self._watching.journals)
         self.erp = erp_views(reactor, settings, self.targets)
+        ErpCallOperations(None if self.erp is None else self.erp.caller).register(self.operations)
         self._descriptors = descriptors
         self._share_descriptors()
         offer(self.operations, store, settings, consumers, reactor, running=True)
@@ -169,7 +171,7 @@ class Gateway:
             self._watching.journals.values(),
             self.targets,
             {} if self.posts is None else {"events.append": self.posts.append},
-            None if self.erp is None else self.erp.reader,
+            None if self.erp is None or not settings.erp else self.erp.reader,
         )
         self.http = (
             None

@@ -52,11 +52,12 @@ def warn(settings: Settings) -> list[str]:
         for name in settings.sources
         if name not in used
     ]
+    asked = {settings.shown_from(view) for view in settings.erp.values()}
+    asked |= {settings.shown_from(call) for call in settings.calls.values()}
     lines += [
         f"{key_path('targets', name)}: no route leads here"
         for name in settings.targets
-        if all(settings.target_of(route) != name for route in settings.routes.values())
-        and all(settings.shown_from(view) != name for view in settings.erp.values())
+        if all(settings.target_of(route) != name for route in settings.routes.values()) and name not in asked
     ]
     lines += [
         f"{key_path('routes', name)}.action: a call whose answer is lost is made again; may it happen twice?"

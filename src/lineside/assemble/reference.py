@@ -18,7 +18,7 @@ from annotated_types import Ge, Gt, Le
 from pydantic.fields import FieldInfo
 
 from lineside.assemble.commandsettings import CommandSettings
-from lineside.assemble.erpsettings import ErpSettings
+from lineside.assemble.erpsettings import ErpCallSettings, ErpSettings
 from lineside.assemble.formats import FORMATS, FixedColumn
 from lineside.assemble.framings import LengthFraming, StxEtxFraming
 from lineside.assemble.frappesettings import FrappePollSettings
@@ -47,6 +47,7 @@ TABLES: dict[str, type[Table]] = {
     "queries": QuerySettings,
     "queries parameters": ParameterSettings,
     "erp": ErpSettings,
+    "calls": ErpCallSettings,
     "poll": PollSettings,
     "commands": CommandSettings,
     "frappe poll": FrappePollSettings,

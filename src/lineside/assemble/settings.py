@@ -15,7 +15,7 @@ from lineside.assemble.bounds import Retention, Size
 from lineside.assemble.clientendpoints import Dial, parse_client
 from lineside.assemble.commandsettings import Commands, CommandSettings
 from lineside.assemble.endpoints import parse_listener
-from lineside.assemble.erpsettings import ErpSettings
+from lineside.assemble.erpsettings import ErpCallSettings, ErpSettings
 from lineside.assemble.formats import Format, JsonFormat, unknown_field
 from lineside.assemble.framings import Framing, StxEtxFraming
 from lineside.assemble.frappesettings import FrappeSourceSettings
@@ -528,6 +528,8 @@ class Settings(Struct, frozen=True):
     channels: dict[str, ChannelSettings] = {}
     erp: dict[str, ErpSettings] = {}
     """By DocType, what is shown of the ERP."""
+    calls: dict[str, ErpCallSettings] = {}
+    """What may be called there."""
 
     @property
     def sites(self) -> dict[str, FrappeTargetSettings]:
@@ -567,8 +569,8 @@ class Settings(Struct, frozen=True):
         """Return the name of a route's target."""
         return route.target or next(iter(self.targets))
 
-    def shown_from(self, view: ErpSettings) -> str:
-        """Return the name of the target that is asked for a view."""
+    def shown_from(self, view: ErpSettings | ErpCallSettings) -> str:
+        """Return the name of the target that is asked for a view, or by a call."""
         return view.target or next(iter(self.sites))
 
     def sources_of(self, route: RouteSettings) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ COMMANDS = {
     "resume": "Let a source, a route or a target work again.",
     "journal": "Check, back up and restore the journal's file.",
     "token": "Create, list and revoke API tokens.",
-    "erp": "Prepare an ERP for exactly-once delivery.",
+    "erp": "Prepare an ERP for exactly-once delivery, and call it.",
     "simulate": "Play a device against a running gateway.",
     "standin": "Run the Frappe-compatible stand-in.",
     "workshop": "Learn Twisted for ERP applications, chapter by chapter.",

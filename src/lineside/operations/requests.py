@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 from msgspec import Meta, Struct
 
 from lineside.operations.results import (
+    CalledErp,
     CommandAnswer,
     CommandState,
     ConnectedDeviceList,
@@ -248,6 +249,16 @@ class ListDeviceCommands(Request[DeviceCommandList], frozen=True, tag="devices.c
     limit: Number = 50
 
 
+class CallErp(Request[CalledErp], frozen=True, tag="erp.call"):
+    """Have the ERP carry out a method that the configuration allows by a name, once."""
+
+    permission: ClassVar[Permission] = "consult"
+    """The least: each name needs what the configuration says."""
+    result: ClassVar[Any] = CalledErp
+    name: str
+    params: dict[str, Any] = {}
+
+
 AnyRequest = (
     ListEvents
     | ShowEvent
@@ -270,4 +281,5 @@ AnyRequest = (
     | ListDevices
     | CommandDevice
     | ListDeviceCommands
+    | CallErp
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -443,3 +443,11 @@ class ConnectedDeviceList(Struct, frozen=True):
 
     devices: list[ConnectedDevice]
     total: int
+
+
+class CalledErp(Struct, frozen=True):
+    """What the ERP answered to a call."""
+
+    name: str
+    answer: Any
+    """What its method returned; None where it returned nothing."""

@@ -7,8 +7,8 @@ or of an operator.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -31,6 +31,8 @@ from lineside.operations.erp import ErpAway, ErpUnwilling, Look, WrongQuestion
 from lineside.security.identity import Identity, Permission, check
 
 log = Logger()
+
+T = TypeVar("T")
 
 ENTRIES = 10_000
 SIZE = 32 * 1024 * 1024
@@ -58,7 +60,7 @@ LOOK_AT = "does the DocType have these fields, and do the filters fit"
 
 
 class Site:
-    """One site, as it is asked on behalf of views.
+    """One site, as it is asked on behalf of views, and of callers of its methods.
 
     Args:
         name: the target's.
@@ -79,11 +81,15 @@ class Site:
 
     async def ask(self, body: bytes) -> Verdict:
         """Ask for a list of documents when it is our turn."""
+        return await self.in_turn(lambda client: read(client, "POST", GET_LIST, "message", body=body))
+
+    async def in_turn(self, work: Callable[[FrappeClient], Awaitable[T]]) -> T:
+        """Let ``work`` use the client when it is our turn."""
         self._under_way += 1
         try:
             await self._turn.acquire()
             try:
-                return await read(self._client, "POST", GET_LIST, "message", body=body)
+                return await work(self._client)
             finally:
                 self._turn.release()
         finally:

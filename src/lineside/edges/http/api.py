@@ -10,6 +10,7 @@ from lineside.edges.http.asked import asked
 from lineside.edges.http.openapi import describe
 from lineside.operations.registry import Operations
 from lineside.operations.requests import (
+    CallErp,
     CommandDevice,
     CreateToken,
     DiscardDeadLetters,
@@ -65,6 +66,7 @@ def operation_endpoints(operations: Operations) -> list[Endpoint]:
         asked(operations, "GET", f"{API}/devices", ListDevices, tag="devices"),
         asked(operations, "POST", f"{API}/devices/{{device}}/commands", CommandDevice, tag="devices"),
         asked(operations, "GET", f"{API}/device-commands", ListDeviceCommands, tag="devices"),
+        asked(operations, "POST", f"{API}/calls/{{name}}", CallErp, tag="erp"),
         asked(operations, "GET", f"{API}/tokens", ListTokens, tag="tokens"),
         asked(operations, "POST", f"{API}/tokens", CreateToken, tag="tokens"),
         asked(operations, "POST", f"{API}/tokens/{{token}}/revoke", RevokeToken, tag="tokens"),
