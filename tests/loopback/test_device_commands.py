@@ -95,3 +95,19 @@ class EveryWay(CommandCase):
         await reader.heard("started")
         await reader.do("connect")
         self.assertEqual((await reader.do("rpc", method="devices.command", data={"device": "s-1"}))["code"], 103)
+
+    async def test_simulated_devices_obey(self) -> None:
+        """So that commands can be tried within a minute, with no device at hand."""
+        place = f"tcp:127.0.0.1:{self.lines}"
+        playing = self.program(
+            "simulate", "scanner", "--source", "scale", "--connect", place, "--rate", "5", "--json"
+        )
+        while "scanner-0" not in [each["device"] for each in await self.printed("devices", "list", "--json")]:
+            pass
+        self.assertEqual(await self.printed("devices", "command", "scanner-0", "hello"), ["hello"])
+        failing = self.program("devices", "command", "scanner-0", "fail")
+        self.assertEqual(await failing.ended(), 1)
+        self.assertIn("failed: as it was told", failing.other[0])
+        self.assertEqual(await playing.end("TERM"), 0)
+        (summary,) = playing.said
+        self.assertEqual((summary["commands"], summary["unanswered"]), (2, 0))
