@@ -61,7 +61,7 @@ def asked(
         body = msgspec.defstruct(
             members,
             [
-                (field.name, field.type) if field.required else (field.name, field.type, field.default)
+                (field.name, field.type) if field.required else (field.name, field.type, _left_out(field))
                 for field in rest.values()
             ],
             forbid_unknown_fields=True,
@@ -126,6 +126,12 @@ def asked(
 def _name(request: type[Request[Any]], given: Iterable[str], one: str | None) -> str:
     parts = [str(request.__struct_config__.tag).replace(".", "_"), *given]
     return "_".join(parts if one is None else [*parts, "one"])
+
+
+def _left_out(field: msgspec.structs.FieldInfo) -> Any:
+    if field.default is msgspec.NODEFAULT:
+        return msgspec.field(default_factory=field.default_factory)
+    return field.default
 
 
 def _schema(field: msgspec.structs.FieldInfo) -> Mapping[str, Any]:
