@@ -38,6 +38,7 @@ log = Logger()
 
 T = TypeVar("T")
 
+STUCK = "while the device did not read, or had said nothing since a command to it expired"
 MOST_DEVICES = 10_000
 """Connected devices in one answer."""
 
@@ -138,14 +139,7 @@ class DeviceCommands:
         operations.answer_to(CommandDevice, self.command)
 
     async def list_devices(self, request: ListDevices) -> ConnectedDeviceList:
-        """Return who is connected now.
-
-        Raises:
-            NotFound: there is no such source.
-
-        """
-        if request.source is not None:
-            self._check_source(request.source)
+        """Return who is connected now."""
         found = [
             ConnectedDevice(source, device, line.peer, commands=True, waiting=self._count(source, device))
             for source, lines in self._lines.items()
@@ -191,7 +185,8 @@ class DeviceCommands:
     def _place(self, device: str, source: str | None) -> str:
         """Return the source on which a device is connected."""
         if source is not None:
-            self._check_source(source)
+            if source not in self._sources:
+                raise NotFound(f'there is no source "{source}"{did_you_mean(source, self._sources)}')
             if source not in self._lines:
                 raise LinesideError(
                     f'the source "{source}" sends no commands; it needs commands = true in [sources.{source}]'
@@ -207,10 +202,6 @@ class DeviceCommands:
         if len(there) > 1:
             raise LinesideError(f'a device "{device}" is connected to {", ".join(there)}; say to which source')
         return there[0]
-
-    def _check_source(self, source: str) -> None:
-        if source not in self._sources:
-            raise NotFound(f'there is no source "{source}"{did_you_mean(source, self._sources)}')
 
     def _count(self, source: str, device: str) -> int:
         lock = self._turns.get((source, device))
@@ -294,7 +285,9 @@ class DeviceCommands:
             await self._within(order, order.turn)
             line = await self._line(order)
         except TooLate:
-            raise _NotSent("it expired before it could be sent") from None
+            line = self._lines[order.given.source].find(order.given.device)
+            stuck = order.holds and line is not None and not line.reads
+            raise _NotSent(f"it expired {STUCK if stuck else 'before it could be sent'}") from None
         if line is not None:
             try:
                 now = self._now_ns()

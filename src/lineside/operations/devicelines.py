@@ -51,7 +51,7 @@ class DeviceLine(Protocol):
 
     @property
     def reads(self) -> bool:
-        """The other end takes what is sent to it."""
+        """The other end takes what is sent to it, and has spoken since a command to it expired."""
         ...
 
     def changed(self) -> Deferred[None]:

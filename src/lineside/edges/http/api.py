@@ -33,6 +33,14 @@ from lineside.operations.requests import (
 from lineside.operations.web import JSON, Answer, Endpoint, Reply
 
 API = "/api/v1"
+NO_ANSWER = {
+    502: "The device answered with an error, or the connection was lost after the command was sent; see `state`.",
+    504: "No answer came in time; the device may have got the command.",
+}
+ERP_FAILED = {
+    502: "The ERP does not let the gateway call this, or its answer is too large; see `detail`.",
+    504: "The ERP may have done it or not, and is not asked again.",
+}
 
 
 def operation_endpoints(operations: Operations) -> list[Endpoint]:
@@ -64,9 +72,16 @@ def operation_endpoints(operations: Operations) -> list[Endpoint]:
             for request in (Pause, Resume)
         ],
         asked(operations, "GET", f"{API}/devices", ListDevices, tag="devices"),
-        asked(operations, "POST", f"{API}/devices/{{device}}/commands", CommandDevice, tag="devices"),
+        asked(
+            operations,
+            "POST",
+            f"{API}/devices/{{device}}/commands",
+            CommandDevice,
+            tag="devices",
+            further=NO_ANSWER,
+        ),
         asked(operations, "GET", f"{API}/device-commands", ListDeviceCommands, tag="devices"),
-        asked(operations, "POST", f"{API}/calls/{{name}}", CallErp, tag="erp"),
+        asked(operations, "POST", f"{API}/calls/{{name}}", CallErp, tag="erp", further=ERP_FAILED),
         asked(operations, "GET", f"{API}/tokens", ListTokens, tag="tokens"),
         asked(operations, "POST", f"{API}/tokens", CreateToken, tag="tokens"),
         asked(operations, "POST", f"{API}/tokens/{{token}}/revoke", RevokeToken, tag="tokens"),

@@ -33,6 +33,7 @@ def asked(
     tag: str,
     fixed: Mapping[str, str] | None = None,
     one: str | None = None,
+    further: Mapping[int, str] | None = None,
 ) -> Endpoint:
     """Return the endpoint that carries out ``request``.
 
@@ -47,6 +48,7 @@ def asked(
         tag: under what the description lists it.
         fixed: fields that this path stands for.
         one: a field of a list of ids; the path names a single one, as ``{id}``, and no other field is asked for.
+        further: what else may be answered, by its status.
 
     """
     given = dict(fixed or {})
@@ -118,7 +120,10 @@ def asked(
         answer,
         parameters=parameters,
         takes={} if body is None else {JSON: body},
-        replies={200: Reply("Done." if method == "POST" else "As asked.", {JSON: request.result})},
+        replies={
+            200: Reply("Done." if method == "POST" else "As asked.", {JSON: request.result}),
+            **{status: Reply(what) for status, what in (further or {}).items()},
+        },
         tag=tag,
     )
 

@@ -117,12 +117,16 @@ class ConnectedLine:
         self.names: set[str] = set()
         """The devices that are on it."""
         self.lost = False
-        self.reads = True
-        """Whoever sees that the other end takes no more sets it; it is set back by `go_on`."""
         self.listens = False
         """A reply may come: before a command was sent, a frame that looks like one is a frame like any other."""
         self._lines = lines
         self._way = way
+        self._takes = True
+        """The transport takes more for the other end."""
+        self._silent = False
+        """Nothing came since the last command was written."""
+        self._hangs = False
+        """And that has expired: what it left unread, it would carry out late, and every further one as well."""
         self._asked: dict[str, Deferred[Reply]] = {}
         self._given_up: OrderedDict[str, None] = OrderedDict()
         self._waiting: list[Deferred[None]] = []
@@ -131,6 +135,11 @@ class ConnectedLine:
     def peer(self) -> str:
         """Where it leads."""
         return self._way.peer
+
+    @property
+    def reads(self) -> bool:
+        """The other end takes what is sent to it, as far as can be seen."""
+        return self._takes and not self._hangs
 
     def changed(self) -> Deferred[None]:
         """Return what fires when the other end reads again, or the connection is lost."""
@@ -143,16 +152,27 @@ class ConnectedLine:
         self._way.say(encode_command(identifier, payload))
         asked: Deferred[Reply] = Deferred(lambda _: self._give_up(identifier))
         self._asked[identifier] = asked
-        self.listens = True
+        self._silent = self.listens = True
         return asked
 
     def without_replies(self, frames: list[bytes]) -> list[bytes]:
         """Return frames without the replies to this connection's commands; for `Session`, where it `listens`."""
         return [frame for frame in frames if not (frame.startswith(REPLY) and self._replied(frame))]
 
+    def spoke(self) -> None:
+        """Take a sign of life."""
+        self._silent = False
+        if self._hangs:
+            self._hangs = False
+            self._tell()
+
+    def hold(self) -> None:
+        """Write nothing more: what was sent waits for the other end already."""
+        self._takes = False
+
     def go_on(self) -> None:
-        """The other end reads again."""
-        self.reads = True
+        """Write again."""
+        self._takes = True
         self._tell()
 
     def end(self, why: str) -> None:
@@ -168,6 +188,7 @@ class ConnectedLine:
 
     def _give_up(self, identifier: str) -> None:
         if self._asked.pop(identifier, None) is not None:
+            self._hangs = self._hangs or self._silent
             self._given_up[identifier] = None
             if len(self._given_up) > LATE:
                 self._given_up.popitem(last=False)

@@ -127,6 +127,8 @@ class Session:
         """Take a sign of life."""
         # The timer looks at this when it ends: moving it each time would cost more than all the rest of a line.
         self._heard_at = self._intake.clock.seconds()
+        if self.line is not None:
+            self.line.spoke()
 
     def take(self, frames: list[bytes]) -> int:
         """Take frames, at least one; each becomes an event and has an answer, but for replies to commands.
@@ -192,7 +194,7 @@ class Session:
             self._link.pause()
         self._held_by.add(why)
         if self.line is not None and why == "answers":
-            self.line.reads = False
+            self.line.hold()
 
     def let_go(self, why: str) -> None:
         """One reason is gone."""
