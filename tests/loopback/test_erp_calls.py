@@ -53,10 +53,19 @@ params = ["doc"]
         self.assertIn('count has no parameter "doctype"', wrong.other[0])
         url = f"http://127.0.0.1:{self.web}/api/v1/calls"
         agent = Agent(self.reactor)
-        for name, status in (("count", 200), ("add", 403), ("drop", 404)):
-            answer = await treq.post(f"{url}/{name}", json={}, agent=agent)
+        for name, sent, status in (
+            ("count", {}, 200),
+            ("count", {"filters": {"name": "Crate"}}, 200),
+            ("count", {"doctype": "User"}, 422),
+            ("count", {"filters": None}, 200),
+            ("add", {}, 403),
+            ("drop", {}, 404),
+        ):
+            answer = await treq.post(f"{url}/{name}", json=sent, agent=agent)
             body = await answer.json()
             self.assertEqual(answer.code, status, body)
+        described = await treq.get(f"http://127.0.0.1:{self.web}/openapi.json", agent=agent)
+        self.assertIn("filters", (await described.json())["components"]["schemas"]["Call_count"]["properties"])
         client = self.client(token("olga", meta={"role": "operator"}))
         await client.heard("started")
         await client.do("connect")

@@ -25,7 +25,7 @@ from lineside.edges.lines.framed import connections
 from lineside.edges.lines.intake import Intake, Limits
 from lineside.journal.log import SqliteJournal
 from lineside.journal.tables import JOURNAL
-from lineside.model.errors import LinesideError, NotFound
+from lineside.model.errors import LinesideError
 from lineside.model.event import Seq
 from lineside.operations import commandlog
 from lineside.operations.commandlog import COMMANDS
@@ -274,7 +274,7 @@ class Answers(CommandCase):
         self.assertEqual(
             self.refusal(self.give("scale-2")), 'the device "scale-2" is not connected; did you mean "scale-1"?'
         )
-        self.assertIn("there is no source", self.refusal(self.give("scale-1", source="gates"), NotFound))
+        self.assertIn("there is no source", self.refusal(self.give("scale-1", source="gates")))
         self.assertIn("commands = true in [sources.printer]", self.refusal(self.give("p1", source="printer")))
         self.assertIn("one line", self.refusal(self.give("scale-1", payload="a\nCMD 2 b")))
         self.assertEqual((device.heard(), self.on_record()), ([], []))

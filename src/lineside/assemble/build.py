@@ -116,7 +116,7 @@ class Gateway:
         self.hooks = frappe_sources(reactor, settings, store, self._watching.journals, self.targets, gates, random)
         self.posts = posts(reactor, settings, store, self._watching.journals)
         self.erp = erp_views(reactor, settings, self.targets)
-        ErpCallOperations(None if self.erp is None else self.erp.caller).register(self.operations)
+        (ErpCallOperations(None) if self.erp is None else self.erp.calls).register(self.operations)
         self._descriptors = descriptors
         self._share_descriptors()
         offer(self.operations, store, settings, consumers, reactor, running=True)

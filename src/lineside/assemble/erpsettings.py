@@ -130,6 +130,9 @@ class ErpCallSettings(Table):
     max_answer: Annotated[Size, Field(ge=1, le=1_000_000)] = Field(
         default=64_000, description="How large an answer is handed on, 1MB at most."
     )
+    description: Annotated[str, Shape("text")] = Field(
+        default="", description="What it does, for the API's description."
+    )
 
 
 def check_calls(raw: Mapping[str, Any], targets: Mapping[str, Any]) -> Iterator[str]:

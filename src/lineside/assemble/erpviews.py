@@ -9,10 +9,12 @@ from lineside.assemble.erpsettings import ErpCallSettings, ErpSettings
 from lineside.assemble.frappesites import FrappePart
 from lineside.assemble.settings import Settings
 from lineside.edges.frappe.allowedcalls import AllowedCall, AllowedCalls
+from lineside.edges.frappe.callendpoints import call_endpoints
 from lineside.edges.frappe.operators import condition
 from lineside.edges.frappe.view import ErpView, Site, View
 from lineside.edges.frappe.viewendpoints import endpoints
 from lineside.operations.erp import ErpCaller, ErpReader
+from lineside.operations.erpcalls import ErpCallOperations
 from lineside.operations.web import Endpoint
 
 
@@ -39,12 +41,13 @@ class ErpViews:
         for doctype, table in settings.erp.items():
             views.append(view_of(doctype, table, site_of(table)))
         calls = [call_of(name, table, site_of(table)) for name, table in settings.calls.items()]
-        self.caller: ErpCaller | None = AllowedCalls(calls, reactor) if calls else None
-        """For whoever wants something done."""
+        caller: ErpCaller | None = AllowedCalls(calls, reactor) if calls else None
         view = ErpView(views, reactor)
         self.reader: ErpReader = view
         """For whoever asks otherwise than over HTTP."""
-        self.endpoints: list[Endpoint] = endpoints(view)
+        self.calls = ErpCallOperations(caller)
+        """For whoever wants something done."""
+        self.endpoints: list[Endpoint] = [*endpoints(view), *call_endpoints(calls, self.calls.call)]
 
 
 def view_of(doctype: str, table: ErpSettings, site: Site) -> View:
@@ -76,4 +79,5 @@ def call_of(name: str, table: ErpCallSettings, site: Site) -> AllowedCall:
         table.permission,
         table.timeout,
         table.max_answer,
+        table.description,
     )

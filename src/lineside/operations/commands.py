@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from lineside.background import Background
-from lineside.model.errors import LinesideError, NotFound
+from lineside.model.errors import LinesideError
 from lineside.model.wording import did_you_mean
 from lineside.operations import commandlog
 from lineside.operations.commandlog import End, Given
@@ -156,10 +156,9 @@ class DeviceCommands:
         """Send a command, and return its answer.
 
         Raises:
-            NotFound: there is no such source.
             NoAnswer: it is on record, and has no good answer.
-            LinesideError: it is not on record, and was not sent: the device is not connected, its source sends no
-                commands, too many wait for it, the payload cannot be sent, or the id was used.
+            LinesideError: it is not on record, and was not sent: the device is not connected, its source is not known
+                or sends no commands, too many wait, the payload cannot be sent, or the id was used.
 
         """
         try:
@@ -186,7 +185,7 @@ class DeviceCommands:
         """Return the source on which a device is connected."""
         if source is not None:
             if source not in self._sources:
-                raise NotFound(f'there is no source "{source}"{did_you_mean(source, self._sources)}')
+                raise LinesideError(f'there is no source "{source}"{did_you_mean(source, self._sources)}')
             if source not in self._lines:
                 raise LinesideError(
                     f'the source "{source}" sends no commands; it needs commands = true in [sources.{source}]'

@@ -95,7 +95,7 @@ class Guides(SynchronousTestCase):
         msgspec.convert({**json.loads(body(fences(COMMANDS, "sh")[0])), "device": "scale-1"}, CommandDevice)
         answer = msgspec.json.decode(fences(COMMANDS, "json")[0], type=CommandAnswer)
         self.assertEqual(answer.state, "answered")
-        msgspec.convert({**json.loads(body(fences(CALLS, "sh")[0])), "name": "close_shift"}, CallErp)
+        msgspec.convert({"params": json.loads(body(fences(CALLS, "sh")[0])), "name": "close_shift"}, CallErp)
         msgspec.json.decode(fences(CALLS, "json")[0], type=CalledErp)
 
     def test_statuses_are_those_of_the_program(self) -> None:

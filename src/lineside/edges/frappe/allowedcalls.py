@@ -47,6 +47,7 @@ class AllowedCall(Struct, frozen=True):
     permission: Permission = "operate"
     timeout: float = 10.0
     max_answer: int = 65_536
+    description: str = ""
 
 
 class AllowedCalls:

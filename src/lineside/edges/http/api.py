@@ -10,7 +10,6 @@ from lineside.edges.http.asked import asked
 from lineside.edges.http.openapi import describe
 from lineside.operations.registry import Operations
 from lineside.operations.requests import (
-    CallErp,
     CommandDevice,
     CreateToken,
     DiscardDeadLetters,
@@ -36,10 +35,6 @@ API = "/api/v1"
 NO_ANSWER = {
     502: "The device answered with an error, or the connection was lost after the command was sent; see `state`.",
     504: "No answer came in time; the device may have got the command.",
-}
-ERP_FAILED = {
-    502: "The ERP does not let the gateway call this, or its answer is too large; see `detail`.",
-    504: "The ERP may have done it or not, and is not asked again.",
 }
 
 
@@ -81,7 +76,6 @@ def operation_endpoints(operations: Operations) -> list[Endpoint]:
             further=NO_ANSWER,
         ),
         asked(operations, "GET", f"{API}/device-commands", ListDeviceCommands, tag="devices"),
-        asked(operations, "POST", f"{API}/calls/{{name}}", CallErp, tag="erp", further=ERP_FAILED),
         asked(operations, "GET", f"{API}/tokens", ListTokens, tag="tokens"),
         asked(operations, "POST", f"{API}/tokens", CreateToken, tag="tokens"),
         asked(operations, "POST", f"{API}/tokens/{{token}}/revoke", RevokeToken, tag="tokens"),
