@@ -157,8 +157,8 @@ class DeviceCommands:
 
         Raises:
             NoAnswer: it is on record, and has no good answer.
-            LinesideError: it is not on record, and was not sent: the device is not connected, its source is not known
-                or sends no commands, too many wait, the payload cannot be sent, or the id was used.
+            LinesideError: it is not on record, and was not sent; the text says why: not connected, no such source,
+                no commands to it, too many waiting, an unusable payload, an id that was used.
 
         """
         try:
