@@ -76,15 +76,18 @@ class ConnectedLines:
     def heard(self, batch: Batch, runs: list[tuple[ConnectedLine | None, int]]) -> None:
         """Take note of whose a batch is: so many of its events, in order, came over each connection."""
         common, exceptions = batch.device, batch.devices
+        lines = self._lines
         place = 0
         for line, count in runs:
-            end = place + count
             if line is not None and not line.lost:
-                names = {exceptions.get(each, common) for each in range(place, end)} if exceptions else {common}
+                if count == 1 or not exceptions:
+                    names = {exceptions.get(place, common)}
+                else:
+                    names = {exceptions.get(each, common) for each in range(place, place + count)}
                 for name in names:
-                    if name is not None and self._lines.get(name) is not line and len(name) <= LONGEST_NAME:
+                    if name is not None and lines.get(name) is not line and len(name) <= LONGEST_NAME:
                         self._is_on(name, line)
-            place = end
+            place += count
 
     def ended(self, line: ConnectedLine) -> None:
         """Forget who was on a connection."""
