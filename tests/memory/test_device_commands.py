@@ -44,6 +44,8 @@ from lineside.wire.stxetx import StxEtx
 
 ANNA = Identity("anna", "operator")
 SECOND = 1_000_000_000
+KILLED: list[object] = []
+"""What a process was about when it was killed: it never goes on, nor is it tidied up."""
 
 
 class DeviceTransport(StringTransport):
@@ -63,6 +65,7 @@ class Device:
         self._case = case
         self._framing = framing() if framing is not None else Delimited(b"\n", 65_536, 65_536)
         self.transport = DeviceTransport()
+        self.half_closed = False
         self.protocol: Any = connections(framing)(case.intakes[source])
         self.protocol.makeConnection(self.transport)
 
@@ -88,6 +91,7 @@ class Device:
 
     def half_close(self) -> None:
         """Send no more, and still read."""
+        self.half_closed = True
         IHalfCloseableProtocol(self.protocol).readConnectionLost()
         self._case.clock.advance(0)
 
@@ -113,7 +117,6 @@ class CommandCase(SynchronousTestCase):
         self.path = Path(self.mktemp())
         self.clock = Clock()
         self.given: list[Deferred[CommandAnswer]] = []
-        self.processes: list[DeviceCommands] = []
         self.seen = EventLoggingObserver()
         globalLogPublisher.addObserver(self.seen)
         self.addCleanup(globalLogPublisher.removeObserver, self.seen)
@@ -152,26 +155,27 @@ class CommandCase(SynchronousTestCase):
             lambda: 1_750_000_000 * SECOND + int(self.clock.seconds() * SECOND),
             random=lambda size: next(numbers).to_bytes(size, "big"),
         )
-        self.processes.append(self.commands)
         self.commands.register(self.operations)
         CommandRecords(self.database).register(self.operations)
         self.done(self.commands.start())
 
     def crash(self) -> None:
         """Begin anew, as after a SIGKILL: only what was committed is left."""
+        KILLED.append((self.commands, self.clock, self.given))
+        self.given = []
+        self.writer.lose()
         self.done(self.database.close())
-        # What was under way is not there any more, nor its timers.
         self.clock = Clock()
         self.clock.advance(1)
         self.open()
 
     def leave(self) -> None:
         """End what the test left under way."""
-        for process in self.processes:
-            for lines in process._lines.values():
-                for _, line in list(lines.connected()):
-                    line.end("the test is over")  # type: ignore[attr-defined]
-            self.done(process.stop())
+        self.writer.release()
+        for intake in self.intakes.values():
+            for session in list(intake.sessions):
+                session.closed()
+        self.done(self.commands.stop())
         for given in self.given:
             given.addErrback(lambda _: None)
         self.done(self.database.close())
@@ -553,6 +557,15 @@ class Order(CommandCase):
         self.assertIn("expired", self.refusal(first))
         self.give(id="c-2")
         self.assertEqual(device.heard(), [b"CMD c-1 GO", b"CMD c-2 GO"])
+
+    def test_a_device_that_hung_and_comes_back_gets_what_waits(self) -> None:
+        """Over its new connection, though the old one is still there."""
+        old = self.device()
+        self.give(id="c-1", expires=1.0)
+        self.clock.advance(1)
+        self.give(id="c-2")
+        new = self.device()
+        self.assertEqual((old.heard(), new.heard()), ([b"CMD c-1 GO"], [b"CMD c-2 GO"]))
 
     def test_a_device_that_never_reads_again_is_told_nothing(self) -> None:
         """Its connection ends before."""

@@ -55,7 +55,7 @@ class DeviceLine(Protocol):
         ...
 
     def changed(self) -> Deferred[None]:
-        """Return what fires when the other end reads again, or the connection is lost."""
+        """Return what fires when it reads again, is lost, or is no longer a device's: look anew then."""
         ...
 
     def ask(self, identifier: str, payload: bytes) -> Deferred[Reply]:

@@ -96,15 +96,15 @@ class ConnectedLines:
 
     def _is_on(self, name: str, line: ConnectedLine) -> None:
         before = self._lines.pop(name, None)
-        if before is not None:
-            before.names.discard(name)
-            if self._named and self._may_say("device.moved"):
-                log.info("device.moved", source=self._source, device=name, peer=line.peer, before=before.peer)
         self._lines[name] = line
         line.names.add(name)
         if len(self._lines) > MOST_NAMES:
             oldest, its = self._lines.popitem(last=False)
-            its.names.discard(oldest)
+            its.left_by(oldest)
+        if before is not None:
+            if self._named and self._may_say("device.moved"):
+                log.info("device.moved", source=self._source, device=name, peer=line.peer, before=before.peer)
+            before.left_by(name)
 
 
 class ConnectedLine:
@@ -145,7 +145,7 @@ class ConnectedLine:
         return self._takes and not self._hangs
 
     def changed(self) -> Deferred[None]:
-        """Return what fires when the other end reads again, or the connection is lost."""
+        """Return what fires when it reads again, is lost, or is no longer a device's: look anew then."""
         waiting: Deferred[None] = Deferred(self._waiting.remove)
         self._waiting.append(waiting)
         return waiting
@@ -161,6 +161,11 @@ class ConnectedLine:
     def without_replies(self, frames: list[bytes]) -> list[bytes]:
         """Return frames without the replies to this connection's commands; for `Session`, where it `listens`."""
         return [frame for frame in frames if not (frame.startswith(REPLY) and self._replied(frame))]
+
+    def left_by(self, device: str) -> None:
+        """A device is on another connection now: what waits for it here goes there."""
+        self.names.discard(device)
+        self._tell()
 
     def spoke(self) -> None:
         """Take a sign of life."""
