@@ -82,7 +82,7 @@ class AtRandom(CommandCase):
             if state == "answered":
                 self.assertEqual(self.successResultOf(given).state, state)
             else:
-                self.assertEqual(self.failureResultOf(given, NoAnswer).value.state, state)  # type: ignore[union-attr]
+                self.assertEqual(self.failureResultOf(given, NoAnswer).value.state, state)
 
     def listen(self) -> None:
         """Take what devices heard."""
