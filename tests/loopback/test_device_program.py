@@ -99,6 +99,7 @@ class DeviceProgram(TestCase):
         real.spawnProcess(running, sys.executable, [sys.executable, "-I", str(self.device), host, port])
         code, answers = await running.ended
         await source.stop()
-        shown = re.findall(r"^< (.*)$", self.page, re.MULTILINE)
+        session = self.page[: self.page.index("## What to send")]
+        shown = re.findall(r"^< (.*)$", session, re.MULTILINE)
         self.assertEqual((0, [*shown, "OK 5"]), (code, answers))
         self.assertEqual(7, journal.appends)

@@ -42,7 +42,7 @@ class Starting(TestCase):
             [
                 ["journal"],
                 ["watchdog"],
-                ["tokens", "pauses"],
+                ["tokens", "pauses", "device commands"],
                 ["alarms", "silence alarms"],
                 ["target erp"],
                 ["route checkin", "route count"],

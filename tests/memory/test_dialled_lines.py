@@ -15,11 +15,13 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
+from lineside.edges.lines.commands import ConnectedLines
 from lineside.edges.lines.dialled import LIVED, REDIAL, DialledSource
 from lineside.edges.lines.intake import Intake, Limits
 from lineside.edges.lines.polling import Poll
 from lineside.edges.lines.session import Session
 from lineside.model.event import Record, Seq
+from lineside.operations.devicelines import CommandRules, LineLost
 from lineside.testing.journals import JournalOnFile
 from lineside.wire.jsonl import JsonLines
 
@@ -388,3 +390,41 @@ class Asking(DialledCase):
         self.file.writer.release()
         self.successResultOf(stopping)
         self.assertEqual([], self.clock.getDelayedCalls())
+
+
+class Commands(DialledCase):
+    """A dialled device is told something, over whichever connection there is."""
+
+    poll = Poll(b"S\r\n", 5.0)
+
+    def make_intake(self, limits: Limits) -> Intake:
+        intake = super().make_intake(limits)
+        self.lines = intake.commands = ConnectedLines("scale", CommandRules(), named=False, may_say=intake.may_say)
+        return intake
+
+    def test_a_device_without_a_name_is_there_once_it_is_connected(self) -> None:
+        """By its address; a question of the poll and a command cross, and each has its own answer."""
+        self.start()
+        self.assertEqual([], list(self.lines.connected()))
+        transport = self.connect()
+        [(name, line)] = self.lines.connected()
+        self.assertEqual(name, line.peer)
+        asked = line.ask("c-1", b"TARE")
+        self.assertEqual(b"S\r\nCMD c-1 TARE\n", transport.value())
+        self.say(transport, b'{"kg":1}\nRES c-1 0.00\n')
+        self.assertEqual("0.00", self.successResultOf(asked).text)
+        self.assertEqual([b'{"kg":1}'], self.bodies())
+
+    def test_a_connection_that_breaks_takes_its_commands_along(self) -> None:
+        """The next one is another connection, and begins without any."""
+        self.start()
+        first = self.connect()
+        [(name, line)] = self.lines.connected()
+        asked = line.ask("c-1", b"TARE")
+        first.end(ConnectionLost())
+        self.failureResultOf(asked, LineLost)
+        self.assertIsNone(self.lines.find(name))
+        second = self.connect()
+        self.say(second, b"RES c-1 0.00\n")
+        self.assertEqual(b"S\r\n", second.value())
+        self.assertEqual(b"RES c-1 0.00", self.records()[-1].event.raw)

@@ -622,6 +622,38 @@ class Asking(LiveCase):
         device, its = self.connected(Identity("scanner-1", "device"))
         self.assertEqual(103, self.error(device, its, rpc={"method": name}))
 
+    def test_a_call_that_waits_for_a_device_keeps_nobody_waiting(self) -> None:
+        """Other commands are answered meanwhile; of such calls only so many are under way, and all get answers."""
+        waiting: list[Deferred[str]] = []
+
+        async def command(data: Any, identity: Identity) -> Any:
+            waiting.append(Deferred())
+            return await waiting[-1]
+
+        self.patch(self.services.rpc, "_offered", {"devices.command": command, "greet": self.greet})
+        session, wire = self.connected()
+        most = self.limits.beside
+        for number in range(most):
+            session.frame_came(json.dumps({"id": 100 + number, "rpc": {"method": "devices.command"}}).encode())
+        self.assertEqual((len(waiting), wire.take()), (most, []))
+        self.assertEqual({"data": "hello, ann"}, self.ask(session, wire, rpc={"method": "greet"})["rpc"])
+        waiting[1].callback("done")
+        self.assertEqual([{"id": 101, "rpc": {"data": "done"}}], wire.take())
+        waiting[0].errback(LinesideError("expired"))
+        self.assertEqual([{"id": 100, "error": {"code": 400, "message": "expired"}}], wire.take())
+        self.clock.advance(1)
+        for number in range(3):
+            session.frame_came(json.dumps({"id": 200 + number, "rpc": {"method": "devices.command"}}).encode())
+        # The third waits for its turn, before all that comes after it.
+        session.frame_came(json.dumps({"id": 300, "rpc": {"method": "greet"}}).encode())
+        self.assertEqual((len(waiting), wire.take()), (most + 3, []))
+        waiting[-1].callback("at last")
+        self.assertEqual([202, 300], [each["id"] for each in wire.take()])
+        session.closed()
+        for each in waiting[2:-1]:
+            each.callback("too late")
+        self.assertEqual([], wire.take())
+
     def test_what_nobody_foresaw(self) -> None:
         """The client may try again, the log has the traceback, and the connection stays."""
 

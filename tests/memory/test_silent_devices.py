@@ -123,6 +123,16 @@ class Silent(DeviceCase):
         self.assertTrue(second.value().startswith(b"2\n"))
         self.assertEqual(1, device.counts.reconnects)
 
+    def test_obeys_commands_and_lets_everything_else_go(self) -> None:
+        """A source that answers no line may send commands all the same."""
+        device = self.device(lines(), rate=0.1)
+        protocol, transport = self.accept()
+        transport.clear()
+        protocol.dataReceived(b"OK 1\nCMD c-1 TA")
+        protocol.dataReceived(b"RE\nCMD c-2 ignore\nCMD c-3 fail\n")
+        self.assertEqual(b"RES c-1 TARE\nRES c-3 ERR as it was told\n", transport.value())
+        self.assertEqual(3, device.counts.commands)
+
     def test_what_cannot_be_framed_ends_it(self) -> None:
         """Instead of a frame that is two."""
         device = self.device(iter([Line("one", b"a\nb")]))
@@ -132,7 +142,7 @@ class Silent(DeviceCase):
 
 
 class OtherAnswers(DeviceCase):
-    """Answers framed as the device frames its messages."""
+    """Answers framed as the device frames its messages, and commands among them."""
 
     def device(self, speech: Speech) -> LineDevice:
         device = LineDevice(
@@ -180,3 +190,18 @@ class OtherAnswers(DeviceCase):
             protocol, transport = self.accept()
             protocol.dataReceived(said)
             self.assertTrue(transport.disconnected or transport.disconnecting)
+
+    def test_commands_come_among_answers(self) -> None:
+        """They are no answers: each answer still belongs to its line."""
+        framing = partial(LengthPrefixed, 2, "big", 20_000)
+        device = self.device(Speech(framing=framing))
+        protocol, transport = self.accept()
+        encode = framing().encode
+        transport.clear()
+        protocol.dataReceived(encode(b"OK 1") + encode(b"CMD c-1 TARE") + encode(b"OK 2"))
+        self.assertTrue(transport.value().startswith(encode(b"RES c-1 TARE")))
+        self.assertEqual((2, 1, 0), (device.counts.acked, device.counts.commands, device.counts.resent))
+        long = b"CMD c-2 " + b"x" * 16_000
+        for part in (encode(long)[:9_000], encode(long)[9_000:]):
+            protocol.dataReceived(part)
+        self.assertEqual(2, device.counts.commands)

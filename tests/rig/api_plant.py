@@ -1,4 +1,4 @@
-"""A running plant with all that the API may have: sources that are posted to, a query, a view of the ERP."""
+"""A running plant with all that the API may have: sources that are posted to, a query, what is asked of the ERP."""
 
 from __future__ import annotations
 
@@ -33,6 +33,11 @@ anonymous = true
 [erp.Employee]
 fields = ["employee_name", "company"]
 filter_by = ["company"]
+
+[calls.count]
+method = "frappe.client.get_count"
+params = ["filters", "from"]
+fixed = { doctype = "Employee" }
 """
 
 

@@ -66,13 +66,18 @@ const actions = {
   },
 }
 
-tell('started')
-for await (const line of createInterface({ input: process.stdin })) {
-  const order = JSON.parse(line)
+const carryOut = async (order) => {
   try {
     tell('answer', { do: order.do, ...((await actions[order.do](order)) ?? {}) })
   } catch (refused) {
     tell('refused', { do: order.do, code: refused.code })
   }
+}
+
+tell('started')
+for await (const line of createInterface({ input: process.stdin })) {
+  const order = JSON.parse(line)
+  const carrying = carryOut(order)
+  if (!order.beside) await carrying
 }
 process.exit(0)

@@ -137,8 +137,14 @@ async def main() -> None:
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     tell("started")
+    beside = set()
     async for line in orders:
-        await application.carry_out(json.loads(line))
+        order = json.loads(line)
+        carrying = asyncio.ensure_future(application.carry_out(order))
+        if order.get("beside"):
+            beside.add(carrying)
+        else:
+            await carrying
 
 
 if __name__ == "__main__":

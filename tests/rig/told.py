@@ -93,6 +93,11 @@ class Program(ProcessProtocol):
         with suppress(ProcessExitedAlready):
             transport.signalProcess(signal.Signals[f"SIG{name}"])
 
+    async def ended(self) -> int | None:
+        """Wait until it ends by itself; returns the exit code."""
+        await self._gone
+        return self._code
+
     async def end(self, name: str = "KILL") -> int | None:
         """End it with a signal, if it runs; returns the exit code, None for a signal."""
         self.signal(name)

@@ -40,13 +40,15 @@ from lineside.journal.inspection import Inspection
 from lineside.journal.retention import Retention
 from lineside.model.event import Event
 from lineside.model.ports import Part
+from lineside.operations.commands import CommandRecords, DeviceCommands
 from lineside.operations.consumers import ConsumerOperations
 from lineside.operations.control import ControlSocket
 from lineside.operations.deadletters import DeadLetterOperations
+from lineside.operations.erpcalls import ErpCallOperations
 from lineside.operations.events import EventOperations
 from lineside.operations.pauses import Kind, Pauses
 from lineside.operations.registry import Operations
-from lineside.operations.results import RouteStatus, SourceStatus
+from lineside.operations.results import ConnectedDevice, RouteStatus, SourceStatus
 from lineside.operations.status import StatusOperations
 from lineside.operations.tokens import TokenOperations
 
@@ -114,6 +116,7 @@ class Gateway:
         self.hooks = frappe_sources(reactor, settings, store, self._watching.journals, self.targets, gates, random)
         self.posts = posts(reactor, settings, store, self._watching.journals)
         self.erp = erp_views(reactor, settings, self.targets)
+        (ErpCallOperations(None) if self.erp is None else self.erp.calls).register(self.operations)
         self._descriptors = descriptors
         self._share_descriptors()
         offer(self.operations, store, settings, consumers, reactor, running=True)
@@ -147,6 +150,15 @@ class Gateway:
             time.time_ns,
         )
         pauses.register(self.operations)
+        commands = DeviceCommands(
+            store.database,
+            {way.source.id: way.commands for way in self._ways_in if way.commands is not None},
+            settings.sources,
+            self._uncommanded,
+            reactor,
+            time.time_ns,
+        )
+        commands.register(self.operations)
         tokens = TokenOperations(store.database, settings.sources, time.time_ns)
         tokens.register(self.operations)
         self.live = live_services(
@@ -159,7 +171,7 @@ class Gateway:
             self._watching.journals.values(),
             self.targets,
             {} if self.posts is None else {"events.append": self.posts.append},
-            None if self.erp is None else self.erp.reader,
+            None if self.erp is None or not settings.erp else self.erp.reader,
         )
         self.http = (
             None
@@ -183,7 +195,7 @@ class Gateway:
         waiting: list[Part] = [way.patience for way in self._ways_in if way.patience is not None]
         self.stages: list[list[Part]] = [
             [store],
-            [tokens, pauses],
+            [tokens, pauses, commands],
             self._watching.parts,
             [*self.targets.values(), *([] if self.databases is None else self.databases.parts)],
             [*self.couriers],
@@ -238,6 +250,19 @@ class Gateway:
                 remedy=f"allow {sum(wanted.values()) + RESERVED} open files (LimitNOFILE in the unit, ulimit -n in "
                 "a shell), or lower max_connections",
             )
+
+    def _uncommanded(self) -> list[ConnectedDevice]:
+        """Return the devices of sources that send no commands, as far as their addresses tell who is connected."""
+        found = []
+        for way in self._ways_in:
+            if way.commands is None and (way.dials or way.takes_connections):
+                peers = {session.peer for session in way.source.intake.sessions}
+                found += [
+                    ConnectedDevice(way.source.id, device.name, device.peer, commands=False, waiting=0)
+                    for device in self._watching.traffics[way.source.id].devices.values()
+                    if device.peer is not None and device.peer in peers
+                ]
+        return found
 
     def _pause_target(self, gate: Gate, paused: bool) -> None:
         gate.paused = paused
@@ -338,6 +363,7 @@ def offer(
     EventOperations(store.journal, store.database, specs, clock, document_links(settings)).register(operations)
     DeadLetterOperations(store.journal, store.database, decoders, consumers).register(operations)
     ConsumerOperations(store.journal, store.database, consumers.keys(), running=running).register(operations)
+    CommandRecords(store.database).register(operations)
 
 
 def _to_nobody(datagram: bytes) -> None:

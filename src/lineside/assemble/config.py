@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from lineside.assemble.complaints import complaints, kind, not_listed
 from lineside.assemble.crosschecks import Tables, cross_check, warn
-from lineside.assemble.erpsettings import ErpSettings, check_erp
+from lineside.assemble.erpsettings import ErpCallSettings, ErpSettings, check_calls, check_erp
 from lineside.assemble.formats import FORMATS, JsonFormat
 from lineside.assemble.frappesettings import check_frappe_sources
 from lineside.assemble.httpsettings import HttpSettings, check_posts
@@ -47,6 +47,7 @@ _TABLES = (
     "routes",
     "queries",
     "erp",
+    "calls",
     "http",
     "live",
     "channels",
@@ -142,6 +143,9 @@ class _Reading:
         self.problems += check_frappe_sources(raw, tables.targets, tables.sources)
         self.problems += check_posts(raw, tables.sources)
         shown = self._shown(raw, tables.targets)
+        calls = self._each(ErpCallSettings, raw, "calls")
+        if isinstance(raw.get("calls"), dict):
+            self.problems += check_calls(raw["calls"], tables.targets)
         targets = {
             name: self._typed(TARGETS, table, key_path("targets", name)) for name, table in tables.targets.items()
         }
@@ -180,6 +184,7 @@ class _Reading:
             queries={name: table for name, table in queries.items() if table is not None},
             live=live,
             channels={name: table for name, table in channels.items() if table is not None},
+            calls={name: table for name, table in calls.items() if table is not None},
             erp={doctype: table for doctype, table in shown.items() if table is not None},
         )
         self._warnings += warn(settings)

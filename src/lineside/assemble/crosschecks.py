@@ -52,11 +52,12 @@ def warn(settings: Settings) -> list[str]:
         for name in settings.sources
         if name not in used
     ]
+    asked = {settings.shown_from(view) for view in settings.erp.values()}
+    asked |= {settings.shown_from(call) for call in settings.calls.values()}
     lines += [
         f"{key_path('targets', name)}: no route leads here"
         for name in settings.targets
-        if all(settings.target_of(route) != name for route in settings.routes.values())
-        and all(settings.shown_from(view) != name for view in settings.erp.values())
+        if all(settings.target_of(route) != name for route in settings.routes.values()) and name not in asked
     ]
     lines += [
         f"{key_path('routes', name)}.action: a call whose answer is lost is made again; may it happen twice?"
@@ -105,6 +106,7 @@ _ONLY_WITH = {
 _NO_CONNECTION = {
     "ack": "datagrams are never answered; remove it",
     "framing": "a datagram holds lines that end with LF; remove it",
+    "commands": "datagrams have no connection over which commands could go; remove it",
     "max_connections": "datagrams have no connection; remove it",
     "idle_timeout": "datagrams have no connection; remove it",
 }

@@ -116,8 +116,8 @@ def frappe_sources(
 
 
 def erp_views(reactor: Any, settings: Settings, targets: Mapping[str, TargetPart]) -> ErpViews | None:
-    """Return what is shown of the ERP; None where the configuration shows nothing, or nobody could ask."""
-    if not settings.erp or settings.http is None:
+    """Return what is shown of the ERP, and what may be called there; None where the configuration has neither."""
+    if not settings.erp and not settings.calls:
         return None
     with importing():
         from lineside.assemble.erpviews import ErpViews

@@ -1,4 +1,4 @@
-"""What is shown of the ERP: what `lineside.toml` can say of it."""
+"""What is shown of the ERP, and what may be called there: what `lineside.toml` can say of it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from lineside.assemble.bounds import Size
 from lineside.assemble.table import Table
 from lineside.assemble.values import Duration, Shape, in_tuple
 from lineside.edges.frappe.operators import OPERATORS, condition
@@ -94,9 +95,72 @@ class ErpSettings(Table):
     )
 
 
+class ErpCallSettings(Table):
+    """``[calls.NAME]``: a method of a Frappe site that callers may have carried out."""
+
+    target: str | None = Field(
+        default=None,
+        description="Which site is called. Default: the only target of the type `frappe`, where there is one.",
+    )
+    method: Annotated[
+        str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$", max_length=200), Shape("method")
+    ] = Field(
+        description="The whitelisted method, such as `plant.api.close_shift`, or a Server Script's API method."
+    )
+    params: FieldNames = Field(
+        default=(), description="Its arguments for which a caller may give a value; any other one is refused."
+    )
+    fixed: Annotated[dict[str, Any], Shape("table of values")] = Field(
+        default={}, description="Arguments that are the same each time, whoever calls."
+    )
+    permission: Permission = Field(
+        default="operate",
+        description=(
+            'What a caller must be allowed. `"consult"` lets viewers and the tokens of devices call it too, '
+            '`"read"` viewers, `"administer"` admins only.'
+        ),
+    )
+    timeout: Annotated[Duration, Field(gt=0, le=60)] = Field(
+        default=10.0,
+        description=(
+            "How long it may take, a minute at most, its wait among other questions included. What takes longer "
+            "may have been carried out or not; it is not called again."
+        ),
+    )
+    max_answer: Annotated[Size, Field(ge=1, le=1_000_000)] = Field(
+        default=64_000, description="How large an answer is handed on, 1MB at most."
+    )
+    description: Annotated[str, Shape("text")] = Field(
+        default="", description="What it does, for the API's description."
+    )
+
+
+def check_calls(raw: Mapping[str, Any], targets: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong between ``[calls.NAME]`` and the targets; the tables are as in the file."""
+    for name, table in raw.items():
+        if not isinstance(table, dict):
+            continue
+        yield from _check_target(("calls", name), table.get("target"), targets)
+        params, fixed = table.get("params"), table.get("fixed")
+        for param in params if isinstance(params, list) else ():
+            if isinstance(fixed, dict) and param in fixed:
+                yield f"{key_path('calls', name, 'fixed')}: {param} is a parameter too; it can only be one of both"
+
+
+def _check_target(path: tuple[str, str], target: object, targets: Mapping[str, Any]) -> Iterator[str]:
+    sites = [name for name, table in targets.items() if isinstance(table, dict) and table.get("type") == "frappe"]
+    where = key_path(*path, "target")
+    if target is None and len(sites) != 1:
+        choice = f"choose one of {', '.join(sites)}" if sites else "and no target has the type frappe"
+        yield f"{where}: is missing; {choice}"
+    elif isinstance(target, str) and target not in targets:
+        yield f'{where}: unknown target "{target}"{did_you_mean(target, sites)}'
+    elif isinstance(target, str) and target not in sites:
+        yield f"{where}: only a target of the type frappe can be asked"
+
+
 def check_erp(raw: Mapping[str, Any], targets: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is wrong between ``[erp.DOCTYPE]`` and the targets; the tables are as in the file."""
-    sites = [name for name, table in targets.items() if isinstance(table, dict) and table.get("type") == "frappe"]
     for doctype, table in raw.items():
         if len(doctype) > LONGEST_DOCTYPE or not _DOCTYPE.fullmatch(doctype):
             yield (
@@ -105,15 +169,7 @@ def check_erp(raw: Mapping[str, Any], targets: Mapping[str, Any]) -> Iterator[st
             )
         if not isinstance(table, dict):
             continue
-        target = table.get("target")
-        where = key_path("erp", doctype, "target")
-        if target is None and len(sites) != 1:
-            choice = f"choose one of {', '.join(sites)}" if sites else "and no target has the type frappe"
-            yield f"{where}: is missing; {choice}"
-        elif isinstance(target, str) and target not in targets:
-            yield f'{where}: unknown target "{target}"{did_you_mean(target, sites)}'
-        elif isinstance(target, str) and target not in sites:
-            yield f"{where}: only a target of the type frappe can be asked"
+        yield from _check_target(("erp", doctype), table.get("target"), targets)
         asked = table.get("filter_by")
         for field in asked if isinstance(asked, list) else ():
             if field in OWN:

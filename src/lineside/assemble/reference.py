@@ -17,7 +17,8 @@ import msgspec
 from annotated_types import Ge, Gt, Le
 from pydantic.fields import FieldInfo
 
-from lineside.assemble.erpsettings import ErpSettings
+from lineside.assemble.commandsettings import CommandSettings
+from lineside.assemble.erpsettings import ErpCallSettings, ErpSettings
 from lineside.assemble.formats import FORMATS, FixedColumn
 from lineside.assemble.framings import LengthFraming, StxEtxFraming
 from lineside.assemble.frappesettings import FrappePollSettings
@@ -46,7 +47,9 @@ TABLES: dict[str, type[Table]] = {
     "queries": QuerySettings,
     "queries parameters": ParameterSettings,
     "erp": ErpSettings,
+    "calls": ErpCallSettings,
     "poll": PollSettings,
+    "commands": CommandSettings,
     "frappe poll": FrappePollSettings,
     "framing stx": StxEtxFraming,
     "framing length": LengthFraming,

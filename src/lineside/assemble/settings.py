@@ -13,10 +13,11 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from lineside.assemble.bounds import Retention, Size
 from lineside.assemble.clientendpoints import Dial, parse_client
+from lineside.assemble.commandsettings import Commands, CommandSettings
 from lineside.assemble.endpoints import parse_listener
-from lineside.assemble.erpsettings import ErpSettings
+from lineside.assemble.erpsettings import ErpCallSettings, ErpSettings
 from lineside.assemble.formats import Format, JsonFormat, unknown_field
-from lineside.assemble.framings import Framing
+from lineside.assemble.framings import Framing, StxEtxFraming
 from lineside.assemble.frappesettings import FrappeSourceSettings
 from lineside.assemble.httpsettings import HttpSettings, HttpSourceSettings
 from lineside.assemble.livesettings import ChannelSettings, LiveSettings
@@ -272,6 +273,13 @@ class LinesSourceSettings(Table):
         le=1_048_576,
         description="Lines of one connection that may wait for the disk before nothing more is read from it.",
     )
+    commands: Commands = Field(
+        default=None,
+        description=(
+            "Whether its devices can be sent commands over their connections: `true`, or a table such as "
+            '`{ expires = "30s" }`. See below. Default: `false`.'
+        ),
+    )
     silence: Annotated[Duration, Field(gt=0)] | None = Field(
         default=None,
         description=(
@@ -298,6 +306,18 @@ class LinesSourceSettings(Table):
         if path is not None and settings is not None and (problem := unknown_field(path, settings)):
             raise ValueError(problem)
         return path
+
+    @field_validator("commands")
+    @classmethod
+    def _replies_need_no_answer(
+        cls, commands: CommandSettings | None, info: ValidationInfo
+    ) -> CommandSettings | None:
+        framing = info.data.get("framing")
+        if commands is not None and isinstance(framing, StxEtxFraming) and framing.answers == "ack-nak":
+            raise ValueError(
+                "a reply to a command has no answer, and such a device waits for an ACK of each message"
+            )
+        return commands
 
     @property
     def dial(self) -> Dial | None:
@@ -508,6 +528,8 @@ class Settings(Struct, frozen=True):
     channels: dict[str, ChannelSettings] = {}
     erp: dict[str, ErpSettings] = {}
     """By DocType, what is shown of the ERP."""
+    calls: dict[str, ErpCallSettings] = {}
+    """What may be called there."""
 
     @property
     def sites(self) -> dict[str, FrappeTargetSettings]:
@@ -547,8 +569,8 @@ class Settings(Struct, frozen=True):
         """Return the name of a route's target."""
         return route.target or next(iter(self.targets))
 
-    def shown_from(self, view: ErpSettings) -> str:
-        """Return the name of the target that is asked for a view."""
+    def shown_from(self, view: ErpSettings | ErpCallSettings) -> str:
+        """Return the name of the target that is asked for a view, or by a call."""
         return view.target or next(iter(self.sites))
 
     def sources_of(self, route: RouteSettings) -> tuple[str, ...]:

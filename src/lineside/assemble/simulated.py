@@ -19,8 +19,7 @@ from lineside.model.errors import ConfigurationError, LinesideError
 from lineside.testing.ledger import Line
 from lineside.testing.samples import Field, filled, frames_of, recorded
 from lineside.testing.simulation import Plan, Played, workload_of
-from lineside.testing.speech import LINES, Speech
-from lineside.wire.answers import ANSWER_LIMIT
+from lineside.testing.speech import HEARD_LIMIT, LINES, Speech
 from lineside.wire.encoding import NotWritable, encode
 
 
@@ -80,7 +79,7 @@ def played(name: str, source: LinesSourceSettings, sample: Path | None, *, endle
 
     """
     speech = Speech(
-        framing=framing_of(source.model_copy(update={"max_line": max(source.max_line, ANSWER_LIMIT)})) or LINES,
+        framing=framing_of(source.model_copy(update={"max_line": max(source.max_line, HEARD_LIMIT)})) or LINES,
         ack_nak=isinstance(source.framing, StxEtxFraming) and source.framing.answers == "ack-nak",
         answered=source.ack and not source.datagrams,
     )

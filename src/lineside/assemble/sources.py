@@ -8,9 +8,11 @@ from typing import Any
 from lineside.assemble.edges import source_part
 from lineside.assemble.settings import LinesSourceSettings
 from lineside.assemble.translation import decoder_of, limits_of
+from lineside.edges.lines.commands import ConnectedLines
 from lineside.edges.lines.intake import Intake
 from lineside.edges.lines.patience import PatientJournal
 from lineside.model.ports import Journal
+from lineside.operations.devicelines import CommandRules
 from lineside.operations.results import SourceStatus
 
 
@@ -34,6 +36,13 @@ class WayIn:
         self.dials = settings.dial is not None
         self.takes_connections = not self.dials and not settings.datagrams
         intake = Intake(name, decoder_of(settings), self.patience or journal, reactor, limits_of(settings))
+        self.commands: ConnectedLines | None = None
+        """Its devices, where they can be sent commands."""
+        if settings.commands is not None:
+            rules = CommandRules(settings.commands.expires, settings.commands.queue)
+            named = settings.device is not None
+            self.commands = ConnectedLines(name, rules, named=named, may_say=intake.may_say)
+        intake.commands = self.commands
         self.source = source_part(reactor, settings, intake, random)
 
     @property

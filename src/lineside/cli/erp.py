@@ -1,4 +1,4 @@
-"""`lineside erp`: what an ERP needs before it can take deliveries exactly once."""
+"""`lineside erp`: what an ERP needs before it can take deliveries exactly once, and calls that are allowed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 from msgspec import Struct
 
 from lineside.assemble.edges import frappe_client
@@ -16,6 +17,9 @@ from lineside.edges.frappe.client import FrappeClient
 from lineside.edges.frappe.prepare import Prepared, prepare
 from lineside.model.errors import ConfigurationError, LinesideError
 from lineside.model.wording import did_you_mean
+from lineside.operations.control import RemoteOperations
+from lineside.operations.requests import CallErp
+from lineside.operations.results import CalledErp
 
 Connect = Callable[[Any, FrappeTargetSettings], FrappeClient]
 
@@ -32,7 +36,37 @@ class Preparation(Struct, frozen=True):
 
 @click.group(epilog="Example: lineside erp prepare")
 def command() -> None:
-    """Prepare an ERP for exactly-once delivery."""
+    """Prepare an ERP for exactly-once delivery, and call it."""
+
+
+@command.command("call", epilog="Example: lineside erp call close_shift shift=NIGHT")
+@click.argument("name")
+@click.argument("params", nargs=-1, metavar="[PARAM=VALUE]...")
+@click.option("--data", metavar="JSON", help="Parameters as a JSON object, where they are no texts.")
+@json_option
+@config_option
+def call_(config: Path, name: str, params: tuple[str, ...], data: str | None, as_json: bool) -> None:
+    """Have the ERP carry out what [calls.NAME] allows, once, by way of the running gateway."""
+    given: dict[str, Any] = {}
+    if data is not None:
+        try:
+            given = msgspec.json.decode(data, type=dict[str, Any])
+        except msgspec.DecodeError as wrong:
+            raise click.UsageError(f"--data: {wrong}") from wrong
+    for param in params:
+        key, parted, value = param.partition("=")
+        if not parted or key in given:
+            raise click.UsageError(f"{param}: expected PARAM=VALUE, each once")
+        given[key] = value
+    run_command(_call, settings_of(config, secrets=False), CallErp(name, given), as_json)
+
+
+async def _call(reactor: Any, settings: Settings, request: CallErp, as_json: bool) -> None:
+    called: CalledErp = await RemoteOperations(reactor, settings.journal.control_path).call(request)
+    if as_json:
+        print_json(called)
+    else:
+        click.echo(called.answer if isinstance(called.answer, str) else msgspec.json.encode(called.answer))
 
 
 @command.command("prepare", epilog="Example: lineside erp prepare -c lineside.toml")

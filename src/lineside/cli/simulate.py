@@ -77,11 +77,13 @@ class LiveView(PlainView):
 def summary_lines(summary: Summary) -> list[str]:
     """Return the summary for a person."""
     devices = f"{summary.devices:,} {summary.device}{'s' if summary.devices > 1 else ''}"
+    commanded = [f"{summary.commands:,} commands"] if summary.commands else []
     if not summary.answered:
         sent = f"{summary.sent:,} lines sent ({summary.per_second:,.1f}/s), {summary.reconnects:,} reconnects"
         return [
             f"{devices}, {summary.seconds:.1f} s: {sent}",
             "the source answers nothing: what came of them is in `lineside status` and `lineside events list`",
+            *commanded,
         ]
     acknowledged = f"{summary.acked:,} acknowledged ({summary.per_second:,.1f}/s)"
     cuts = f"{summary.reconnects:,} reconnects, {summary.resent:,} lines sent again"
@@ -91,7 +93,7 @@ def summary_lines(summary: Summary) -> list[str]:
     ]
     if summary.p50_ms is not None:
         lines.append(f"from line to acknowledgement: p50 {summary.p50_ms:,.1f} ms, p99 {summary.p99_ms:,.1f} ms")
-    return lines
+    return [*lines, *commanded]
 
 
 class Place(Struct, frozen=True):

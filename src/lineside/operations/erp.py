@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -46,6 +46,33 @@ class ErpAway(LinesideError):
 
 class ErpUnwilling(LinesideError):
     """The ERP turns the gateway away, or cannot answer this question: a person must act; the log says how."""
+
+
+class ErpRefused(LinesideError):
+    """The ERP did not do what was asked, in its own words."""
+
+
+class ErpUnsure(LinesideError):
+    """The ERP was asked to do something, and whether it did is not known; it is not asked again."""
+
+
+class ErpCaller(Protocol):
+    """Has the ERP do what the configuration allows by a name."""
+
+    async def call(self, identity: Identity, name: str, params: Mapping[str, Any]) -> Any:
+        """Have it done, once, and return what the ERP answers.
+
+        Raises:
+            NotFound: nothing is allowed by this name.
+            NotPermitted: not to this one.
+            WrongQuestion: a parameter is not known, or they are too large.
+            ErpRefused: the ERP did not do it.
+            ErpAway: the ERP was not reached; it is not done.
+            ErpUnsure: it may be done or not.
+            ErpUnwilling: a person must act; the log says how.
+
+        """
+        ...
 
 
 class ErpReader(Protocol):

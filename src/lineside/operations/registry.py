@@ -16,11 +16,15 @@ class Operations:
     """Every operation there is, by the type of its request."""
 
     def __init__(self) -> None:
-        self._answers: dict[type, Callable[[Any], Coroutine[Any, Any, Any]]] = {}
+        self._answers: dict[type, Callable[[Any, Identity], Coroutine[Any, Any, Any]]] = {}
         self._streams: dict[type, Callable[[Any], AsyncIterator[Any]]] = {}
 
     def answer(self, request: type[Q], carry_out: Callable[[Q], Coroutine[Any, Any, Any]]) -> None:
         """Carry ``request`` out by a coroutine function that returns its result."""
+        self._answers[request] = lambda asked, _: carry_out(asked)
+
+    def answer_to(self, request: type[Q], carry_out: Callable[[Q, Identity], Coroutine[Any, Any, Any]]) -> None:
+        """Carry ``request`` out as `answer` does, by what has to know who asks."""
         self._answers[request] = carry_out
 
     def stream(self, request: type[Q], carry_out: Callable[[Q], AsyncIterator[Any]]) -> None:
@@ -44,7 +48,7 @@ class Operations:
 
         """
         check(identity, request.permission)
-        result: R = await self._answers[type(request)](request)
+        result: R = await self._answers[type(request)](request, identity)
         return result
 
     def follow(self, request: Request[R], identity: Identity) -> AsyncIterator[R]:

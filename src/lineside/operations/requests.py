@@ -11,11 +11,16 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 from msgspec import Meta, Struct
 
 from lineside.operations.results import (
+    CalledErp,
+    CommandAnswer,
+    CommandState,
+    ConnectedDeviceList,
     ConsumerList,
     ConsumerSummary,
     CreatedToken,
     DeadLetterList,
     DeadLetterSummary,
+    DeviceCommandList,
     Done,
     EventList,
     EventStory,
@@ -28,6 +33,7 @@ from lineside.operations.results import (
     TokenSummary,
 )
 from lineside.security.identity import Permission
+from lineside.wire.commands import IDENTIFIER
 
 R = TypeVar("R")
 
@@ -205,6 +211,54 @@ class RevokeToken(Request[TokenSummary], frozen=True, tag="tokens.revoke"):
     """Its name or id."""
 
 
+class ListDevices(Request[ConnectedDeviceList], frozen=True, tag="devices.list"):
+    """Devices that are connected now."""
+
+    result: ClassVar[Any] = ConnectedDeviceList
+    source: str | None = None
+    limit: Number = 1000
+
+
+class CommandDevice(Request[CommandAnswer], frozen=True, tag="devices.command"):
+    """Send a command to a connected device, at most once, and wait for its answer."""
+
+    permission: ClassVar[Permission] = "operate"
+    result: ClassVar[Any] = CommandAnswer
+    device: Annotated[str, Meta(min_length=1)]
+    payload: Any = ""
+    """A text goes out as it stands, any other JSON value as compact JSON."""
+    source: str | None = None
+    """Where the device is connected; only needed where more than one source has a device of this name."""
+    expires: Annotated[float, Meta(gt=0, le=600)] | None = None
+    """Seconds in which it is to be answered; without it as the source says."""
+    id: Annotated[str, Meta(pattern=IDENTIFIER)] | None = None
+    """Chosen by the one who sends: a second command with one id is refused. Without it one is made."""
+    wait: bool = True
+    """False: return as soon as it is on record, and leave it to `devices.commands` what becomes of it."""
+
+
+class ListDeviceCommands(Request[DeviceCommandList], frozen=True, tag="devices.commands"):
+    """Commands to devices and what became of them, the newest first."""
+
+    result: ClassVar[Any] = DeviceCommandList
+    id: str | None = None
+    device: str | None = None
+    source: str | None = None
+    state: CommandState | None = None
+    before: Number | None = None
+    limit: Number = 50
+
+
+class CallErp(Request[CalledErp], frozen=True, tag="erp.call"):
+    """Have the ERP carry out a method that the configuration allows by a name, once."""
+
+    permission: ClassVar[Permission] = "consult"
+    """The least: each name needs what the configuration says."""
+    result: ClassVar[Any] = CalledErp
+    name: str
+    params: dict[str, Any] = {}
+
+
 AnyRequest = (
     ListEvents
     | ShowEvent
@@ -224,4 +278,8 @@ AnyRequest = (
     | CreateToken
     | ListTokens
     | RevokeToken
+    | ListDevices
+    | CommandDevice
+    | ListDeviceCommands
+    | CallErp
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -369,3 +369,85 @@ class CreatedToken(Struct, frozen=True):
     text: str
     """What its holder sends; it is told this once."""
     token: TokenSummary
+
+
+CommandState = Literal["queued", "sent", "answered", "failed", "expired", "unsent", "unknown"]
+"""What became of a command to a device.
+
+``failed``: the device answered with an error. ``expired``: it was sent, and no answer came in time. ``unsent``: it
+never left the gateway, and never will. ``unknown``: it was sent, and then the connection or the gateway was lost.
+"""
+
+
+class DeviceCommand(Struct, frozen=True):
+    """A command to a device as it is on record; what was in it, and what was answered, is kept nowhere."""
+
+    id: str
+    device: str
+    source: str
+    by: str
+    """Who gave it."""
+    state: CommandState
+    at: str
+    """When it was given. ISO 8601, UTC, as the others."""
+    expires: float
+    """For so many seconds from then on it could be sent and answered."""
+    size: int
+    """Bytes of its payload."""
+    sent: str | None
+    """When it was about to be written to the connection; None where it was not."""
+    ended: str | None
+    reason: str | None
+    """Why it was not answered, in the device's words where it said so."""
+    reply_size: int | None
+    """Bytes of the reply."""
+    late: str | None
+    """When a reply came after the end; nobody was told what it says."""
+
+
+class DeviceCommandList(Struct, frozen=True):
+    """Commands, the newest first."""
+
+    commands: list[DeviceCommand]
+    next_before: int | None
+    """Older ones come with this as ``before``; None where there are none."""
+
+
+class CommandAnswer(Struct, frozen=True):
+    """What a device answered, or that its command waits its turn."""
+
+    id: str
+    device: str
+    source: str
+    state: Literal["queued", "answered"]
+    reply: str | None = None
+    took: float | None = None
+    """Seconds from the order to the reply."""
+
+
+class ConnectedDevice(Struct, frozen=True):
+    """A device that is connected now."""
+
+    source: str
+    device: str
+    peer: str
+    """Where it connected from."""
+    commands: bool
+    """Whether its source sends commands."""
+    waiting: int
+    """Commands to it that are under way or wait their turn."""
+
+
+class ConnectedDeviceList(Struct, frozen=True):
+    """Devices that are connected now, by source and name."""
+
+    devices: list[ConnectedDevice]
+    total: int
+
+
+class CalledErp(Struct, frozen=True):
+    """What the ERP answered to a call."""
+
+    name: str
+    answer: Any
+    """What its method returned; None where it returned nothing."""

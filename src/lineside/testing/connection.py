@@ -22,7 +22,7 @@ from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from lineside.testing.speech import Speech
+from lineside.testing.speech import Heard, Speech
 from lineside.wire.answers import Err, Ok
 
 
@@ -35,6 +35,10 @@ class Caller(Protocol):
 
     def answered(self, connection: LineConnection, answer: Ok | Err) -> None:
         """One answer came."""
+        ...
+
+    def obeyed(self) -> None:
+        """A command came, and was replied to as `lineside.testing.speech.Heard.reply` says."""
         ...
 
     def go_on(self) -> None:
@@ -62,6 +66,7 @@ class LineConnection(TwistedProtocol, TimeoutMixin):
         self._reactor = reactor
         self._answer_timeout = answer_timeout
         self._hearing = speech.hearing()
+        self._frame = speech.framing().encode
         self._expecting = False
         self._open = False
 
@@ -98,11 +103,20 @@ class LineConnection(TwistedProtocol, TimeoutMixin):
         """Tell each answer, then let the caller send on, once for the whole chunk."""
         try:
             for answer in self._hearing.feed(data):
+                if isinstance(answer, Heard):
+                    self._obey(answer)
+                    continue
                 self.resetTimeout()
                 self._caller.answered(self, answer)
         except ValueError as garbled:
             self._caller.garbled(str(garbled))
         self._caller.go_on()
+
+    def _obey(self, heard: Heard) -> None:
+        reply = heard.reply
+        if reply is not None:
+            self.send([self._frame(reply)])
+        self._caller.obeyed()
 
     def timeoutConnection(self) -> None:
         """Tell that the answer is overdue."""

@@ -46,6 +46,8 @@ class Counts(Struct):
     """Connections after the first."""
     timeouts: int = 0
     """Connections cut because an answer was overdue."""
+    commands: int = 0
+    """Commands that came, replied to or not."""
 
 
 class _Sent(Struct):
@@ -248,6 +250,10 @@ class LineDevice:
                     self._ledger.on_error(sent.line.id, code, reason)
         except Exception:  # noqa: BLE001 - whatever the ledger raises belongs to `finished`
             self._fail()
+
+    def obeyed(self) -> None:
+        """Count a command."""
+        self.counts.commands += 1
 
     def garbled(self, what: str) -> None:
         """Cut: when one answer is not understood, no later one can be matched to its line."""

@@ -18,7 +18,7 @@ from lineside.testing.connection import dialling
 from lineside.testing.devices import CLOSE_WITHIN, Counts, framed
 from lineside.testing.ledger import Ledger, Line
 from lineside.testing.pace import Pace
-from lineside.testing.speech import Speech
+from lineside.testing.speech import Speech, command_in
 
 log = Logger()
 
@@ -62,7 +62,7 @@ class SilentDevice:
             reactor,
             endpoint,
             self._dial_failed,
-            lambda: _Outlet(self, reactor),
+            lambda: _Outlet(self, reactor, speech),
             random if random is not None else Random(),  # noqa: S311 - jitter
         )
         self._outlet: _Outlet | None = None
@@ -122,6 +122,10 @@ class SilentDevice:
         self.trouble = reason.getErrorMessage()
         log.info("device.cut", device=self.name, reason=self.trouble)
 
+    def obeyed(self) -> None:
+        """Count a command."""
+        self.counts.commands += 1
+
     def go_on(self) -> None:
         """Send what may be sent now, and see to it that the rest has its turn."""
         outlet = self._outlet
@@ -172,9 +176,13 @@ class SilentDevice:
 
 @implementer(IPushProducer)
 class _Outlet(Protocol):
-    """One connection, which pauses its device while the network takes no more; what comes back is let go."""
+    """One connection, which pauses its device while the network takes no more.
 
-    def __init__(self, device: SilentDevice, reactor: IReactorTime) -> None:
+    Of what comes back only commands are looked at, and replied to.
+    """
+
+    def __init__(self, device: SilentDevice, reactor: IReactorTime, speech: Speech) -> None:
+        self._framing = speech.framing()
         self.paused = False
         self._device = device
         self._reactor = reactor
@@ -194,6 +202,16 @@ class _Outlet(Protocol):
     def send(self, frame: bytes) -> None:
         assert self.transport is not None
         self.transport.write(frame)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Obey commands."""
+        for found in self._framing.feed(data):
+            heard = command_in(found) if isinstance(found, bytes) else None
+            if heard is not None:
+                reply = heard.reply
+                if reply is not None:
+                    self.send(self._framing.encode(reply))
+                self._device.obeyed()
 
     def cut(self) -> None:
         transport: Any = self.transport

@@ -72,6 +72,7 @@ class Status(Struct, frozen=True):
     unavailable: int
     resent: int
     reconnects: int
+    commands: int
     trouble: str | None
 
 
@@ -92,6 +93,8 @@ class Summary(Struct, frozen=True):
     resent: int
     reconnects: int
     unanswered: int
+    commands: int
+    """Commands that came, replied to or not."""
     p50_ms: float | None
     """From a line's first sending to its acknowledgement."""
     p99_ms: float | None
@@ -157,6 +160,7 @@ class Simulation:
             unavailable=done.unavailable,
             resent=done.resent,
             reconnects=done.reconnects,
+            commands=done.commands,
             trouble=fleet.trouble,
         )
 
@@ -224,6 +228,7 @@ class Simulation:
             resent=last.resent,
             reconnects=last.reconnects,
             unanswered=unanswered,
+            commands=last.commands,
             p50_ms=None if p50 is None else round(1000 * p50, 2),
             p99_ms=None if p99 is None else round(1000 * p99, 2),
             trouble=trouble,

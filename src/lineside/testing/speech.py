@@ -9,17 +9,20 @@ from msgspec import Struct
 
 from lineside.model.event import NO_SEQ
 from lineside.wire.answers import ANSWER_LIMIT, UNAVAILABLE, Err, Ok, parse
+from lineside.wire.commands import LONGEST, Reply, encode_reply, parse_command
 from lineside.wire.framing import Delimited, Fault, Framing
 from lineside.wire.stxetx import ACK, NAK
 
-LINES = partial(Delimited, b"\n", ANSWER_LIMIT, ANSWER_LIMIT)
+HEARD_LIMIT = LONGEST + 128
+"""Bytes of what the gateway says that a device hears: no command exceeds them, nor an answer."""
+LINES = partial(Delimited, b"\n", HEARD_LIMIT, HEARD_LIMIT)
 
 
 class Speech(Struct, frozen=True):
     """How one device speaks."""
 
     framing: Callable[[], Framing] = LINES
-    """Makes the framing of one connection; it must let answers of `ANSWER_LIMIT` bytes through."""
+    """Makes the framing of one connection; it must let `HEARD_LIMIT` bytes through."""
     ack_nak: bool = False
     """Answers are single bytes: ACK, without a sequence, or NAK."""
     answered: bool = True
@@ -34,8 +37,33 @@ AS_LINES = Speech()
 """Lines, each with its answer."""
 
 
+class Heard(Struct, frozen=True):
+    """A command to the device."""
+
+    id: str
+    payload: bytes
+
+    @property
+    def reply(self) -> bytes | None:
+        """What a simulated device says to it, not framed yet: its payload once more.
+
+        ``fail`` is an error, and ``ignore`` has no reply.
+        """
+        text = self.payload.decode(errors="backslashreplace")
+        if text == "ignore":
+            return None
+        failed = text == "fail"
+        return encode_reply(Reply(self.id, "as it was told" if failed else text, failed))
+
+
+def command_in(frame: bytes) -> Heard | None:
+    """Return the command that a frame is, if it is one."""
+    found = parse_command(frame)
+    return None if found is None else Heard(*found)
+
+
 class Hearing:
-    """Finds the answers in one connection's bytes.
+    """Finds the answers, and the commands, in one connection's bytes.
 
     Args:
         framing: what frames them; None for ACK and NAK.
@@ -45,8 +73,8 @@ class Hearing:
     def __init__(self, framing: Framing | None) -> None:
         self._framing = framing
 
-    def feed(self, data: bytes) -> Iterator[Ok | Err]:
-        """Yield the answers that ended in a chunk.
+    def feed(self, data: bytes) -> Iterator[Ok | Err | Heard]:
+        """Yield the answers and commands that ended in a chunk.
 
         Raises:
             ValueError: what came is no answer; the message is one line.
@@ -58,8 +86,8 @@ class Hearing:
         for found in self._framing.feed(data):
             if isinstance(found, Fault):
                 raise ValueError(found.error)
-            yield parse(found)
-        if self._framing.pending > ANSWER_LIMIT:
+            yield command_in(found) or parse(found)
+        if self._framing.pending > ANSWER_LIMIT and not self._framing.beginning.startswith(b"CMD "):
             raise ValueError(f"an answer longer than {ANSWER_LIMIT} bytes")
 
 

@@ -44,6 +44,11 @@ class HeldWorker:
         while self._queue:
             self._queue.popleft()()
 
+    def lose(self) -> None:
+        """Forget everything that was kept, as the death of a process does."""
+        self.held = False
+        self._queue.clear()
+
     def quit(self) -> None:
         """Run everything that was kept, then stop."""
         self.release()

@@ -32,7 +32,7 @@ class Completion(SynchronousTestCase):
         """All commands at the top, a group's own below it, and the options of each."""
         self.assertEqual(completed(""), set(COMMANDS))
         self.assertEqual(completed("dead"), {"deadletters"})
-        self.assertEqual(completed("erp", ""), {"prepare"})
+        self.assertEqual(completed("erp", ""), {"prepare", "call"})
         self.assertIn("--target", completed("erp", "prepare", "--"))
         self.assertEqual(completed("completion", ""), {"bash", "zsh", "fish"})
 

@@ -18,11 +18,21 @@ from lineside.edges.websocket import codes, messages
 from lineside.edges.websocket.access import OWN
 from lineside.edges.websocket.codes import Disconnect, ErrorCode, Unsubscribe
 from lineside.edges.websocket.erpcalls import AskErp
+from lineside.edges.websocket.sessions import Limits
 from lineside.edges.websocket.streams import told
 from lineside.model.event import Event, Record, Seq
 from lineside.model.outcome import Delivered, Outcome, Refused
 from lineside.model.ports import Pending
-from lineside.operations.requests import ListEvents, Request, RetryDeadLetters, ShowStatus
+from lineside.operations.requests import (
+    CallErp,
+    CommandDevice,
+    ListDeviceCommands,
+    ListDevices,
+    ListEvents,
+    Request,
+    RetryDeadLetters,
+    ShowStatus,
+)
 from lineside.security.identity import Role
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "guides" / "live-channels.md").read_text(encoding="utf-8")
@@ -130,6 +140,17 @@ class LiveGuide(SynchronousTestCase):
             (row,) = [line for line in section.splitlines() if line.startswith(f"| `{call}` ")]
             for field in kind.__struct_fields__:
                 self.assertIn(f"`{field}`", row)
+
+    def test_names_the_calls_that_wait(self) -> None:
+        """With the fields of their requests, and of their answers."""
+        section = GUIDE[GUIDE.index("### Commands to devices") : GUIDE.index("### Channels of your own")]
+        for kind in (ListDevices, CommandDevice, ListDeviceCommands, CallErp):
+            (row,) = [
+                line for line in section.splitlines() if line.startswith(f"| `{kind.__struct_config__.tag}` ")
+            ]
+            for field in kind.__struct_fields__:
+                self.assertIn(f"`{field}`", row)
+        self.assertIn(f"{Limits().beside} of these may be under way", section)
 
     def test_every_configuration_works(self) -> None:
         """Each piece beside what it needs."""

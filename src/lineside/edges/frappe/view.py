@@ -61,7 +61,7 @@ LOOK_AT = "does the DocType have these fields, and do the filters fit"
 
 
 class Site:
-    """One site, as it is asked on behalf of views.
+    """One site, as it is asked on behalf of views, and of callers of its methods.
 
     Args:
         name: the target's.

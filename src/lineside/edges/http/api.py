@@ -10,10 +10,13 @@ from lineside.edges.http.asked import asked
 from lineside.edges.http.openapi import describe
 from lineside.operations.registry import Operations
 from lineside.operations.requests import (
+    CommandDevice,
     CreateToken,
     DiscardDeadLetters,
     ListConsumers,
     ListDeadLetters,
+    ListDeviceCommands,
+    ListDevices,
     ListEvents,
     ListTokens,
     Pause,
@@ -29,6 +32,10 @@ from lineside.operations.requests import (
 from lineside.operations.web import JSON, Answer, Endpoint, Reply
 
 API = "/api/v1"
+NO_ANSWER = {
+    502: "The device answered with an error, or the connection was lost after the command was sent; see `state`.",
+    504: "No answer came in time; the device may have got the command.",
+}
 
 
 def operation_endpoints(operations: Operations) -> list[Endpoint]:
@@ -59,6 +66,16 @@ def operation_endpoints(operations: Operations) -> list[Endpoint]:
             for kind in ("source", "route", "target")
             for request in (Pause, Resume)
         ],
+        asked(operations, "GET", f"{API}/devices", ListDevices, tag="devices"),
+        asked(
+            operations,
+            "POST",
+            f"{API}/devices/{{device}}/commands",
+            CommandDevice,
+            tag="devices",
+            further=NO_ANSWER,
+        ),
+        asked(operations, "GET", f"{API}/device-commands", ListDeviceCommands, tag="devices"),
         asked(operations, "GET", f"{API}/tokens", ListTokens, tag="tokens"),
         asked(operations, "POST", f"{API}/tokens", CreateToken, tag="tokens"),
         asked(operations, "POST", f"{API}/tokens/{{token}}/revoke", RevokeToken, tag="tokens"),

@@ -33,6 +33,7 @@ def asked(
     tag: str,
     fixed: Mapping[str, str] | None = None,
     one: str | None = None,
+    further: Mapping[int, str] | None = None,
 ) -> Endpoint:
     """Return the endpoint that carries out ``request``.
 
@@ -47,6 +48,7 @@ def asked(
         tag: under what the description lists it.
         fixed: fields that this path stands for.
         one: a field of a list of ids; the path names a single one, as ``{id}``, and no other field is asked for.
+        further: what else may be answered, by its status.
 
     """
     given = dict(fixed or {})
@@ -61,7 +63,7 @@ def asked(
         body = msgspec.defstruct(
             members,
             [
-                (field.name, field.type) if field.required else (field.name, field.type, field.default)
+                (field.name, field.type) if field.required else (field.name, field.type, _left_out(field))
                 for field in rest.values()
             ],
             forbid_unknown_fields=True,
@@ -118,7 +120,10 @@ def asked(
         answer,
         parameters=parameters,
         takes={} if body is None else {JSON: body},
-        replies={200: Reply("Done." if method == "POST" else "As asked.", {JSON: request.result})},
+        replies={
+            200: Reply("Done." if method == "POST" else "As asked.", {JSON: request.result}),
+            **{status: Reply(what) for status, what in (further or {}).items()},
+        },
         tag=tag,
     )
 
@@ -126,6 +131,12 @@ def asked(
 def _name(request: type[Request[Any]], given: Iterable[str], one: str | None) -> str:
     parts = [str(request.__struct_config__.tag).replace(".", "_"), *given]
     return "_".join(parts if one is None else [*parts, "one"])
+
+
+def _left_out(field: msgspec.structs.FieldInfo) -> Any:
+    if field.default is msgspec.NODEFAULT:
+        return msgspec.field(default_factory=field.default_factory)
+    return field.default
 
 
 def _schema(field: msgspec.structs.FieldInfo) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Iterable, Mapping
 from hashlib import blake2b
+from math import ceil
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -22,6 +23,8 @@ from lineside.edges.http.identification import CHALLENGE, Identification
 from lineside.edges.http.request import AT_ONCE, EarlyRequest, header_texts
 from lineside.edges.http.routing import Found, Routes
 from lineside.model.errors import JournalClosed, JournalUnusable, LinesideError, NotFound
+from lineside.operations.devicelines import NoAnswer
+from lineside.operations.erp import ErpAway, ErpUnsure, ErpUnwilling, WrongQuestion
 from lineside.operations.web import Answer, Call, Endpoint, Problem
 from lineside.security.identity import NOBODY, Identity, NotPermitted, check
 
@@ -35,6 +38,21 @@ TAKEN_WHOLE = 64 * 1024
 """Bytes of a body that is taken whole although it might be a stream: for a single event that is quicker."""
 LOOK = 1.0
 """Seconds from one look at the connections' deadlines to the next."""
+REFUSALS: tuple[tuple[type[Exception], int], ...] = (
+    (NotPermitted, 403),
+    (NotFound, 404),
+    (WrongQuestion, 400),
+    (NoAnswer, 502),
+    (ErpAway, 503),
+    (ErpUnwilling, 502),
+    (ErpUnsure, 504),
+    (OSError, 503),
+    (JournalClosed, 503),
+    (JournalUnusable, 503),
+)
+"""The status of what did not go, by its kind; 409 where it is none of these."""
+NO_ANSWER: dict[str, int] = {"expired": 504, "unsent": 409}
+"""By what became of a command to a device: the status, where it is another."""
 ANY = "*/*"
 """In `Endpoint.takes`: whatever the body is called, or not called at all."""
 STRANGERS_ROOM = 16 * 1024 * 1024
@@ -287,16 +305,17 @@ def _conditional(endpoint: Endpoint, call: Call, answer: Answer) -> Answer:
 
 
 def _refusal(refused: LinesideError) -> Answer:
-    match refused:
-        case Problem():
-            return refused.answer()
-        case NotPermitted():
-            return Problem(403, str(refused)).answer()
-        case NotFound():
-            return Problem(404, str(refused)).answer()
-        case OSError() | JournalClosed() | JournalUnusable():
-            return Problem(503, str(refused), headers={"Retry-After": str(LATER)}).answer()
-    return Problem(409, str(refused)).answer()
+    if isinstance(refused, Problem):
+        return refused.answer()
+    status = next((status for kind, status in REFUSALS if isinstance(refused, kind)), 409)
+    more: dict[str, Any] = {}
+    if isinstance(refused, NoAnswer):
+        status = NO_ANSWER.get(refused.state, status)
+        more = {"command": refused.id, "state": refused.state}
+    headers = {}
+    if status == 503:
+        headers["Retry-After"] = str(max(1, ceil(refused.after)) if isinstance(refused, ErpAway) else LATER)
+    return Problem(status, str(refused), headers=headers, **more).answer()
 
 
 def _failed(endpoint: str) -> Answer:

@@ -175,6 +175,10 @@ class _Taking(DatagramProtocol):
     def answer(self, answers: bytes) -> None:
         """Nobody is there to be answered."""
 
+    def say(self, frame: bytes) -> None:
+        """Nobody is there to be told: a source of datagrams sends no commands."""
+        raise ValueError("datagrams have no connection")
+
     def refuse(self, answer: bytes) -> None:
         """Datagrams always have room: their source has this one session."""
 

@@ -123,6 +123,10 @@ class FramedConnection(Protocol):
         if framed:
             straight.write(self.transport, b"".join(framed))
 
+    def say(self, frame: bytes) -> None:
+        """Send a frame; see `lineside.edges.lines.session.Link`."""
+        straight.write(self.transport, self._framing.encode(frame))
+
     def refuse(self, answer: bytes) -> None:
         """Hang up with one answer. What the device has sent meanwhile is not taken: it is told so."""
         self._discarding = True
@@ -158,8 +162,7 @@ class FramedConnection(Protocol):
 
     def _take(self, frames: list[bytes]) -> None:
         if frames:
-            self._taken += len(frames)
-            self._session.take(frames)
+            self._taken += self._session.take(frames)
 
     def _keep(self, fault: Fault) -> None:
         if not fault.answered:

@@ -21,6 +21,7 @@ from lineside.wire.answers import UNAVAILABLE, encode_err, encode_receipts
 from lineside.wire.decoding import Decoder, batches_of
 
 if TYPE_CHECKING:
+    from lineside.edges.lines.commands import ConnectedLines
     from lineside.edges.lines.session import Session
 
 log = Logger()
@@ -93,6 +94,8 @@ class Intake:
         """Called whenever a device's frames were taken, before they are stored."""
         self.on_batch: Callable[[Batch, list[tuple[str, int]]], None] | None = None
         """Called with each batch before it is stored: it, and how many of its events, in order, each peer sent."""
+        self.commands: ConnectedLines | None = None
+        """Which device is on which connection, where the source sends commands; None where it does not."""
         self._journal = journal
         self._turn: list[Share] = []
         self._share: Share | None = None
@@ -235,6 +238,8 @@ class Intake:
             batch.name_senders(senders)
         if self.on_batch is not None:
             self.on_batch(batch, senders)
+        if self.commands is not None:
+            self.commands.heard(batch, [(session.line, count) for session, _, count in share.runs])
         return batch
 
     def _stored(self, receipts: list[Receipts], turn: list[Share], size: int) -> None:

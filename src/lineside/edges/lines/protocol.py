@@ -124,6 +124,12 @@ class DeviceConnection(LineReceiver):
         """Send answers."""
         straight.write(self.transport, answers)
 
+    def say(self, frame: bytes) -> None:
+        """Send a line; see `lineside.edges.lines.session.Link`."""
+        if b"\n" in frame:
+            raise ValueError("it holds a line end")
+        straight.write(self.transport, frame + b"\n")
+
     def refuse(self, answer: bytes) -> None:
         """Hang up with one answer. What the device has sent meanwhile is not taken: it is told so."""
         self._discarding = True

@@ -20,6 +20,7 @@ from typing import Protocol
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
+from lineside.edges.lines.commands import ConnectedLine
 from lineside.edges.lines.intake import Intake
 from lineside.model.event import Event
 from lineside.wire.answers import BUSY, encode_err
@@ -45,6 +46,15 @@ class Link(Protocol):
 
     def answer(self, answers: bytes) -> None:
         """Send answers; what the device does not read at once is kept."""
+        ...
+
+    def say(self, frame: bytes) -> None:
+        """Send what answers nothing, framed as the device frames its own.
+
+        Raises:
+            ValueError: the framing cannot carry it.
+
+        """
         ...
 
     def refuse(self, answer: bytes) -> None:
@@ -80,6 +90,8 @@ class Session:
         self._idle: IDelayedCall | None = None
         self._finishing = False
         self._closed = False
+        self.line: ConnectedLine | None = None
+        """For commands to the device, where its source sends any."""
 
     @property
     def peer(self) -> str:
@@ -96,6 +108,8 @@ class Session:
         if not self._intake.admit(self):
             self._link.refuse(encode_err(BUSY, "too many connections"))
             return False
+        if self._intake.commands is not None:
+            self.line = self._intake.commands.opened(self._link)
         self.heard()
         self._watch(self._intake.limits.idle_timeout)
         return True
@@ -105,23 +119,37 @@ class Session:
         if self._idle is not None and self._idle.active():
             self._idle.cancel()
         self._closed = True
+        if self.line is not None:
+            self.line.end("the connection was lost")
         self._intake.dismiss(self)
 
     def heard(self) -> None:
         """Take a sign of life."""
         # The timer looks at this when it ends: moving it each time would cost more than all the rest of a line.
         self._heard_at = self._intake.clock.seconds()
+        if self.line is not None:
+            self.line.spoke()
 
-    def take(self, frames: list[bytes]) -> None:
-        """Take frames, at least one; each becomes an event and has an answer."""
+    def take(self, frames: list[bytes]) -> int:
+        """Take frames, at least one; each becomes an event and has an answer, but for replies to commands.
+
+        Returns how many will be answered.
+        """
+        if self.line is not None and self.line.listens:
+            frames = self.line.without_replies(frames)
+            if not frames:
+                return 0
         self._in_flight += len(frames)
         if self._in_flight >= self._intake.limits.max_in_flight:
             self.hold("disk")
         if self._intake.append(self, frames):
             self.hold("crowd")
+        return len(frames)
 
     def take_one(self, frame: bytes) -> None:
         """Take a chunk's only frame, as `take` does."""
+        if self.line is not None and self.line.listens and not self.line.without_replies([frame]):
+            return
         self._in_flight += 1
         if self._in_flight >= self._intake.limits.max_in_flight:
             self.hold("disk")
@@ -150,6 +178,8 @@ class Session:
     def finish(self) -> None:
         """Read no more; end once everything received is answered."""
         self._finishing = True
+        if self.line is not None:
+            self.line.end("nothing more was read from the device")
         self.hold("finishing")
         self._end_when_answered()
 
@@ -163,6 +193,8 @@ class Session:
         if not self._held_by:
             self._link.pause()
         self._held_by.add(why)
+        if self.line is not None and why == "answers":
+            self.line.hold()
 
     def let_go(self, why: str) -> None:
         """One reason is gone."""
@@ -170,6 +202,8 @@ class Session:
             self._held_by.remove(why)
             if not self._held_by:
                 self._link.resume()
+            if self.line is not None and why == "answers":
+                self.line.go_on()
 
     def _end_when_answered(self) -> None:
         if self._finishing and not self._in_flight and not self._closed:

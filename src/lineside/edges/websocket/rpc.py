@@ -13,6 +13,9 @@ from lineside.operations.registry import Operations
 from lineside.operations.requests import Request
 from lineside.security.identity import Identity
 
+BESIDE = frozenset({"devices.command", "erp.call"})
+"""Calls that may take as long as a device or the ERP takes: a client's other commands do not wait for them."""
+
 Offered = Callable[[Any, Identity], Awaitable[Any]]
 """Gets the call's data, decoded, and who calls; returns what becomes JSON. It checks by itself who may.
 

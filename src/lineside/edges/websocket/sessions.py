@@ -1,4 +1,7 @@
-"""One client's conversation: commands in, replies and pushes out, one command after the other."""
+"""One client's conversation: commands in, replies and pushes out, one command after the other.
+
+Calls that wait for a device or for the ERP are carried out beside the others, a few at a time.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from lineside.edges.websocket.channels import Hub, Publication
 from lineside.edges.websocket.codes import Disconnect, Ended, ErrorCode, Refused, Unsubscribe
 from lineside.edges.websocket.messages import Command, text_frame
 from lineside.edges.websocket.recognition import Known, Recognition
-from lineside.edges.websocket.rpc import Rpc
+from lineside.edges.websocket.rpc import BESIDE, Rpc
 from lineside.edges.websocket.streams import Stream
 from lineside.model.errors import LinesideError
 from lineside.operations.web import Call
@@ -38,6 +41,8 @@ class Limits(Struct, frozen=True):
     """A second, and at a time."""
     queued: int = 1024 * 1024
     """Bytes of commands that wait, before the connection is read no further."""
+    beside: int = 16
+    """Calls under way beside the other commands; a further one waits for its turn, and the others for it."""
     history: int = 300
     """Publications of one reply, and of one recovery."""
     reply: int = 4 * 1024 * 1024
@@ -109,6 +114,7 @@ class Session:
         self._full = False
         """It is read no further."""
         self._works = False
+        self._beside = 0
         self._held = False
         self._after_reply: Callable[[], None] | None = None
         self._ceased = False
@@ -217,34 +223,43 @@ class Session:
         try:
             while self._queue and not self._held:
                 command, size = self._queue.popleft()
-                await self._carry_out(command)
-                self._let_in(size)
+                if self._may_go_beside(command):
+                    self._beside += 1
+                    self._services.working.run("live call", self._go_beside(command, size))
+                else:
+                    await self._carry_out(command)
+                    self._let_in(size)
         except Ended as ended:
             self.end(ended.disconnect)
         finally:
             self._works = False
+
+    def _may_go_beside(self, command: Command) -> bool:
+        return (
+            command.rpc is not None
+            and command.rpc.method in BESIDE
+            and self._known is not None
+            and self._beside < self._services.limits.beside
+        )
+
+    async def _go_beside(self, command: Command, size: int) -> None:
+        try:
+            answer = await self._answer(command, *messages.method_of(command))
+        except Ended as ended:
+            self.end(ended.disconnect)
+            return
+        finally:
+            self._beside -= 1
+            self._let_in(size)
+        if not self._over:
+            self.deliver(text_frame(answer))
 
     async def _carry_out(self, command: Command) -> None:
         method, request = messages.method_of(command)
         if (method == "connect") == (self._known is not None) or method == "send":
             raise Ended(codes.BAD_COMMAND)
         self._after_reply = None
-        try:
-            result = await getattr(self, f"_{method}")(request)
-            answer = messages.reply(command.id, method, result)
-        except Ended:
-            raise
-        except CancelledError:
-            raise
-        except Refused as refused:
-            answer = messages.error_reply(command.id, refused.error)
-        except NotPermitted:
-            answer = messages.error_reply(command.id, codes.PERMISSION_DENIED)
-        except LinesideError as refused:
-            answer = messages.error_reply(command.id, ErrorCode(codes.FAILED, str(refused)))
-        except Exception:  # noqa: BLE001 (the client is told, and the log)
-            log.failure("live.failed", method=method)
-            answer = messages.error_reply(command.id, codes.INTERNAL)
+        answer = await self._answer(command, method, request)
         if self._over:
             return
         self.deliver(text_frame(answer))
@@ -261,6 +276,23 @@ class Session:
         if self._full and self._queued <= self._services.limits.queued:
             self._full = False
             self._wire.read(True)
+
+    async def _answer(self, command: Command, method: str, request: Any) -> bytes:
+        try:
+            return messages.reply(command.id, method, await getattr(self, f"_{method}")(request))
+        except Ended:
+            raise
+        except CancelledError:
+            raise
+        except Refused as refused:
+            return messages.error_reply(command.id, refused.error)
+        except NotPermitted:
+            return messages.error_reply(command.id, codes.PERMISSION_DENIED)
+        except LinesideError as refused:
+            return messages.error_reply(command.id, ErrorCode(codes.FAILED, str(refused)))
+        except Exception:  # noqa: BLE001 (the client is told, and the log)
+            log.failure("live.failed", method=method)
+            return messages.error_reply(command.id, codes.INTERNAL)
 
     def _unasked(self, command: Command) -> bool:
         """Take a sign of life, which waits for no command before it; false where it is none, and the end."""
