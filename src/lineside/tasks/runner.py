@@ -103,13 +103,23 @@ class Runner:
             for name, task in tasks.items()
             if task.schedule is not None
         }
-        self.places: dict[str, Place] = {}
+        self.places = dict.fromkeys(tasks, Place())
         """What is remembered of each task."""
+        self._loaded = False
         self.on_change: list[Callable[[list[Run]], None]] = []
         """Each is called with runs as they are now: stored, but for how far one is. Must not raise."""
         self._pruning = LoopingCall(self._prune)
         self._pruning.clock = reactor
         self._work = Background(self.name)
+
+    async def load(self) -> None:
+        """Read what is remembered of each task: for whoever asks without ever calling `start`."""
+        if not self._loaded:
+            self._remember(await self._database.read(runs.places))
+
+    def _remember(self, places: dict[str, Place]) -> None:
+        self.places = {name: places.get(name, Place()) for name in self.tasks}
+        self._loaded = True
 
     async def start(self) -> None:
         """Treat what a process that is gone had begun, then let everything run."""
@@ -129,7 +139,7 @@ class Runner:
                 )
         if abandoned:
             log.error("task.abandoned", runs=abandoned, remedy="lineside tasks runs --state interrupted")
-        self.places = {name: places.get(name, Place()) for name in self.tasks}
+        self._remember(places)
         for name, lane in self.lanes.items():
             lane.paused = self.places[name].paused_ns is not None
             if lane.paused:

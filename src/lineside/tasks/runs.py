@@ -364,6 +364,13 @@ def steps_of(connection: Connection, run: int) -> dict[str, bytes]:
     return dict(connection.execute("SELECT name, result FROM task_step WHERE run = ?", (run,)).fetchall())
 
 
+def finished_steps(connection: Connection, run: int) -> list[tuple[str, int, bytes]]:
+    """Return a run's finished steps, the oldest first: names, moments, results."""
+    return connection.execute(
+        "SELECT name, at_ns, result FROM task_step WHERE run = ? ORDER BY at_ns, name", (run,)
+    ).fetchall()
+
+
 def keep_step(connection: Connection, run: int, name: str, result: bytes, wall_ns: int) -> None:
     """Store a step's result."""
     connection.execute(
