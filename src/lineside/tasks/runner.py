@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from random import Random
 from sqlite3 import Connection
@@ -191,6 +191,36 @@ class Runner:
         (asked,) = await self._ask([Ask(task, merged, cause, caller, occasion, delay)])
         return asked
 
+    async def ask_all(
+        self, name: str, wishes: Sequence[tuple[Mapping[str, Any], str | None]], *, cause: Cause, caller: str = ""
+    ) -> list[Asked | WrongParameters]:
+        """Ask for many runs of a task, by parameters and occasion; all are stored in one transaction.
+
+        Those whose parameters are wrong are told so, and hinder no others.
+
+        Raises:
+            NotFound: there is no such task.
+
+        """
+        task = self._task(name)
+        answers: list[WrongParameters | None] = []
+        good: list[Ask] = []
+        for params, occasion in wishes:
+            merged = {**task.params, **params}
+            try:
+                check_params(task, merged)
+            except WrongParameters as wrong:
+                answers.append(wrong)
+            else:
+                answers.append(None)
+                good.append(Ask(task, merged, cause, caller, occasion))
+        asked = iter(await self._ask(good) if good else [])
+        return [next(asked) if answer is None else answer for answer in answers]
+
+    async def waiting(self, name: str) -> int:
+        """Return how many runs of a task are queued."""
+        return await self._database.read(lambda connection: runs.queued(connection, name))
+
     async def cancel(self, identifier: int) -> Run:
         """Let a run end: at once where it waits, as soon as it can where it runs.
 
@@ -294,6 +324,7 @@ class Runner:
 
         asked, changed = await self._database.write(work)
         if not wishes:
+            # Nothing is due, and only that was to be stored.
             return asked
         name = wishes[0].task.name
         lane = self.lanes[name]

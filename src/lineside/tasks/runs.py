@@ -425,6 +425,14 @@ def lines_of(connection: Connection, run: int) -> list[tuple[int, str]]:
     return connection.execute("SELECT at_ns, text FROM task_line WHERE run = ? ORDER BY number", (run,)).fetchall()
 
 
+def queued(connection: Connection, task: str) -> int:
+    """Return how many runs of a task are queued."""
+    (count,) = connection.execute(
+        "SELECT count(*) FROM task_run WHERE task = ? AND state = 'queued'", (task,)
+    ).fetchone()
+    return int(count)
+
+
 def counts(connection: Connection) -> dict[str, dict[State, int]]:
     """Return how many runs there are, by task and state."""
     found: dict[str, dict[State, int]] = {}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from twisted.internet.defer import CancelledError
@@ -13,9 +12,9 @@ from twisted.logger import Logger
 
 from lineside.background import Background
 from lineside.model.event import Record
-from lineside.model.outcome import Delivered, Outcome, Refused
-from lineside.model.ports import Consumer, Pending
-from lineside.tasks.runner import WrongParameters
+from lineside.model.outcome import Delivered, Outcome, Refused, Skipped
+from lineside.model.ports import Consumer
+from lineside.tasks.runner import Runner, WrongParameters
 from lineside.tasks.runs import Asked
 from lineside.wakeup import Wakeup
 
@@ -29,14 +28,6 @@ ENOUGH = 1_000
 """Runs of the task that wait at most; further events stay in the journal until there are fewer."""
 
 
-class Asking(Protocol):
-    """Asks for a run of the task that the events start."""
-
-    def __call__(self, params: dict[str, Any], occasion: str) -> Awaitable[Asked]:
-        """Store the wish; for one occasion there is one run."""
-        ...
-
-
 class Trigger:
     """The `Part` that lets events of the journal start a task.
 
@@ -45,25 +36,16 @@ class Trigger:
     Args:
         task: the task's name.
         consumer: the place in the journal.
-        ask: asks for a run.
-        waiting: returns how many runs of the task wait.
+        runner: asks for the runs.
         clock: measures rests.
 
     """
 
-    def __init__(
-        self,
-        task: str,
-        consumer: Consumer,
-        ask: Asking,
-        waiting: Callable[[], Awaitable[int]],
-        clock: IReactorTime,
-    ) -> None:
+    def __init__(self, task: str, consumer: Consumer, runner: Runner, clock: IReactorTime) -> None:
         self.name = f"trigger of {task}"
         self.task = task
         self.consumer = consumer
-        self._ask = ask
-        self._waiting = waiting
+        self._runner = runner
         self._clock = clock
         self._wakeup = Wakeup()
         self._work = Background(self.name)
@@ -100,21 +82,25 @@ class Trigger:
                 await deferLater(self._clock, STUMBLED)
 
     async def _take_some(self) -> None:
-        while await self._waiting() >= ENOUGH:
+        while await self._runner.waiting(self.task) >= ENOUGH:
             await deferLater(self._clock, 1.0)
         pulled = await self.consumer.pull(AT_ONCE)
         if not pulled:
             await self._wakeup.wait()
             return
-        done: list[tuple[Pending, Outcome]] = []
-        for pending in pulled:
-            try:
-                asked = await self._ask(params_of(pending.record), f"event {pending.record.identity}")
-                done.append((pending, Delivered(None if asked.run is None else f"run {asked.run}")))
-            except WrongParameters as wrong:
-                # A dead letter: a person mends the task or the event, and lets it try again.
-                done.append((pending, Refused("parameters", str(wrong))))
-        await self.consumer.settle(done)
+        answers = await self._runner.ask_all(
+            self.task,
+            [(params_of(pending.record), f"event {pending.record.identity}") for pending in pulled],
+            cause="event",
+        )
+        await self.consumer.settle([(each, _outcome(answer)) for each, answer in zip(pulled, answers, strict=True)])
+
+
+def _outcome(answer: Asked | WrongParameters) -> Outcome:
+    if isinstance(answer, WrongParameters):
+        # A dead letter: a person mends the task or the event, and lets it try again.
+        return Refused("parameters", str(answer))
+    return Skipped() if answer.outcome == "skipped" else Delivered(f"run {answer.run}")
 
 
 def params_of(record: Record) -> dict[str, Any]:
