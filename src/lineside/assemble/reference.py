@@ -35,6 +35,7 @@ from lineside.assemble.settings import (
 )
 from lineside.assemble.sqlsettings import DatabaseSettings, ParameterSettings, QuerySettings
 from lineside.assemble.table import Table
+from lineside.assemble.tasksettings import CodeSettings, RetrySettings, TaskSettings
 from lineside.assemble.values import Shape, duration_text
 
 TABLES: dict[str, type[Table]] = {
@@ -58,13 +59,16 @@ TABLES: dict[str, type[Table]] = {
     "live": LiveSettings,
     "live frappe": FrappeRealtimeSettings,
     "channels": ChannelSettings,
+    "code": CodeSettings,
+    "tasks": TaskSettings,
+    "tasks retry": RetrySettings,
     "tests": ExampleSettings,
 }
 """What a page has to describe, by the names of its marks."""
 
 _MARKED = re.compile(r"(<!-- keys: (?P<name>[a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _PLAIN = {str: "text", int: "whole number", bool: "`true` or `false`"} | dict.fromkeys(
-    (PollSettings, FrappePollSettings, FrappeRealtimeSettings), "table"
+    (PollSettings, FrappePollSettings, FrappeRealtimeSettings, RetrySettings), "table"
 )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from sqlite3 import Connection
-from typing import Any
 
 import msgspec
 
@@ -271,9 +270,3 @@ def summary(run: Run, now_ns: int) -> RunSummary:
         message=run.message,
         error=run.error,
     )
-
-
-def published(run: Run, now_ns: int) -> dict[str, Any]:
-    """Return what a live channel tells of a run."""
-    told: dict[str, Any] = msgspec.to_builtins(summary(run, now_ns))
-    return told
