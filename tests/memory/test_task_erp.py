@@ -10,6 +10,9 @@ from tests.rig.frappe_case import Delivering
 from tests.rig.played_frappe import Answer, cut, hang, page, refused, told
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.error import ConnectError
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent, IBodyProducer, IResponse
+from zope.interface import implementer
 
 from lineside.delivery.gate import Gate
 from lineside.edges.frappe.reads import REPEATS
@@ -253,17 +256,24 @@ class Refusals(Asking):
         self.assertIn("check the target's url and site", str(error))
 
 
+@implementer(IAgent)
 class Unplugged:
     """An agent that connects to nothing until it is plugged in."""
 
-    def __init__(self, agent: Any) -> None:
+    def __init__(self, agent: IAgent) -> None:
         self._agent = agent
         self.plugged = False
 
-    def request(self, method: bytes, *args: Any) -> Deferred[Any]:
+    def request(
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: Headers | None = None,
+        bodyProducer: IBodyProducer | None = None,
+    ) -> Deferred[IResponse]:
         if not self.plugged:
             return fail(ConnectError())
-        answer: Deferred[Any] = self._agent.request(method, *args)
+        answer: Deferred[IResponse] = self._agent.request(method, uri, headers, bodyProducer)
         return answer
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from sqlite3 import Connection
 from typing import Any
 
 import msgspec
@@ -57,27 +58,59 @@ class TaskSources:
         keys: Sequence[str | None] | None = None,
     ) -> list[Receipt]:
         """Store documents as events; see `lineside.tasks.context.Appending.append`."""
-        way = self._way(source)
+        way = self.way(source)
         if keys is not None and len(keys) != len(documents):
             raise ValueError(f"{len(documents)} documents and {len(keys)} keys: give one for each, or none")
         # All of them before any is stored, so that a bad one leaves nothing half done.
         events = list(_events(way.decoder, documents, keys))
         receipts: list[Receipt] = []
         for start in range(0, len(events), TOGETHER):
-            part = events[start : start + TOGETHER]
-            way.journal.came(Batch.of(part), [("task", len(part))])
-            stored = await way.journal.append(source, part)
-            self.received[source] += sum(not receipt.repeated for receipt in stored)
-            receipts += stored
+            receipts += await self.store(source, events[start : start + TOGETHER])
         return receipts
 
-    def _way(self, source: str) -> TaskSource:
+    async def store(
+        self, source: str, events: list[Event], also: Callable[[Connection], None] | None = None
+    ) -> list[Receipt]:
+        """Store events of a source of ours, and ``also``, in one transaction.
+
+        Raises:
+            NoSource: as `append`.
+            JournalFull: as there.
+
+        """
+        journal = self.way(source).journal
+        if events:
+            journal.came(Batch.of(events), [("task", len(events))])
+        receipts = await journal.append(source, events, also=also)
+        self.received[source] += sum(not receipt.repeated for receipt in receipts)
+        return receipts
+
+    def way(self, source: str) -> TaskSource:
+        """Return a source of ours.
+
+        Raises:
+            NoSource: there is none of the name.
+
+        """
         if source in self._sources:
             return self._sources[source]
         if source in self._others:
             raise NoSource(f'the source {source} is of another type: tasks add to sources with type = "tasks"')
         hint = did_you_mean(source, self._sources) if self._sources else '; add one with type = "tasks"'
         raise NoSource(f'there is no source "{source}"{hint}')
+
+
+class Filling:
+    """The journal for what finds events by itself and keeps its place in the same transaction."""
+
+    def __init__(self, sources: TaskSources) -> None:
+        self._sources = sources
+
+    async def append(
+        self, source: str, events: list[Event], *, also: Callable[[Connection], None] | None
+    ) -> list[Receipt]:
+        """Store events, and ``also``; see `TaskSources.store`."""
+        return await self._sources.store(source, events, also)
 
 
 def _events(

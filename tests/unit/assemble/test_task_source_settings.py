@@ -68,4 +68,4 @@ class TaskSourceSettings(SynchronousTestCase):
         filled = task_sources(settings, watching.journals)
         filled.received["found"] += 2
         [status] = [watching.told(each) for each in status_of(filled)]
-        self.assertEqual(("found", "tasks", 2, False), (status.id, status.address, status.received, status.silent))
+        self.assertEqual(("found", "tasks", 2, []), (status.id, status.address, status.received, status.silent))
