@@ -50,7 +50,7 @@ class Polling(SynchronousTestCase):
         )
         self.agent = RequestTraversalAgent(site.resource)
         self.file = JournalOnFile(Path(self.mktemp()), lambda: 1)
-        self.addCleanup(lambda: self.file.close())
+        self.addCleanup(self.file.close)
         self.start()
         self.kept = Kept()
 

@@ -46,6 +46,7 @@ from lineside.standin.postman import Postman
 from lineside.standin.settings import SiteSettings
 from lineside.standin.site import make_site
 from lineside.testing.journals import JournalOnFile
+from lineside.wire.jsonl import JsonLines
 
 T = TypeVar("T")
 SECRET = "geheim"
@@ -179,6 +180,7 @@ class Both(SynchronousTestCase):
                 ChangedRows(client, "ToDo", FIELDS, options.pop("filters", ())),
                 self.file.journal,
                 self.file.database,
+                decoder=JsonLines(None, None),
                 address="erp",
                 overlap=OVERLAP,
                 batch=options.pop("batch", 2),

@@ -17,7 +17,6 @@ from lineside.journal import polls
 from lineside.model.batch import Batch
 from lineside.store.database import Database
 from lineside.wire.decoding import Decoder
-from lineside.wire.jsonl import JsonLines
 
 
 class NewChanges:
@@ -33,11 +32,11 @@ class NewChanges:
         rows: asks the site.
         ledger: the journal.
         database: the journal's, with the tables `lineside.journal.polls.POLLS`.
+        decoder: of the source.
         address: where the documents come from, for people.
         overlap: seconds by which each look goes back.
         batch: documents that are read whole, and stored, at a time.
         begin: where it begins that was never there before: with all documents, or with changes to come.
-        decoder: of the source.
         now: the wall clock, for stamps of the future only.
 
     """
@@ -50,11 +49,11 @@ class NewChanges:
         ledger: Ledger,
         database: Database,
         *,
+        decoder: Decoder,
         address: str,
         overlap: float,
         batch: int = 200,
         begin: Literal["all", "new"] = "new",
-        decoder: Decoder = JsonLines(None, None),
         now: Callable[[], float] = time.time,
     ) -> None:
         self.received = 0
