@@ -129,7 +129,7 @@ class Shown(TestCase):
     async def test_a_hundred_terminals_are_one_question_and_see_what_is_kept_while_the_erp_is_gone(self) -> None:
         """What was never asked for is 503 then; what is not opened to devices is not shown at all."""
         asked: list[str] = []
-        part: Any = self.gateway.targets["erp"]
+        part: Any = self.gateway.deliveries.targets["erp"]
         request = part.client.request
 
         async def counted(method: str, path: str, **options: Any) -> Any:

@@ -279,14 +279,14 @@ class Delivery(Tls):
         self.addCleanup(lambda: Deferred.fromCoroutine(system.stop()))
         listening = int(gateway.sources[0].address.rpartition(":")[2])
         delivered: Deferred[None] = Deferred()
-        settle = gateway.couriers[0].consumer.settle
+        settle = gateway.deliveries.couriers[0].consumer.settle
 
         async def settled(done: Any) -> None:
             await settle(done)
             if done and not delivered.called:
                 delivered.callback(None)
 
-        gateway.couriers[0].consumer.settle = settled  # type: ignore[method-assign]
+        gateway.deliveries.couriers[0].consumer.settle = settled  # type: ignore[method-assign]
         device = Answer(b'{"text": "over TLS"}\n')
         await connectProtocol(TCP4ClientEndpoint(self.reactor, "127.0.0.1", listening), device)
         self.assertTrue((await device.answer).startswith(b"OK "))

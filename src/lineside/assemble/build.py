@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from random import Random
 from typing import Any
 
@@ -13,6 +12,7 @@ import msgspec
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from lineside.assemble.deliveries import Deliveries
 from lineside.assemble.descriptors import RESERVED, share
 from lineside.assemble.documentlinks import document_links
 from lineside.assemble.edges import (
@@ -21,17 +21,16 @@ from lineside.assemble.edges import (
     frappe_sources,
     http_services,
     live_services,
+    offline_tasks,
     posts,
-    target_part,
+    tasks,
 )
 from lineside.assemble.parts import Dormant, JournalPart
 from lineside.assemble.settings import Settings
 from lineside.assemble.sources import WayIn
+from lineside.assemble.tasksources import status_of, task_sources
 from lineside.assemble.translation import compile_route, consumer_spec, decoder_of
 from lineside.assemble.watching import Watching
-from lineside.delivery.backoff import Backoff
-from lineside.delivery.courier import Courier
-from lineside.delivery.gate import Gate
 from lineside.edges.systemd.notify import UNSUPERVISED, Supervision, Supervisor, sender
 from lineside.edges.systemd.readiness import Readiness, status_line
 from lineside.edges.systemd.watchdog import Watchdog
@@ -48,7 +47,7 @@ from lineside.operations.erpcalls import ErpCallOperations
 from lineside.operations.events import EventOperations
 from lineside.operations.pauses import Kind, Pauses
 from lineside.operations.registry import Operations
-from lineside.operations.results import ConnectedDevice, RouteStatus, SourceStatus
+from lineside.operations.results import ConnectedDevice, SourceStatus
 from lineside.operations.status import StatusOperations
 from lineside.operations.tokens import TokenOperations
 
@@ -56,9 +55,6 @@ log = Logger()
 
 UNASKED = 40.0
 """Seconds to `Watchdog` where no supervisor says: a disk that hangs is in the log within 30."""
-
-JITTER = 0.1
-"""The share by which a route's delays vary."""
 
 
 class Gateway:
@@ -84,26 +80,9 @@ class Gateway:
         random = Random()  # noqa: S311 (jitter)
         store = JournalPart(reactor, settings.journal)
         self.operations = Operations()
-        self.targets = {name: target_part(reactor, name, settings) for name in settings.targets}
-        self.couriers: list[Courier] = []
-        consumers: dict[str, DurableConsumer] = {}
-        gates = {
-            name: Gate(
-                name,
-                self.targets[name].target,
-                reactor,
-                random,
-                concurrency=target.concurrency,
-                budget=self.targets[name].budget,
-            )
-            for name, target in settings.targets.items()
-        }
-        for name in settings.routes:
-            route = compile_route(settings, name)
-            consumer = store.consumer(consumer_spec(settings.routes[name], route))
-            consumers[route.id] = consumer
-            backoff = Backoff(tuple(settings.routes[name].backoff), JITTER)
-            self.couriers.append(Courier(route, consumer, gates[route.target], reactor, random, backoff=backoff))
+        self.deliveries = Deliveries(reactor, settings, store, random)
+        targets, gates, couriers = self.deliveries.targets, self.deliveries.gates, self.deliveries.couriers
+        consumers = dict(self.deliveries.consumers)
         self._watching = Watching(reactor, settings, store)
         self._ways_in = [
             WayIn(reactor, name, source, self._watching.journals[name], random)
@@ -113,10 +92,16 @@ class Gateway:
             way.source.intake.on_batch = self._watching.journals[way.source.id].came
         self.sources = [way.source for way in self._ways_in]
         self.databases = databases(reactor, settings, store, self._watching.journals, random)
-        self.hooks = frappe_sources(reactor, settings, store, self._watching.journals, self.targets, gates, random)
+        self.hooks = frappe_sources(reactor, settings, store, self._watching.journals, targets, gates, random)
         self.posts = posts(reactor, settings, store, self._watching.journals)
-        self.erp = erp_views(reactor, settings, self.targets)
+        self.task_sources = task_sources(settings, self._watching.journals)
+        self.erp = erp_views(reactor, settings, targets)
         (ErpCallOperations(None) if self.erp is None else self.erp.calls).register(self.operations)
+        self.tasks = tasks(reactor, settings, store, random, self.task_sources, targets, gates)
+        if self.tasks is not None:
+            # Events that start tasks are owed to them as others are to routes.
+            consumers |= self.tasks.consumers
+            self.tasks.register(self.operations)
         self._descriptors = descriptors
         self._share_descriptors()
         offer(self.operations, store, settings, consumers, reactor, running=True)
@@ -133,19 +118,17 @@ class Gateway:
             store.journal,
             store.database,
             self._source_status,
-            self._route_status,
+            lambda: self.deliveries.status,
             taken=taken,
             problem=lambda: self.retention.problem,
         ).register(self.operations)
-        self._watching.offer(self.operations, self._source_status, self.couriers, consumers, gates)
+        self._watching.offer(self.operations, self._source_status, couriers, consumers, gates)
         pauses = Pauses(
             store.database,
             {
                 "source": {name: journal.pause for name, journal in self._watching.journals.items()},
-                "route": {
-                    name: courier.pause for name, courier in zip(settings.routes, self.couriers, strict=True)
-                },
-                "target": {name: partial(self._pause_target, gate) for name, gate in gates.items()},
+                "route": self.deliveries.pauses,
+                "target": self.deliveries.target_pauses,
             },
             time.time_ns,
         )
@@ -167,11 +150,12 @@ class Gateway:
             store,
             self.operations,
             tokens,
-            self.couriers,
+            couriers,
             self._watching.journals.values(),
-            self.targets,
+            targets,
             {} if self.posts is None else {"events.append": self.posts.append},
             None if self.erp is None or not settings.erp else self.erp.reader,
+            None if self.tasks is None else self.tasks.runner,
         )
         self.http = (
             None
@@ -197,8 +181,9 @@ class Gateway:
             [store],
             [tokens, pauses, commands],
             self._watching.parts,
-            [*self.targets.values(), *([] if self.databases is None else self.databases.parts)],
-            [*self.couriers],
+            [*targets.values(), *([] if self.databases is None else self.databases.parts)],
+            [*couriers],
+            *([] if self.tasks is None else self.tasks.stages),
             [self.retention, Inspection(store.database, reactor)],
             # Only once the routes have their places can anything be told of them.
             [ControlSocket(reactor, settings.journal.control_path, self.operations, reactor)],
@@ -232,7 +217,7 @@ class Gateway:
             log.info("source.hooked", source=hooks.id, address=hooks.address)
         if self.http is not None:
             log.info("http.listening", address=self.http.part.address)
-        log.info("gateway.ready", journal=str(self._settings.journal.path), routes=len(self.couriers))
+        log.info("gateway.ready", journal=str(self._settings.journal.path), routes=len(self.deliveries.couriers))
 
     def _share_descriptors(self) -> None:
         # Dialled sources and datagrams have one each, which the reserve bears.
@@ -264,43 +249,19 @@ class Gateway:
                 ]
         return found
 
-    def _pause_target(self, gate: Gate, paused: bool) -> None:
-        gate.paused = paused
-        for courier in self.couriers:
-            if courier.gate is gate:
-                courier.go_on()
-
     def _hindered(self) -> list[str]:
         return [] if self.retention.problem is None else [self.retention.problem]
 
     def _status_line(self) -> str:
-        return status_line(self._source_status(), self._route_status())
+        return status_line(self._source_status(), self.deliveries.status)
 
     def _source_status(self) -> list[SourceStatus]:
         polled = [] if self.databases is None else self.databases.status
         hooked = [] if self.hooks is None else self.hooks.status
         posted = [] if self.posts is None else self.posts.status
+        filled = status_of(self.task_sources)
         ways = (way.status for way in self._ways_in)
-        return [self._watching.told(status) for status in (*ways, *polled, *hooked, *posted)]
-
-    def _route_status(self) -> list[RouteStatus]:
-        return [
-            RouteStatus(
-                id=courier.route.id,
-                target=courier.route.target,
-                floor=courier.consumer.floor,
-                pending=courier.consumer.pending,
-                delivered=courier.delivered,
-                refused=courier.refused,
-                retried=courier.retried,
-                problem=None if courier.problem is None else courier.problem.reason,
-                paced=courier.gate.paced,
-                altered=courier.alterations.documents,
-                warning=courier.alterations.line(),
-                paused=courier.paused,
-            )
-            for courier in self.couriers
-        ]
+        return [self._watching.told(status) for status in (*ways, *polled, *hooked, *posted, *filled)]
 
 
 class Offline:
@@ -323,6 +284,8 @@ class Offline:
             "target": dict.fromkeys(settings.targets, lambda _: None),
         }
         Pauses(self._store.database, paused, time.time_ns).register(self.operations)
+        if settings.tasks:
+            offline_tasks(reactor, settings, self._store).register(self.operations)
         taken = {route: consumer.spec.sources for route, consumer in self._consumers.items()}
         StatusOperations(self._store.journal, self._store.database, list, list, taken=taken).register(
             self.operations

@@ -24,6 +24,8 @@ class Tables(Struct, frozen=True):
     targets: Mapping[str, Any]
     sources: Mapping[str, Any]
     routes: Mapping[str, Any]
+    tasks: bool = False
+    """Whether there are tasks, which need nothing of all this."""
 
 
 def cross_check(tables: Tables, tests: list[dict[str, Any]]) -> list[str]:
@@ -50,10 +52,11 @@ def warn(settings: Settings) -> list[str]:
     lines = [
         f"{key_path('sources', name)}: no route takes its events; they are kept, and delivered nowhere"
         for name in settings.sources
-        if name not in used
+        if name not in used and not any(name in task.sources for task in settings.tasks.values())
     ]
     asked = {settings.shown_from(view) for view in settings.erp.values()}
     asked |= {settings.shown_from(call) for call in settings.calls.values()}
+    asked |= {task.target or next(iter(settings.sites), "") for task in settings.tasks.values()}
     lines += [
         f"{key_path('targets', name)}: no route leads here"
         for name in settings.targets
@@ -93,7 +96,7 @@ def _local(host: str) -> bool:
 
 
 def _lacking(tables: Tables) -> Iterator[str]:
-    for key in ("targets", "sources", "routes"):
+    for key in () if tables.tasks else ("targets", "sources", "routes"):
         if not getattr(tables, key):
             yield f"{key}: there are none; add a table [{key}.NAME]"
 

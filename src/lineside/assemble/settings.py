@@ -30,6 +30,8 @@ from lineside.assemble.sqlsettings import (
     TableName,
 )
 from lineside.assemble.table import Table
+from lineside.assemble.tasksettings import TaskSettings
+from lineside.assemble.tasksourcesettings import TaskSourceSettings
 from lineside.assemble.values import (
     Authorities,
     ByteText,
@@ -495,7 +497,9 @@ class ExampleSettings(Table):
 
 
 TargetSettings = FrappeTargetSettings | SqlTargetSettings
-SourceSettings = LinesSourceSettings | SqlSourceSettings | FrappeSourceSettings | HttpSourceSettings
+SourceSettings = (
+    LinesSourceSettings | SqlSourceSettings | FrappeSourceSettings | HttpSourceSettings | TaskSourceSettings
+)
 
 TARGETS: dict[str, type[TargetSettings]] = {"frappe": FrappeTargetSettings, "sql": SqlTargetSettings}
 """The kinds of targets, by ``type``."""
@@ -504,6 +508,7 @@ SOURCES: dict[str, type[SourceSettings]] = {
     "sql": SqlSourceSettings,
     "frappe": FrappeSourceSettings,
     "http": HttpSourceSettings,
+    "tasks": TaskSourceSettings,
 }
 """The kinds of sources, by ``type``."""
 
@@ -530,6 +535,9 @@ class Settings(Struct, frozen=True):
     """By DocType, what is shown of the ERP."""
     calls: dict[str, ErpCallSettings] = {}
     """What may be called there."""
+    code: Path = Path("tasks")
+    """The folder of the user's own modules."""
+    tasks: dict[str, TaskSettings] = {}
 
     @property
     def sites(self) -> dict[str, FrappeTargetSettings]:
@@ -554,6 +562,11 @@ class Settings(Struct, frozen=True):
     def posts(self) -> dict[str, HttpSourceSettings]:
         """The sources to which programs post events."""
         return {name: each for name, each in self.sources.items() if isinstance(each, HttpSourceSettings)}
+
+    @property
+    def filled(self) -> dict[str, TaskSourceSettings]:
+        """The sources that tasks fill."""
+        return {name: each for name, each in self.sources.items() if isinstance(each, TaskSourceSettings)}
 
     def zone_of(self, target: str) -> str | None:
         """Return the zone that the configuration gives a target's times; None where the target is to say it."""
