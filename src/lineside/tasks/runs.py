@@ -101,6 +101,7 @@ class Run(Struct, frozen=True):
 
 
 COLUMNS = ", ".join(Run.__struct_fields__)
+_RAW = tuple(Run.__struct_fields__.index(name) for name in ("params", "result"))
 
 
 class Ask(Struct, frozen=True):
@@ -253,12 +254,16 @@ def claim(
                 continue
             items.add(key)
         taken.append(identifier)
-    connection.executemany(
+    if not taken:
+        return Claimed([], next_due)
+    # One statement for all: at each the writer's thread may have to wait for the reactor's.
+    connection.execute(
         """UPDATE task_run SET state = 'running', attempt = attempt + 1, started_ns = ?, done = NULL, total = NULL,
-            message = NULL, error = NULL, traceback = NULL WHERE id = ?""",
-        [(wall_ns, identifier) for identifier in taken],
+            message = NULL, error = NULL, traceback = NULL WHERE id IN (SELECT value FROM json_each(?))""",
+        (wall_ns, _listed(taken)),
     )
-    return Claimed([(run, steps_of(connection, run.id)) for run in get_all(connection, taken)], next_due)
+    steps = steps_of(connection, taken)
+    return Claimed([(run, steps.get(run.id, {})) for run in get_all(connection, taken)], next_due)
 
 
 def end(connection: Connection, endings: Iterable[Ending]) -> None:
@@ -359,9 +364,15 @@ def abandon(connection: Connection, known: Collection[str], wall_ns: int) -> int
     return len(unknown)
 
 
-def steps_of(connection: Connection, run: int) -> dict[str, bytes]:
-    """Return the results of a run's finished steps, by their names."""
-    return dict(connection.execute("SELECT name, result FROM task_step WHERE run = ?", (run,)).fetchall())
+def steps_of(connection: Connection, identifiers: Collection[int]) -> dict[int, dict[str, bytes]]:
+    """Return the results of finished steps by their names, by run; who has none is left out."""
+    found: dict[int, dict[str, bytes]] = {}
+    for run, name, result in connection.execute(
+        "SELECT run, name, result FROM task_step WHERE run IN (SELECT value FROM json_each(?))",
+        (_listed(identifiers),),
+    ):
+        found.setdefault(run, {})[name] = result
+    return found
 
 
 def keep_step(connection: Connection, run: int, name: str, result: bytes, wall_ns: int) -> None:
@@ -380,12 +391,13 @@ def get(connection: Connection, identifier: int) -> Run | None:
 
 def get_all(connection: Connection, identifiers: Collection[int]) -> list[Run]:
     """Return runs in the order of ``identifiers``; who is not there is left out."""
-    found = {}
-    for identifier in identifiers:
-        row = connection.execute(f"SELECT {COLUMNS} FROM task_run WHERE id = ?", (identifier,)).fetchone()
-        if row is not None:
-            found[identifier] = _run(row)
-    return list(found.values())
+    found = {
+        row[0]: _run(row)
+        for row in connection.execute(
+            f"SELECT {COLUMNS} FROM task_run WHERE id IN (SELECT value FROM json_each(?))", (_listed(identifiers),)
+        )
+    }
+    return [found[identifier] for identifier in identifiers if identifier in found]
 
 
 def page(
@@ -484,9 +496,14 @@ def pause(connection: Connection, task: str, since_ns: int | None) -> None:
     )
 
 
+def _listed(identifiers: Collection[int]) -> str:
+    """Return numbers as ``json_each`` takes them."""
+    return _encode(list(identifiers)).decode()
+
+
 def _run(row: tuple[Any, ...]) -> Run:
-    values = dict(zip(Run.__struct_fields__, row, strict=True))
-    values["params"] = Raw(values["params"])
-    if values["result"] is not None:
-        values["result"] = Raw(values["result"])
-    return Run(**values)
+    values = list(row)
+    for place in _RAW:
+        if values[place] is not None:
+            values[place] = Raw(values[place])
+    return Run(*values)
