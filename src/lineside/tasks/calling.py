@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from threading import Thread
+from types import CoroutineType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -29,6 +30,9 @@ async def call(function: Callable[..., Any], context: Context[Any], cooperator: 
     A plain generator gets a share of each turn of the reactor, so that a long one holds nobody up.
     """
     result = function(context)
+    if isinstance(result, CoroutineType):
+        # What most are. Each look at an abstract class costs as much as the rest of this.
+        return await result
     if isinstance(result, Generator):
         return await _generator(result, context, cooperator)
     if isinstance(result, AsyncGenerator):

@@ -155,6 +155,11 @@ class Note(Struct, frozen=True):
     lines: tuple[tuple[int, int, str], ...] = ()
     """Number, moment, text."""
 
+    @property
+    def told(self) -> bool:
+        """Whether there is anything to store: most runs end without a word."""
+        return self.done is not None or self.message is not None or bool(self.lines)
+
 
 class Claimed(Struct, frozen=True):
     """Runs that may begin, and when the next one is due."""
@@ -290,15 +295,15 @@ def end(connection: Connection, endings: Iterable[Ending]) -> None:
 
 def note(connection: Connection, notes: Iterable[Note]) -> None:
     """Store how far runs are, and new lines of their logs."""
-    for each in notes:
-        connection.execute(
-            "UPDATE task_run SET done = ?, total = ?, message = ? WHERE id = ?",
-            (each.done, each.total, each.message, each.run),
-        )
-        connection.executemany(
-            "INSERT OR REPLACE INTO task_line (run, number, at_ns, text) VALUES (?, ?, ?, ?)",
-            [(each.run, *line) for line in each.lines],
-        )
+    notes = [each for each in notes if each.told]
+    connection.executemany(
+        "UPDATE task_run SET done = ?, total = ?, message = ? WHERE id = ?",
+        [(each.done, each.total, each.message, each.run) for each in notes],
+    )
+    connection.executemany(
+        "INSERT OR REPLACE INTO task_line (run, number, at_ns, text) VALUES (?, ?, ?, ?)",
+        [(each.run, *line) for each in notes for line in each.lines],
+    )
 
 
 def cancel_queued(connection: Connection, identifier: int, wall_ns: int, why: str) -> bool:
