@@ -272,7 +272,9 @@ def table(about: dict[str, Any], found: dict[str, dict[str, Any]], lag: dict[str
                     f"max {figures['max_ms']:>10,.2f}"
                 )
                 continue
-            ratio = "" if name == "lineside" or ours is None else f"{ours['per_second'] / figures['per_second']:.2f}"
+            ratio = (
+                "" if name == "lineside" or ours is None else f"{ours['per_second'] / figures['per_second']:.2f}"
+            )
             more = f"{figures['cpu_us']:>8,.0f} µs" if "cpu_us" in figures else ""
             if "producer" in figures:
                 more = f"all asked for after {figures['producer']:.0%} of the time"
@@ -331,9 +333,7 @@ def main() -> None:
         if set(arguments.sides) != {"lineside"} and set(arguments.parts) != {"beside"}:
             install_peers()
         about = machine(within, versions())
-        found = compare(
-            arguments.sides, [part for part in arguments.parts if part in PARTS], share, within, tell
-        )
+        found = compare(arguments.sides, [part for part in arguments.parts if part in PARTS], share, within, tell)
         lag: dict[str, dict[str, Any]] = {}
         for lasts, shown in ((0.0, "which do nothing"), (0.01, "which wait for 10 ms")):
             if "beside" not in arguments.parts:

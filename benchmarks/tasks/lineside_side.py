@@ -14,25 +14,29 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import msgspec
-from sheet import Sheet, executed, processor_seconds, quantiles
-from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.endpoints import TCP4ServerEndpoint
-from twisted.internet.task import deferLater
+from lineside.assemble.importing import importing
 
-from lineside.assemble.lifecycle import run_reactor
-from lineside.edges.lines.intake import Intake, Limits
-from lineside.edges.lines.source import LinesSource
-from lineside.journal.log import SqliteJournal
-from lineside.journal.tables import JOURNAL
-from lineside.store.database import Database
-from lineside.tasks.calendar import SECOND
-from lineside.tasks.context import Context
-from lineside.tasks.lane import clocks
-from lineside.tasks.runner import Runner
-from lineside.tasks.runs import TASKS, Run
-from lineside.tasks.task import Task
-from lineside.wire.jsonl import JsonLines
+# As the gateway's own command has it: what is imported is never searched for garbage.
+with importing():
+    import msgspec
+    from sheet import Sheet, executed, processor_seconds, quantiles
+    from twisted.internet.defer import Deferred, DeferredList
+    from twisted.internet.endpoints import TCP4ServerEndpoint
+    from twisted.internet.task import deferLater
+
+    from lineside.assemble.lifecycle import run_reactor
+    from lineside.edges.lines.intake import Intake, Limits
+    from lineside.edges.lines.source import LinesSource
+    from lineside.journal.log import SqliteJournal
+    from lineside.journal.tables import JOURNAL
+    from lineside.store.database import Database
+    from lineside.tasks.calendar import SECOND
+    from lineside.tasks.context import Context
+    from lineside.tasks.lane import clocks
+    from lineside.tasks.runner import Runner
+    from lineside.tasks.runs import TASKS, Run
+    from lineside.tasks.task import Task
+    from lineside.wire.jsonl import JsonLines
 
 CALLERS = 100
 """Who ask at a time, where they ask in bulk."""
@@ -181,20 +185,26 @@ class Lag:
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
         self._due = 0.0
+        self._used = 0.0
         self.late: list[float] = []
+        self.held: list[float] = []
+        """Processor time of the reactor's thread from one look to the next: what no other work on the machine changes."""
         self._call: Any = None
 
     def begin(self) -> None:
-        self.late = []
+        self.late, self.held = [], []
+        self._used = time.thread_time()
         self._due = self._reactor.seconds() + self.EVERY
         self._call = self._reactor.callLater(self.EVERY, self._look)
 
-    def end(self) -> list[float]:
+    def end(self) -> dict[str, Any]:
         self._call.cancel()
-        return self.late
+        return {**quantiles(self.late), "held": quantiles(self.held)}
 
     def _look(self) -> None:
-        now = self._reactor.seconds()
+        used, now = time.thread_time(), self._reactor.seconds()
+        self.held.append(used - self._used)
+        self._used = used
         while self._due <= now:
             self.late.append(now - self._due)
             self._due += self.EVERY
@@ -234,7 +244,7 @@ async def beside(side: Side) -> dict[str, Any]:
     await source.stop()
     return {
         **executed(min(begun), ended, plan.runs, used),
-        "lag": {"quiet": quantiles(quiet_lag), "asking": quantiles(asking_lag), "running": quantiles(busy_lag)},
+        "lag": {"quiet": quiet_lag, "asking": asking_lag, "running": busy_lag},
         "spans": {"quiet": [quiet, asking], "asking": [asking, asked], "running": [min(begun), ended]},
     }
 

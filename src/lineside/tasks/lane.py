@@ -32,6 +32,8 @@ TROUBLE = Backoff((0.5, 1.0, 2.0, 5.0, 10.0), 0.2)
 """Seconds between two attempts to store what became of runs, where the disk refuses."""
 NOTES_EVERY = 1.0
 """Seconds between two looks at how far runs are, for the database."""
+SLICE = 0.005
+"""Seconds for which functions are begun, one after the other, before everything else gets a turn."""
 LONGEST_REST = 86_400.0
 """Seconds between two looks for what is due, at most: a reactor's timer takes no number however large."""
 LONGEST_WORDS = 1_000
@@ -221,8 +223,7 @@ class Lane:
             raise
         if claimed.runs or ended:
             self._changed([*(run for run, _, _ in ended), *(run for run, _ in claimed.runs)])
-        for run, steps in claimed.runs:
-            self._begin(run, steps)
+        await self._begin([self._taken(run, steps) for run, steps in claimed.runs])
         self._look_again(claimed.next_due, now)
         self._waits_for_erp = away and not held and claimed.next_due is not None and claimed.next_due <= now
         if self._waits_for_erp:
@@ -231,16 +232,26 @@ class Lane:
             self._idle.callback(None)
         return bool(self._ended)
 
-    def _begin(self, run: Run, steps: dict[str, bytes]) -> None:
+    def _taken(self, run: Run, steps: dict[str, bytes]) -> Execution:
         execution = Execution(
             self.task, run, steps, self._reactor, self._clocks.wall_ns, self._keep_step, self._got_further
         )
-        self.running[run.id] = execution
         if self._closing:
-            execution.ends_by = "stopping"
-            self._finish(execution, Outcome(error=CancelledError(), ended_by="stopping"))
-        else:
-            execution.begin(partial(self._start, execution), self._finish)
+            execution.end("stopping")
+        self.running[run.id] = execution
+        return execution
+
+    async def _begin(self, executions: list[Execution]) -> None:
+        since = self._reactor.seconds()
+        for execution in executions:
+            if self._reactor.seconds() - since > SLICE:
+                await deferLater(self._reactor, 0.0)
+                since = self._reactor.seconds()
+            if execution.ends_by is not None:
+                # It was to end before its turn came.
+                self._finish(execution, Outcome(error=CancelledError(), ended_by=execution.ends_by))
+            else:
+                execution.begin(partial(self._start, execution), self._finish)
 
     def _finish(self, execution: Execution, outcome: Outcome) -> None:
         del self.running[execution.run.id]
