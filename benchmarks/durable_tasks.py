@@ -29,28 +29,8 @@ GOALS = {"apscheduler": 3.0, "rq": 1.0, "celery": 1.0}
 LAG_GOAL_MS = 20.0
 DUE = 10_000
 CONCURRENCY = 100
+LATE = 100
 DEVICES, EACH = 8, 0.01
-
-
-class Side:
-    """One who does the runs.
-
-    Args:
-        shown: what it is called.
-        script: in ``tasks/``.
-        kind: of its worker.
-        runs: how many there are in each measurement, so that it takes some seconds.
-
-    """
-
-    def __init__(self, shown: str, script: str, kind: str, runs: int) -> None:
-        self.shown = shown
-        self.script = TASKS / f"{script}_side.py"
-        self.kind = kind
-        self.runs = runs
-        self.ours = script == "lineside"
-        self.has_redis = script in {"rq", "celery"}
-        self.parts = [part for part in PARTS if part != "bulk" or script != "apscheduler"]
 
 
 PARTS = {
@@ -61,15 +41,43 @@ PARTS = {
     "now": "late where asked for now, ms",
     "later": "late where asked for a second before, ms",
 }
+
+
+class Side:
+    """One who does the runs.
+
+    Args:
+        shown: what it is called.
+        script: in ``tasks/``.
+        kind: of its worker.
+        runs: how many there are in each measurement, so that it takes some seconds.
+        parts: what is measured: not what is the same as another's.
+
+    """
+
+    def __init__(self, shown: str, script: str, kind: str, runs: int, parts: tuple[str, ...]) -> None:
+        self.shown = shown
+        self.script = TASKS / f"{script}_side.py"
+        self.kind = kind
+        self.runs = runs
+        self.ours = script == "lineside"
+        self.has_redis = script in {"rq", "celery"}
+        self.parts = parts
+
+
 TIMED = ("now", "later")
+ALL = tuple(PARTS)
 SIDES = {
-    "lineside": Side("Lineside", "lineside", "", 10_000),
-    "apscheduler": Side("APScheduler", "apscheduler", "", 2_000),
-    "rq": Side("RQ, SimpleWorker", "rq", "simple", 2_000),
-    "rq-forking": Side("RQ, Worker", "rq", "forking", 200),
-    "celery": Side("Celery, solo", "celery", "solo", 2_000),
-    "celery-bare": Side("Celery, solo, no results", "celery", "bare", 2_000),
-    "celery-prefork": Side("Celery, prefork of 2", "celery", "prefork", 2_000),
+    "lineside": Side("Lineside", "lineside", "", 10_000, ALL),
+    # It has no way to add more than one at a time.
+    "apscheduler": Side("APScheduler", "apscheduler", "", 2_000, tuple(part for part in ALL if part != "bulk")),
+    "rq": Side("RQ, SimpleWorker", "rq", "simple", 2_000, ALL),
+    "rq-forking": Side("RQ, Worker", "rq", "forking", 200, ("execute", "now")),
+    "celery": Side("Celery, solo", "celery", "solo", 2_000, ALL),
+    "celery-bare": Side(
+        "Celery, solo, no results", "celery", "bare", 2_000, ("single", "bulk", "execute", "through")
+    ),
+    "celery-prefork": Side("Celery, prefork of 2", "celery", "prefork", 2_000, ("execute", "through", "now")),
 }
 
 
@@ -132,8 +140,6 @@ def measure(side: Side, part: str, runs: int, within: Path) -> dict[str, Any]:
             "PYTHONPATH": str(TASKS),
         }
         python = sys.executable if side.ours else str(PEERS / "bin" / "python")
-        if not side.ours:
-            plan["kind"] = side.kind
         done = subprocess.run(
             [python, str(side.script), json.dumps(plan)],
             capture_output=True,
@@ -160,7 +166,7 @@ def result_of(who: str, done: subprocess.CompletedProcess[str]) -> dict[str, Any
 
 
 def beside(lasts: float, within: Path) -> dict[str, Any]:
-    """Let `DUE` runs fall due at one moment beside devices that send lines, and tell what they and the reactor noticed."""
+    """Let `DUE` runs fall due at one moment beside devices that send lines; tell what they and the reactor noticed."""
     with tempfile.TemporaryDirectory(prefix="tasks-", dir=within) as name:
         port = free_port()
         plan = {
@@ -225,7 +231,7 @@ def compare(
         runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names if part in SIDES[name].parts}
         for number in range(1, ROUNDS + 1):
             for name, results in runs.items():
-                count = 200 if part in TIMED else max(100, round(SIDES[name].runs * share))
+                count = LATE if part in TIMED else max(100, round(SIDES[name].runs * share))
                 result = measure(SIDES[name], part, count, within)
                 results.append(result)
                 said = f"{result['p50_ms']} ms" if part in TIMED else f"{result['per_second']:,.0f}/s"
@@ -252,10 +258,11 @@ def ratios(found: dict[str, dict[str, Any]]) -> dict[str, dict[str, float]]:
 def table(about: dict[str, Any], found: dict[str, dict[str, Any]], lag: dict[str, dict[str, Any]]) -> str:
     """Return the result for a person."""
     peers = ", ".join(f"{name} {about[name]}" for name in versions())
+    disk = f"fdatasync p50 {about['fdatasync_p50_ms']} ms, p99 {about['fdatasync_p99_ms']} ms"
+    system = f"Linux {about['kernel']}, Python {about['python']}, {about['file_system']}"
+    load = f"load {about['load_average']} before, {about['load_after']} after"
     lines = [
-        f"{about['cores']} cores ({about['cpu']}, load {about['load_average']} before, {about['load_after']} after), "
-        f"Linux {about['kernel']}, Python {about['python']}, {about['file_system']}, "
-        f"fdatasync p50 {about['fdatasync_p50_ms']} ms, p99 {about['fdatasync_p99_ms']} ms",
+        f"{about['cores']} cores ({about['cpu']}, {load}), {system}, {disk}",
         f"{about['lineside']}; {peers}",
         f"medians of {ROUNDS} runs in turn; µs: processor time for each run, of all processes, Redis' too",
     ]
@@ -291,6 +298,11 @@ def table(about: dict[str, Any], found: dict[str, dict[str, Any]], lag: dict[str
                 f"{span:>26}  {late['p50_ms']:>10.2f}{late['p99_ms']:>10.2f}{late['max_ms']:>10.2f}  "
                 f"{answered['p50_ms']:>10.2f}{answered['p99_ms']:>10.2f}{answered['max_ms']:>10.2f}"
             )
+        held = figures["lag"]["running"]["held"]
+        lines.append(
+            f"the reactor's thread worked for {held['p50_ms']:.2f}, {held['p99_ms']:.2f} and {held['max_ms']:.2f} ms "
+            "of processor time between two looks while they ran"
+        )
         lines.append(f"the goal of the lag's p99 while they run is {LAG_GOAL_MS:g} ms")
     return "\n".join(lines)
 

@@ -1,9 +1,9 @@
 """The same runs by APScheduler 3 with its SQLAlchemy job store on SQLite: ``python apscheduler_side.py PLAN``.
 
 One process: a `BackgroundScheduler` with its pool of ten threads, as it is by default. SQLite is as durable as the
-journal (a write-ahead log, ``synchronous=FULL``), each call of the job store is a transaction of its own. A job leaves the
-store when it is given to the pool: what a crash finds there is lost. By default it also leaves out whatever it comes to more
-than a second late; here it does not.
+journal (a write-ahead log, ``synchronous=FULL``), each call of the job store is a transaction of its own. A job leaves
+the store when it is given to the pool: what a crash finds there is lost. By default it also leaves out whatever it
+comes to more than a second late; here it does not.
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ class Side:
 
 
 def enqueue() -> dict[str, Any]:
+    """Ask for all, while nobody does them."""
     side = Side(paused=True)
     used, began = processor_seconds(), time.monotonic()
     for number in range(PLAN["runs"]):
@@ -74,6 +75,7 @@ def enqueue() -> dict[str, Any]:
 
 
 def execute() -> dict[str, Any]:
+    """Let those that wait be done."""
     side = Side(paused=True)
     for number in range(PLAN["runs"]):
         side.ask(number)
@@ -84,6 +86,7 @@ def execute() -> dict[str, Any]:
 
 
 def through() -> dict[str, Any]:
+    """Ask for all while they are done."""
     side = Side(paused=False)
     began = time.monotonic_ns()
     for number in range(PLAN["runs"]):
@@ -98,6 +101,7 @@ def through() -> dict[str, Any]:
 
 
 def latency(ahead: float) -> dict[str, Any]:
+    """Ask at a steady pace, and tell how late runs began."""
     side = Side(paused=False)
     due = []
     start = time.monotonic()

@@ -1,8 +1,9 @@
 """The same runs by Celery with Redis: ``python celery_side.py PLAN`` asks and counts.
 
-Its worker is Celery's own program with this module as the application. Messages are acknowledged late: what a worker that died
-had begun is handed out again, an hour later by default. Results are stored, as the gateway stores them, unless the plan's
-``kind`` says otherwise. Between the worker's BRPOP and its note of what it has taken, a message is in the worker's memory alone.
+Its worker is Celery's own program with this module as the application. Messages are acknowledged late: what a worker
+that died had begun is handed out again, an hour later by default. Results are stored, as the gateway stores them,
+unless the environment's ``KIND`` is ``bare``. Between the worker's BRPOP and its note of what it has taken, a message
+is in the worker's memory alone.
 """
 
 from __future__ import annotations
@@ -103,6 +104,7 @@ class Side:
 
 
 def enqueue(side: Side, bulk: bool) -> dict[str, Any]:
+    """Ask for all, while nobody does them."""
     used, began = processor_seconds([side.plan["redis"]]), time.monotonic()
     if bulk:
         side.ask_many()
@@ -115,10 +117,13 @@ def enqueue(side: Side, bulk: bool) -> dict[str, Any]:
 
 
 def execute(side: Side) -> dict[str, Any]:
+    """Let those that wait be done."""
     side.ask_many()
     redis = side.plan["redis"]
-    before = processor_seconds([redis]) - processor_seconds()
     with side.worker() as worker:
+        wait_for(SHEET, 1)
+        # Without what it takes to start, and without this process, which only looks.
+        before = processor_seconds([redis, *family(worker.pid)]) - processor_seconds()
         ended = side.done()
         used = processor_seconds([redis, *family(worker.pid)]) - processor_seconds() - before
     return executed(min(SHEET.begun(side.runs)), ended, side.runs, used)
@@ -131,6 +136,7 @@ def family(process: int) -> list[int]:
 
 
 def through(side: Side) -> dict[str, Any]:
+    """Ask for all while they are done."""
     with side.warm_worker():
         began = time.monotonic_ns()
         side.ask_many()
@@ -141,6 +147,7 @@ def through(side: Side) -> dict[str, Any]:
 
 
 def latency(side: Side, ahead: float) -> dict[str, Any]:
+    """Ask at a steady pace, and tell how late runs began."""
     due = []
     with side.warm_worker():
         start = time.monotonic()

@@ -1,7 +1,7 @@
 """Devices at a line listener, while something else goes on: ``python devices.py PORT CONNECTIONS EVERY``.
 
 Each sends a line, waits for its answer, and sends the next one ``EVERY`` seconds after the one before, until the
-listener is gone. Then the moment of each line by the monotonic clock and the seconds to its answer are printed as JSON.
+listener is gone. Then the moment of each line by the monotonic clock and the seconds to its answer are printed.
 """
 
 from __future__ import annotations

@@ -94,11 +94,13 @@ class Side:
         self._awaited: tuple[int, Deferred[int]] | None = None
 
     async def start(self) -> None:
+        """Open the database, and let runs go."""
         await self.database.open()
         await self.journal.open()
         await self.runner.start()
 
     async def stop(self) -> None:
+        """End all of it."""
         await self.runner.stop()
         await self.database.close()
 
@@ -130,6 +132,7 @@ class Side:
 
 
 async def enqueue(side: Side, bulk: bool) -> dict[str, Any]:
+    """Ask for all, while nobody does them."""
     runs = side.plan.runs
     await side.runner.pause("noop", True)
     used, began = processor_seconds(), time.monotonic()
@@ -139,6 +142,7 @@ async def enqueue(side: Side, bulk: bool) -> dict[str, Any]:
 
 
 async def execute(side: Side) -> dict[str, Any]:
+    """Let those that wait be done."""
     runs = side.plan.runs
     await side.runner.pause("noop", True)
     await side.ask_many(runs)
@@ -149,6 +153,7 @@ async def execute(side: Side) -> dict[str, Any]:
 
 
 async def through(side: Side) -> dict[str, Any]:
+    """Ask for all while they are done."""
     runs = side.plan.runs
     began = time.monotonic_ns()
     await side.ask_many(runs)
@@ -159,6 +164,7 @@ async def through(side: Side) -> dict[str, Any]:
 
 
 async def latency(side: Side, ahead: float) -> dict[str, Any]:
+    """Ask at a steady pace, and tell how late runs began."""
     plan = side.plan
     due: list[int] = []
     start = time.monotonic()
@@ -192,12 +198,14 @@ class Lag:
         self._call: Any = None
 
     def begin(self) -> None:
+        """Look from now on."""
         self.late, self.held = [], []
         self._used = time.thread_time()
         self._due = self._reactor.seconds() + self.EVERY
         self._call = self._reactor.callLater(self.EVERY, self._look)
 
     def end(self) -> dict[str, Any]:
+        """Look no more, and return what was found."""
         self._call.cancel()
         return {**quantiles(self.late), "held": quantiles(self.held)}
 
@@ -261,6 +269,7 @@ PARTS: dict[str, Callable[[Side], Coroutine[Deferred[Any], Any, dict[str, Any]]]
 
 
 async def main(reactor: Any, plan: Plan) -> None:
+    """Do the part, and print what it found."""
     side = Side(reactor, plan)
     await side.start()
     result = await PARTS[plan.part](side)

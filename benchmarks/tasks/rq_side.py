@@ -1,7 +1,7 @@
 """The same runs by RQ: ``python rq_side.py PLAN`` asks and counts, ``... PLAN work`` is its worker.
 
-The plan's ``kind`` is of the worker: ``simple`` runs jobs in its own process, ``forking`` in a process for each. A job that is taken
-lies in the worker's registry until it has ended; of a worker that died, the next one's upkeep calls it failed.
+The plan's ``kind`` is of the worker: ``simple`` runs jobs in its own process, ``forking`` in a process for each. A job
+that is taken lies in a registry until it has ended; of a worker that died, the next one's upkeep calls it failed.
 """
 
 from __future__ import annotations
@@ -86,6 +86,7 @@ class Side:
 
 
 def work(plan: dict[str, Any]) -> None:
+    """Be the worker."""
     redis = Redis(port=plan["port"])
     kind = SimpleWorker if plan["kind"] == "simple" else Worker
     worker = kind([Queue("noop", connection=redis)], connection=redis)
@@ -93,6 +94,7 @@ def work(plan: dict[str, Any]) -> None:
 
 
 def enqueue(side: Side, bulk: bool) -> dict[str, Any]:
+    """Ask for all, while nobody does them."""
     used, began = processor_seconds([side.plan["redis"]]), time.monotonic()
     if bulk:
         side.ask_many()
@@ -105,16 +107,20 @@ def enqueue(side: Side, bulk: bool) -> dict[str, Any]:
 
 
 def execute(side: Side) -> dict[str, Any]:
+    """Let those that wait be done."""
     side.ask_many()
     redis = side.plan["redis"]
-    before = processor_seconds([redis]) - processor_seconds()
     with side.worker() as worker:
+        wait_for(SHEET, 1)
+        # Without what it takes to start, and without this process, which only looks.
+        before = processor_seconds([redis, worker.pid]) - processor_seconds()
         ended = side.done()
         used = processor_seconds([redis, worker.pid]) - processor_seconds() - before
     return executed(min(SHEET.begun(side.runs)), ended, side.runs, used)
 
 
 def through(side: Side) -> dict[str, Any]:
+    """Ask for all while they are done."""
     with side.warm_worker():
         began = time.monotonic_ns()
         side.ask_many()
@@ -125,6 +131,7 @@ def through(side: Side) -> dict[str, Any]:
 
 
 def latency(side: Side, ahead: float) -> dict[str, Any]:
+    """Ask at a steady pace, and tell how late runs began."""
     due = []
     with side.warm_worker():
         start = time.monotonic()
