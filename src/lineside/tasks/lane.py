@@ -145,7 +145,7 @@ class Lane:
         self._wakeup.set()
 
     def end(self, run: int, why: Why) -> bool:
-        """Let a run end that is under way, or that waits to be stored as queued again; False where it is neither."""
+        """Let a run end that is under way, or is about to be queued again; False where it is neither."""
         execution = self.running.get(run)
         if execution is not None:
             execution.end(why)

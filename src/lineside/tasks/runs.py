@@ -73,7 +73,8 @@ TASKS = Component(
 """``due_ns`` and ``unique_until_ns`` are of a clock that never jumps while the gateway runs; ``asked_ns``,
 ``started_ns`` and ``ended_ns`` are what the wall clock said; ``rest_ns`` is how long after it was queued a run was
 due. ``parked`` is a queued run whose item was taken when it was due: it comes back when a run of the item ends, so
-that nobody looks at it before. ``task_place`` says up to where a schedule is decided, ``task_clock`` how far the wall clock is ahead."""
+that nobody looks at it before. ``task_place`` says up to where a schedule is decided, ``task_clock`` how far the
+wall clock is ahead."""
 
 MOST_INTERRUPTIONS = 5
 """A run in whose middle the gateway died so often may be what it dies of: it waits for a person."""
