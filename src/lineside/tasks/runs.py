@@ -37,6 +37,8 @@ TASKS = Component(
                 attempt INTEGER NOT NULL DEFAULT 0,
                 interruptions INTEGER NOT NULL DEFAULT 0,
                 due_ns INTEGER NOT NULL,
+                rest_ns INTEGER NOT NULL DEFAULT 0,
+                parked INTEGER NOT NULL DEFAULT 0,
                 unique_until_ns INTEGER,
                 asked_ns INTEGER NOT NULL,
                 started_ns INTEGER,
@@ -48,12 +50,14 @@ TASKS = Component(
                 error TEXT,
                 traceback TEXT)""",
             "CREATE UNIQUE INDEX task_run_occasion ON task_run (task, occasion) WHERE occasion IS NOT NULL",
-            "CREATE INDEX task_run_queued ON task_run (task, due_ns, id) WHERE state = 'queued'",
+            """CREATE INDEX task_run_queued ON task_run (task, due_ns, id, key)
+                WHERE state = 'queued' AND parked = 0""",
+            "CREATE INDEX task_run_parked ON task_run (task, key, due_ns, id) WHERE parked = 1",
+            "CREATE INDEX task_run_open ON task_run (task, key, id) WHERE state IN ('queued', 'running')",
             "CREATE INDEX task_run_running ON task_run (task) WHERE state = 'running'",
             "CREATE INDEX task_run_task ON task_run (task, id)",
             "CREATE INDEX task_run_state ON task_run (state, id)",
             "CREATE INDEX task_run_ended ON task_run (task, ended_ns) WHERE ended_ns IS NOT NULL",
-            "CREATE INDEX task_run_key ON task_run (task, key, id) WHERE key IS NOT NULL",
             """CREATE INDEX task_run_unique ON task_run (task, digest, unique_until_ns)
                 WHERE unique_until_ns IS NOT NULL""",
             """CREATE TABLE task_step (run INTEGER NOT NULL, name TEXT NOT NULL, result BLOB NOT NULL,
@@ -62,16 +66,20 @@ TASKS = Component(
                 text TEXT NOT NULL, PRIMARY KEY (run, number)) WITHOUT ROWID""",
             """CREATE TABLE task_place (task TEXT PRIMARY KEY, decided_ns INTEGER,
                 skipped INTEGER NOT NULL DEFAULT 0, paused_ns INTEGER) WITHOUT ROWID""",
+            "CREATE TABLE task_clock (only INTEGER PRIMARY KEY CHECK (only = 1), ahead_ns INTEGER NOT NULL)",
         ),
     ),
 )
 """``due_ns`` and ``unique_until_ns`` are of a clock that never jumps while the gateway runs; ``asked_ns``,
-``started_ns`` and ``ended_ns`` are what the wall clock said. ``task_place``: up to where a schedule is decided."""
+``started_ns`` and ``ended_ns`` are what the wall clock said; ``rest_ns`` is how long after it was queued a run was
+due. ``parked`` is a queued run whose item was taken when it was due: it comes back when a run of the item ends, so
+that nobody looks at it before. ``task_place`` says up to where a schedule is decided, ``task_clock`` how far the
+wall clock is ahead."""
 
 MOST_INTERRUPTIONS = 5
 """A run in whose middle the gateway died so often may be what it dies of: it waits for a person."""
-LOOKED_AT = 5_000
-"""Queued runs that are looked at for those whose item is free."""
+PARKED = 200
+"""Runs that are parked at a time; writes of others come in between."""
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -138,11 +146,15 @@ class Ending(Struct, frozen=True):
     ended_ns: int
     due_ns: int = 0
     """Of the next attempt."""
+    rest_ns: int = 0
+    """How long that is from now."""
     result: bytes | None = None
     error: str | None = None
     traceback: str | None = None
     uncounted: bool = False
     """The attempt was nobody's fault and is not counted."""
+    attempt: int | None = None
+    """Its number: what is stored twice then changes nothing. None for whichever is under way."""
 
 
 class Note(Struct, frozen=True):
@@ -161,13 +173,24 @@ class Note(Struct, frozen=True):
         return self.done is not None or self.message is not None or bool(self.lines)
 
 
+class Taken(Struct, frozen=True):
+    """A run that may begin, and what earlier attempts have left."""
+
+    run: Run
+    steps: dict[str, bytes]
+    """Results of finished steps, by their names."""
+    lines: int
+    """The number of its log's last line; 0 for none."""
+
+
 class Claimed(Struct, frozen=True):
     """Runs that may begin, and when the next one is due."""
 
-    runs: list[tuple[Run, dict[str, bytes]]]
-    """With the results of the steps that each has finished."""
+    runs: list[Taken]
     next_due: int | None
     """None where nothing waits; a moment in the past where runs wait for others to end."""
+    more: bool = False
+    """More are due that were not looked at."""
 
 
 def ask(connection: Connection, wish: Ask, now_ns: int, wall_ns: int) -> Asked:
@@ -182,13 +205,14 @@ def ask(connection: Connection, wish: Ask, now_ns: int, wall_ns: int) -> Asked:
         ).fetchone()
         if found is not None:
             return Asked(found[0], "repeated")
+    rest = round(wish.delay * SECOND)
     digest = until = None
     if task.unique_for is not None:
         digest = blake2b(body if key is None else key.encode(), digest_size=16).digest()
-        until = now_ns + round((task.unique_for + wish.delay) * SECOND)
+        until = now_ns + rest + round(task.unique_for * SECOND)
         found = connection.execute(
             """SELECT id FROM task_run WHERE task = ? AND digest = ? AND unique_until_ns > ?
-                ORDER BY id DESC LIMIT 1""",
+                ORDER BY unique_until_ns DESC LIMIT 1""",
             (task.name, digest, now_ns),
         ).fetchone()
         if found is not None:
@@ -203,8 +227,8 @@ def ask(connection: Connection, wish: Ask, now_ns: int, wall_ns: int) -> Asked:
             room = 1 if key is not None else task.concurrency
             displaced = tuple(others[: max(0, len(others) - room + 1)])
     cursor = connection.execute(
-        """INSERT INTO task_run (task, state, cause, occasion, key, digest, params, caller, due_ns, unique_until_ns,
-            asked_ns) VALUES (?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        """INSERT INTO task_run (task, state, cause, occasion, key, digest, params, caller, due_ns, rest_ns,
+            unique_until_ns, asked_ns) VALUES (?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (
             task.name,
             wish.cause,
@@ -213,7 +237,8 @@ def ask(connection: Connection, wish: Ask, now_ns: int, wall_ns: int) -> Asked:
             digest,
             body,
             wish.caller,
-            now_ns + round(wish.delay * SECOND),
+            now_ns + rest,
+            rest,
             until,
             wall_ns,
         ),
@@ -226,9 +251,7 @@ def _open(connection: Connection, task: str, key: str | None) -> list[int]:
     where = "" if key is None else "AND key = ?"
     bound = (task,) if key is None else (task, key)
     found = connection.execute(
-        f"""SELECT id FROM task_run WHERE task = ? AND state = 'queued' {where}
-            UNION ALL SELECT id FROM task_run WHERE task = ? AND state = 'running' {where} ORDER BY id""",
-        bound * 2,
+        f"SELECT id FROM task_run WHERE task = ? AND state IN ('queued', 'running') {where} ORDER BY id", bound
     )
     return [identifier for (identifier,) in found]
 
@@ -241,42 +264,76 @@ def claim(
     ``busy`` are the items of which one runs already.
     """
     taken: list[int] = []
-    items = set[str]()
+    parked: list[tuple[int]] = []
+    items = set(busy)
     next_due = None
     for identifier, key, due in connection.execute(
-        """SELECT id, key, due_ns FROM task_run WHERE task = ? AND state = 'queued'
-            AND (key IS NULL OR key NOT IN (SELECT value FROM json_each(?))) ORDER BY due_ns, id LIMIT ?""",
-        (task, _encode(list(busy)).decode(), LOOKED_AT),
+        """SELECT id, key, due_ns FROM task_run WHERE task = ? AND state = 'queued' AND parked = 0
+            ORDER BY due_ns, id LIMIT ?""",
+        (task, limit + PARKED),
     ):
-        if due > now_ns:
+        if due > now_ns or len(taken) >= limit:
             next_due = due
             break
-        if len(taken) >= limit:
-            next_due = due
-            break
+        if key in items:
+            parked.append((identifier,))
+            continue
         if key is not None:
-            if key in items:
-                continue
             items.add(key)
         taken.append(identifier)
+    more = len(taken) + len(parked) == limit + PARKED
+    connection.executemany("UPDATE task_run SET parked = 1 WHERE id = ?", parked)
     if not taken:
-        return Claimed([], next_due)
+        return Claimed([], next_due, more)
     # One statement for all: at each the writer's thread may have to wait for the reactor's.
     connection.execute(
         """UPDATE task_run SET state = 'running', attempt = attempt + 1, started_ns = ?, done = NULL, total = NULL,
             message = NULL, error = NULL, traceback = NULL WHERE id IN (SELECT value FROM json_each(?))""",
         (wall_ns, _listed(taken)),
     )
-    steps = steps_of(connection, taken)
-    return Claimed([(run, steps.get(run.id, {})) for run in get_all(connection, taken)], next_due)
+    steps, lines = steps_of(connection, taken), _last_lines(connection, taken)
+    found = [Taken(run, steps.get(run.id, {}), lines.get(run.id, 0)) for run in get_all(connection, taken)]
+    return Claimed(found, next_due, more)
+
+
+def _bring_back(connection: Connection, ended: Collection[int]) -> None:
+    """Let the next run of each one's item be looked at again."""
+    keyed = connection.execute(
+        "SELECT id FROM task_run WHERE id IN (SELECT value FROM json_each(?)) AND key IS NOT NULL",
+        (_listed(ended),),
+    ).fetchall()
+    connection.executemany(
+        """UPDATE task_run SET parked = 0 WHERE id = (SELECT other.id FROM task_run AS run JOIN task_run AS other
+            ON other.task = run.task AND other.key = run.key AND other.parked = 1
+            WHERE run.id = ? ORDER BY other.due_ns, other.id LIMIT 1)""",
+        keyed,
+    )
+
+
+def release(connection: Connection, task: str, held: Collection[tuple[int, int]]) -> int:
+    """Queue runs again that are stored as running and that nobody has begun; return how many.
+
+    A commit whose answer never came may have been one. ``held`` has the numbers, and the attempts, of runs that
+    are under way or whose ending is not stored yet.
+    """
+    found = connection.execute(
+        "SELECT id, attempt FROM task_run WHERE task = ? AND state = 'running'", (task,)
+    ).fetchall()
+    lost = [(identifier,) for identifier, attempt in found if (identifier, attempt) not in held]
+    connection.executemany(
+        "UPDATE task_run SET state = 'queued', attempt = attempt - 1, started_ns = NULL WHERE id = ?", lost
+    )
+    return len(lost)
 
 
 def end(connection: Connection, endings: Iterable[Ending]) -> None:
     """Store what became of attempts."""
+    endings = list(endings)
     connection.executemany(
         """UPDATE task_run SET state = ?1, ended_ns = CASE ?1 WHEN 'queued' THEN NULL ELSE ?2 END,
-            due_ns = CASE ?1 WHEN 'queued' THEN ?3 ELSE due_ns END, attempt = attempt - ?8, result = ?4, error = ?5,
-            traceback = ?6 WHERE id = ?7""",
+            due_ns = CASE ?1 WHEN 'queued' THEN ?3 ELSE due_ns END, rest_ns = ?9, attempt = attempt - ?8,
+            result = ?4, error = ?5, traceback = ?6
+            WHERE id = ?7 AND state = 'running' AND (?10 IS NULL OR attempt = ?10)""",
         [
             (
                 each.state,
@@ -287,10 +344,13 @@ def end(connection: Connection, endings: Iterable[Ending]) -> None:
                 each.traceback,
                 each.run,
                 int(each.uncounted),
+                each.rest_ns,
+                each.attempt,
             )
             for each in endings
         ],
     )
+    _bring_back(connection, [each.run for each in endings])
 
 
 def note(connection: Connection, notes: Iterable[Note]) -> None:
@@ -308,21 +368,23 @@ def note(connection: Connection, notes: Iterable[Note]) -> None:
 
 def cancel_queued(connection: Connection, identifier: int, wall_ns: int, why: str) -> bool:
     """Set a run that is queued to cancelled; False if it is not queued."""
-    return (
-        connection.execute(
-            "UPDATE task_run SET state = 'cancelled', ended_ns = ?, error = ? WHERE id = ? AND state = 'queued'",
-            (wall_ns, why, identifier),
-        ).rowcount
-        == 1
+    cancelled = connection.execute(
+        """UPDATE task_run SET state = 'cancelled', parked = 0, ended_ns = ?, error = ?
+            WHERE id = ? AND state = 'queued'""",
+        (wall_ns, why, identifier),
     )
+    if cancelled.rowcount:
+        _bring_back(connection, [identifier])
+    return cancelled.rowcount == 1
 
 
 def requeue(connection: Connection, identifier: int, now_ns: int) -> bool:
     """Queue a run once more that has ended without success, steps kept; False where it has not."""
     return (
         connection.execute(
-            """UPDATE task_run SET state = 'queued', attempt = 0, interruptions = 0, due_ns = ?, ended_ns = NULL,
-                error = NULL, traceback = NULL WHERE id = ? AND state IN ('failed', 'cancelled', 'interrupted')""",
+            """UPDATE task_run SET state = 'queued', attempt = 0, interruptions = 0, due_ns = ?, rest_ns = 0,
+                ended_ns = NULL, error = NULL, traceback = NULL
+                WHERE id = ? AND state IN ('failed', 'cancelled', 'interrupted')""",
             (now_ns, identifier),
         ).rowcount
         == 1
@@ -332,14 +394,19 @@ def requeue(connection: Connection, identifier: int, now_ns: int) -> bool:
 def recover(connection: Connection, task: Task, now_ns: int, wall_ns: int) -> tuple[int, int]:
     """Treat runs that a process which is gone had begun; return how many run again, and how many wait for a person.
 
-    What waits for another attempt longer than a policy can want was stored while the clock was elsewhere: it is
-    due at once.
+    What is due later than it can be was stored while the wall clock was elsewhere, and so was what keeps others
+    away for longer than it may.
     """
-    longest = round(max(task.retry.backoff.steps) * (1 + task.retry.backoff.jitter) * SECOND)
     connection.execute(
-        "UPDATE task_run SET due_ns = ? WHERE task = ? AND state = 'queued' AND attempt > 0 AND due_ns > ?",
-        (now_ns, task.name, now_ns + longest),
+        "UPDATE task_run SET due_ns = ?1 + rest_ns WHERE task = ?2 AND state = 'queued' AND due_ns > ?1 + rest_ns",
+        (now_ns, task.name),
     )
+    if task.unique_for is not None:
+        connection.execute(
+            """UPDATE task_run SET unique_until_ns = ?1 WHERE task = ?2 AND state <> 'queued'
+                AND unique_until_ns > ?1""",
+            (now_ns + round(task.unique_for * SECOND), task.name),
+        )
     connection.execute(
         "UPDATE task_run SET interruptions = interruptions + 1 WHERE task = ? AND state = 'running'", (task.name,)
     )
@@ -378,6 +445,16 @@ def steps_of(connection: Connection, identifiers: Collection[int]) -> dict[int, 
     ):
         found.setdefault(run, {})[name] = result
     return found
+
+
+def _last_lines(connection: Connection, identifiers: Collection[int]) -> dict[int, int]:
+    return dict(
+        connection.execute(
+            """SELECT run, max(number) FROM task_line WHERE run IN (SELECT value FROM json_each(?))
+                GROUP BY run""",
+            (_listed(identifiers),),
+        ).fetchall()
+    )
 
 
 def keep_step(connection: Connection, run: int, name: str, result: bytes, wall_ns: int) -> None:
@@ -453,6 +530,24 @@ def prune(connection: Connection, task: str, before_ns: int, now_ns: int, most: 
     for table, column in (("task_step", "run"), ("task_line", "run"), ("task_run", "id")):
         connection.executemany(f"DELETE FROM {table} WHERE {column} = ?", gone)
     return len(gone)
+
+
+def went_ahead(connection: Connection, ahead_ns: int) -> None:
+    """Remember how far the wall clock is ahead of the clock that never jumps."""
+    connection.execute("INSERT OR REPLACE INTO task_clock (only, ahead_ns) VALUES (1, ?)", (ahead_ns,))
+
+
+def catch_up_with_clock(connection: Connection, now_ns: int) -> None:
+    """Bring moments of a process that is gone to the wall clock, from which this one's clock begins anew."""
+    found = connection.execute("SELECT ahead_ns FROM task_clock WHERE ahead_ns <> 0").fetchone()
+    if found is not None:
+        (ahead,) = found
+        connection.execute("UPDATE task_run SET due_ns = due_ns + ? WHERE state = 'queued'", (ahead,))
+        connection.execute(
+            "UPDATE task_run SET unique_until_ns = unique_until_ns + ?1 WHERE unique_until_ns > ?2 - ?1",
+            (ahead, now_ns),
+        )
+        went_ahead(connection, 0)
 
 
 class Place(Struct, frozen=True):

@@ -44,6 +44,11 @@ class HeldWorker:
         while self._queue:
             self._queue.popleft()()
 
+    def forget(self) -> None:
+        """Drop everything that was kept, as a process does that is killed."""
+        self.held = False
+        self._queue.clear()
+
     def quit(self) -> None:
         """Run everything that was kept, then stop."""
         self.release()
