@@ -121,7 +121,7 @@ def measure(side: Side, part: str, runs: int, within: Path) -> dict[str, Any]:
             store = directory / "redis"
             store.mkdir()
             redis = stack.enter_context(Redis.start(store))
-        plan = {
+        plan: dict[str, Any] = {
             "part": part,
             "kind": side.kind,
             "runs": runs,
@@ -166,7 +166,7 @@ def result_of(who: str, done: subprocess.CompletedProcess[str]) -> dict[str, Any
 
 
 def beside(lasts: float, within: Path) -> dict[str, Any]:
-    """Let `DUE` runs fall due at one moment beside devices that send lines; tell what they and the reactor noticed."""
+    """Let `DUE` runs fall due at once beside devices that send lines; tell what they and the reactor noticed."""
     with tempfile.TemporaryDirectory(prefix="tasks-", dir=within) as name:
         port = free_port()
         plan = {
@@ -300,7 +300,7 @@ def table(about: dict[str, Any], found: dict[str, dict[str, Any]], lag: dict[str
             )
         held = figures["lag"]["running"]["held"]
         lines.append(
-            f"the reactor's thread worked for {held['p50_ms']:.2f}, {held['p99_ms']:.2f} and {held['max_ms']:.2f} ms "
+            f"the reactor's thread worked {held['p50_ms']:.2f}, {held['p99_ms']:.2f}, {held['max_ms']:.2f} ms "
             "of processor time between two looks while they ran"
         )
         lines.append(f"the goal of the lag's p99 while they run is {LAG_GOAL_MS:g} ms")

@@ -1,9 +1,9 @@
 """The same runs by APScheduler 3 with its SQLAlchemy job store on SQLite: ``python apscheduler_side.py PLAN``.
 
 One process: a `BackgroundScheduler` with its pool of ten threads, as it is by default. SQLite is as durable as the
-journal (a write-ahead log, ``synchronous=FULL``), each call of the job store is a transaction of its own. A job leaves
-the store when it is given to the pool: what a crash finds there is lost. By default it also leaves out whatever it
-comes to more than a second late; here it does not.
+journal (a write-ahead log, ``synchronous=FULL``), each call of the job store is a transaction of its own. A job
+leaves the store when it is given to the pool: what a crash finds there is lost. By default it also leaves out
+whatever it comes to more than a second late; here it does not.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
-from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore  # type: ignore[import-not-found]
+from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-not-found]
 from sheet import Sheet, executed, processor_seconds, quantiles, wait_for
-from sqlalchemy import create_engine, event
+from sqlalchemy import create_engine, event  # type: ignore[import-not-found]
 
 PLAN: dict[str, Any] = json.loads(sys.argv[1])
 SHEET = Sheet(PLAN["sheet"])

@@ -1,9 +1,9 @@
 """The same runs by Celery with Redis: ``python celery_side.py PLAN`` asks and counts.
 
-Its worker is Celery's own program with this module as the application. Messages are acknowledged late: what a worker
-that died had begun is handed out again, an hour later by default. Results are stored, as the gateway stores them,
-unless the environment's ``KIND`` is ``bare``. Between the worker's BRPOP and its note of what it has taken, a message
-is in the worker's memory alone.
+Its worker is Celery's own program with this module as the application. Messages are acknowledged late: what a
+worker that died had begun is handed out again, an hour later by default. Results are stored, as the gateway stores
+them, unless the environment's ``KIND`` is ``bare``. Between the worker's BRPOP and its note of what it has taken, a
+message is in the worker's memory alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from celery import Celery, group
+from celery import Celery, group  # type: ignore[import-not-found]
 from redis import Redis
 from sheet import ALLOWED, Sheet, executed, processor_seconds, quantiles, wait_for
 
@@ -43,7 +43,7 @@ app.conf.update(
 )
 
 
-@app.task(name="noop")
+@app.task(name="noop")  # type: ignore[untyped-decorator]
 def noop(number: int) -> None:
     """Sign, and do nothing."""
     SHEET.sign(number)

@@ -194,7 +194,7 @@ class Lag:
         self._used = 0.0
         self.late: list[float] = []
         self.held: list[float] = []
-        """Processor time of the reactor's thread from one look to the next: what no other work on the machine changes."""
+        """Processor time of the reactor's thread from one look to the next: other work does not change it."""
         self._call: Any = None
 
     def begin(self) -> None:

@@ -1,7 +1,8 @@
 """The same runs by RQ: ``python rq_side.py PLAN`` asks and counts, ``... PLAN work`` is its worker.
 
-The plan's ``kind`` is of the worker: ``simple`` runs jobs in its own process, ``forking`` in a process for each. A job
-that is taken lies in a registry until it has ended; of a worker that died, the next one's upkeep calls it failed.
+The plan's ``kind`` is of the worker: ``simple`` runs jobs in its own process, ``forking`` in a process for each. A
+job that is taken lies in a registry until it has ended; of a worker that died, the next one's upkeep calls it
+failed.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from datetime import timedelta
 from typing import Any
 
 from redis import Redis
-from rq import Queue, SimpleWorker, Worker
-from rq.registry import FinishedJobRegistry
+from rq import Queue, SimpleWorker, Worker  # type: ignore[import-not-found]
+from rq.registry import FinishedJobRegistry  # type: ignore[import-not-found]
 from sheet import ALLOWED, Sheet, executed, processor_seconds, quantiles, wait_for
 
 SHEET = Sheet(os.environ["SHEET"])

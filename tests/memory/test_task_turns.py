@@ -1,15 +1,15 @@
-"""Many runs that are due at once: none holds up everything else for long, and each can be ended before it begins."""
+"""Many runs that are due at once: none holds up everything else for long, and each can end before it begins."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from tests.rig.task_case import TaskCase
 from twisted.internet.defer import Deferred
 
 from lineside.tasks.context import Context
 from lineside.tasks.lane import SLICE
 from lineside.tasks.task import Task
-from tests.rig.task_case import TaskCase
 
 
 class Turns(TaskCase):
