@@ -69,6 +69,7 @@ TIMED = ("now", "later")
 ALL = tuple(PARTS)
 SIDES = {
     "lineside": Side("Lineside", "lineside", "", 10_000, ALL),
+    "lineside-one": Side("Lineside, one at a time", "lineside", "one", 2_000, ("execute",)),
     # It has no way to add more than one at a time.
     "apscheduler": Side("APScheduler", "apscheduler", "", 2_000, tuple(part for part in ALL if part != "bulk")),
     "rq": Side("RQ, SimpleWorker", "rq", "simple", 2_000, ALL),
@@ -124,6 +125,7 @@ def measure(side: Side, part: str, runs: int, within: Path) -> dict[str, Any]:
         plan: dict[str, Any] = {
             "part": part,
             "kind": side.kind,
+            "concurrency": 1 if side.kind == "one" else CONCURRENCY,
             "runs": runs,
             "directory": str(directory),
             "sheet": str(directory / "sheet"),
@@ -251,7 +253,7 @@ def ratios(found: dict[str, dict[str, Any]]) -> dict[str, dict[str, float]]:
             if part not in TIMED and part in ours
         }
         for name, theirs in found.items()
-        if name != "lineside"
+        if not SIDES[name].ours
     }
 
 
@@ -342,7 +344,7 @@ def main() -> None:
 
     try:
         within = arguments.directory.resolve(strict=True)
-        if set(arguments.sides) != {"lineside"} and set(arguments.parts) != {"beside"}:
+        if not all(SIDES[name].ours for name in arguments.sides) and set(arguments.parts) != {"beside"}:
             install_peers()
         about = machine(within, versions())
         found = compare(arguments.sides, [part for part in arguments.parts if part in PARTS], share, within, tell)
