@@ -24,7 +24,7 @@ from lineside.tasks.context import Appending, Context, Erp
 from lineside.tasks.execution import WORDS, Execution, Why
 from lineside.tasks.lane import Clocks, Door, Lane
 from lineside.tasks.runs import Ask, Asked, Cause, Place, Run
-from lineside.tasks.task import Task
+from lineside.tasks.task import KEEP, Task
 from lineside.tasks.ticking import Calendar, Interval
 
 log = Logger()
@@ -387,8 +387,12 @@ class Runner:
         return self._work.run("prune", self._forget_old())
 
     async def _forget_old(self) -> None:
-        for name, task in self.tasks.items():
-            before = self._clocks.wall_ns() - round(task.keep * SECOND)
+        stored = await self._database.read(runs.tasks)
+        for name, keep in {
+            **dict.fromkeys(stored, KEEP),
+            **{each.name: each.keep for each in self.tasks.values()},
+        }.items():
+            before = self._clocks.wall_ns() - round(keep * SECOND)
             while (
                 await self._database.write(
                     partial(_prune_some, task=name, before_ns=before, now_ns=self._clocks.steady_ns())
