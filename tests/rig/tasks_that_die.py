@@ -19,7 +19,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.rig.gateway_that_dies import Death
+from tests.rig.gateway_that_dies import Death, replace
 from tests.rig.nursery import PR_SET_PDEATHSIG
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
@@ -86,7 +86,7 @@ def watch_statements(passed: Callable[[str], None]) -> None:
 
     for name in STATEMENTS:
         setattr(runs, name, watched(name, getattr(runs, name)))
-    Commits._commit = watched_commit  # type: ignore[method-assign]
+    replace(Commits, "_commit", watched_commit)
 
 
 class Life:
