@@ -31,7 +31,7 @@ from lineside.tasks import runs
 from lineside.tasks.context import Context
 from lineside.tasks.lane import clocks
 from lineside.tasks.runner import Runner
-from lineside.tasks.runs import TASKS
+from lineside.tasks.tables import TASKS
 from lineside.tasks.task import RetryPolicy, Task
 
 STATEMENTS = ("ask", "claim", "end", "keep_step", "recover")

@@ -15,7 +15,8 @@ from lineside.delivery.backoff import Backoff
 from lineside.store.migrations import migrate
 from lineside.tasks import runs
 from lineside.tasks.calendar import SECOND
-from lineside.tasks.runs import TASKS, Ask, Asked, Claimed, Ending, Note, State
+from lineside.tasks.runs import Ask, Asked, Claimed, Ending, Note, State
+from lineside.tasks.tables import TASKS
 from lineside.tasks.task import Overlap, RetryPolicy, Task
 
 HOUR = 3600 * SECOND
@@ -155,6 +156,8 @@ class Claiming(RunsCase):
         runs.release(self.connection, "work", set())
         runs.prune(self.connection, "work", NOW, NOW, 10)
         runs.recover(self.connection, keyed, NOW, NOW)
+        runs.queued(self.connection, "work")
+        runs.tasks(self.connection)
         runs.page(self.connection, task="work")
         runs.page(self.connection, task="work", states=["failed"])
         runs.page(self.connection, states=["failed"])
