@@ -264,6 +264,24 @@ class Racing(TaskCase):
         self.successResultOf(stopping)
         self.assertEqual("succeeded", self.run_of(asked).state)
 
+    def test_stopped_while_the_disk_refuses(self) -> None:
+        """A stop waits a few seconds for the disk, then leaves what it could not store to the next start."""
+        hung = Hung()
+        self.begin(Task("hung", hung))
+        asked = self.ask("hung")
+        self.disk = "full"
+        hung.finish("lost")
+        stopping = Deferred.fromCoroutine(self.runner.stop())
+        self.assertNoResult(stopping)
+        self.clock.pump([1.0] * 6)
+        self.successResultOf(stopping)
+        self.assertEqual([], self.clock.getDelayedCalls())
+        self.disk = "well"
+        self.crash()
+        self.begin(Task("hung", hung))
+        hung.finish("again")
+        self.assertEqual(b'"again"', bytes(self.run_of(asked).result or b""))
+
     def test_what_does_not_end_is_left_after_a_while(self) -> None:
         """A run that ignores the stop delays it by a few seconds; it counts as interrupted at the next start."""
 
@@ -573,8 +591,12 @@ class Threaded(TaskCase):
         """After a crash in its middle, a blocking function gets its finished steps' results."""
         calls: list[str] = []
 
+        def begin() -> str:
+            calls.append("first")
+            return "one"
+
         def work(context: Any) -> list[str]:
-            first = context.step("first", lambda: calls.append("first") or "one")
+            first = context.step("first", begin)
             context.wait(lambda: hung(context))
             return [first]
 

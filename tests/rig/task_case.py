@@ -22,7 +22,9 @@ from lineside.tasks.calendar import SECOND
 from lineside.tasks.context import Context
 from lineside.tasks.lane import clocks
 from lineside.tasks.runner import Runner
-from lineside.tasks.runs import TASKS, Run
+from lineside.tasks.runs import Run
+from lineside.tasks.sources import TaskSources
+from lineside.tasks.tables import TASKS
 from lineside.tasks.task import Task
 from lineside.testing.workers import HeldWorker, call_at_once
 
@@ -110,6 +112,8 @@ class TaskCase(SynchronousTestCase):
 
         self.database = Database(self.path, (JOURNAL, TASKS), call_at_once, worker=worker)
         self.successResultOf(Deferred.fromCoroutine(self.database.open()))
+        # No power cut is played here, and a sync takes most of a test's time.
+        self.database._write_connection.execute("PRAGMA synchronous=OFF")
         write = self.database.write
 
         def moody(work: Callable[[Connection], T], alone: Any = None) -> Deferred[T]:
@@ -129,7 +133,7 @@ class TaskCase(SynchronousTestCase):
             self.clock,
             clocks(self.clock, self.wall_ns),
             Random(1),
-            journal,
+            TaskSources({}),
             doors=self.doors,
         )
         self.runner.on_change.append(self.told.extend)
@@ -145,7 +149,7 @@ class TaskCase(SynchronousTestCase):
 
     def crash(self) -> None:
         """End the gateway as SIGKILL does: what was not committed is gone, and nothing runs on."""
-        for delayed in self.clock.getDelayedCalls():
+        for delayed in list(self.clock.getDelayedCalls()):
             delayed.cancel()
         # Whatever the dead process would still have done is not to reach the file.
         for worker in self.workers.values():

@@ -29,6 +29,8 @@ from lineside.assemble.sqlsettings import (
     TableName,
 )
 from lineside.assemble.table import Table
+from lineside.assemble.tasksettings import TaskSettings
+from lineside.assemble.tasksourcesettings import TaskSourceSettings
 from lineside.assemble.values import (
     Authorities,
     ByteText,
@@ -475,7 +477,9 @@ class ExampleSettings(Table):
 
 
 TargetSettings = FrappeTargetSettings | SqlTargetSettings
-SourceSettings = LinesSourceSettings | SqlSourceSettings | FrappeSourceSettings | HttpSourceSettings
+SourceSettings = (
+    LinesSourceSettings | SqlSourceSettings | FrappeSourceSettings | HttpSourceSettings | TaskSourceSettings
+)
 
 TARGETS: dict[str, type[TargetSettings]] = {"frappe": FrappeTargetSettings, "sql": SqlTargetSettings}
 """The kinds of targets, by ``type``."""
@@ -484,6 +488,7 @@ SOURCES: dict[str, type[SourceSettings]] = {
     "sql": SqlSourceSettings,
     "frappe": FrappeSourceSettings,
     "http": HttpSourceSettings,
+    "tasks": TaskSourceSettings,
 }
 """The kinds of sources, by ``type``."""
 
@@ -508,6 +513,9 @@ class Settings(Struct, frozen=True):
     channels: dict[str, ChannelSettings] = {}
     erp: dict[str, ErpSettings] = {}
     """By DocType, what is shown of the ERP."""
+    code: Path = Path("tasks")
+    """The folder of the user's own modules."""
+    tasks: dict[str, TaskSettings] = {}
 
     @property
     def sites(self) -> dict[str, FrappeTargetSettings]:
@@ -532,6 +540,11 @@ class Settings(Struct, frozen=True):
     def posts(self) -> dict[str, HttpSourceSettings]:
         """The sources to which programs post events."""
         return {name: each for name, each in self.sources.items() if isinstance(each, HttpSourceSettings)}
+
+    @property
+    def filled(self) -> dict[str, TaskSourceSettings]:
+        """The sources that tasks fill."""
+        return {name: each for name, each in self.sources.items() if isinstance(each, TaskSourceSettings)}
 
     def zone_of(self, target: str) -> str | None:
         """Return the zone that the configuration gives a target's times; None where the target is to say it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Generic, Protocol, TypeVar, cast
 
@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.internet.threads import blockingCallFromThread
 
-from lineside.model.event import Event, Receipt
+from lineside.model.event import Receipt
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -53,8 +53,33 @@ class Erp(Protocol):
 class Appending(Protocol):
     """The journal, as far as tasks add to it."""
 
-    async def append(self, source: str, events: list[Event]) -> list[Receipt]:
-        """Store events; durable when it returns."""
+    async def append(
+        self,
+        source: str,
+        documents: Sequence[Mapping[str, Any]],
+        *,
+        keys: Sequence[str | None] | None = None,
+    ) -> list[Receipt]:
+        """Store documents as events of a source with ``type = "tasks"``; durable when it returns.
+
+        They are stored in order, a thousand in a transaction. A run that is resumed appends again what it had: a
+        document whose key is known is not stored again, so give the source a ``dedupe`` field, or keys here.
+
+        Args:
+            source: its name.
+            documents: what JSON can hold.
+            keys: one for each document, in place of the field that the source's ``dedupe`` names.
+
+        Returns:
+            For each document its sequence, and whether it is a repeat.
+
+        Raises:
+            NoSource: there is no such source, or it is of another type.
+            ValueError: a document cannot be an event; none is stored.
+            SourcePaused: a person stopped the source.
+            JournalFull: there is no room.
+
+        """
         ...
 
 
@@ -194,6 +219,11 @@ class ThreadContext(Generic[P]):
         self.run, self.task, self.attempt, self.params = inner.run, inner.task, inner.attempt, inner.params
         self._waits = set[Deferred[Any]]()
 
+    def interrupt(self) -> None:
+        """End what `wait` waits for, if it does. Called on the reactor's thread, where the run is to end."""
+        for waits in list(self._waits):
+            waits.cancel()
+
     @property
     def cancelled(self) -> bool:
         """Whether it is to end: nothing can stop a blocking function but itself."""
@@ -226,11 +256,10 @@ class ThreadContext(Generic[P]):
     def wait(self, start: Callable[[], Awaitable[T]]) -> T:
         """Call ``start`` on the reactor's thread, wait for what it returns, and return its result.
 
-        So a blocking function asks the ERP: ``ctx.wait(lambda: ctx.erp.get("Item", name))``. What it waits for is
-        cancelled where the run is.
+        So a blocking function asks the ERP: ``ctx.wait(lambda: ctx.erp.get("Item", name))``.
 
         Raises:
-            CancelledError: it is to end.
+            CancelledError: it is to end; what it waited for was cancelled.
 
         """
         self.check()
@@ -251,11 +280,6 @@ class ThreadContext(Generic[P]):
     def _block(self, begin: Callable[[], Deferred[T]]) -> T:
         # Its annotation knows functions of one kind only.
         return cast(T, blockingCallFromThread(self._reactor, cast(Any, begin)))
-
-    def end(self) -> None:
-        """Cancel what the function waits for. On the reactor's thread."""
-        for waits in list(self._waits):
-            waits.cancel()
 
     @property
     def erp(self) -> Erp:

@@ -44,8 +44,8 @@ class Door(Protocol):
     """The ERP's gate, as far as tasks wait at it."""
 
     @property
-    def ready(self) -> object:
-        """True while the ERP answers."""
+    def ready(self) -> bool:
+        """Whether the ERP answers."""
         ...
 
     async def passed(self) -> object:
@@ -313,8 +313,15 @@ class Lane:
         if why in {None, "timeout"} and self.task.retry.again(run.attempt, error):
             delay = self.task.retry.backoff.delay(run.attempt, self._random)
             rest = round(delay * SECOND)
-            log.warn("task.tried_again", task=run.task, run=run.id, reason=text, again_in=round(delay, 1))
             due = self._clocks.steady_ns() + rest
+            log.warn(
+                "task.tried_again",
+                task=run.task,
+                run=run.id,
+                reason=text,
+                again_in=round(delay, 1),
+                remedy="none yet: it is tried again",
+            )
             return Ending(
                 run.id, "queued", now, due, rest, error=text, traceback=outcome.traceback, attempt=run.attempt
             )

@@ -17,6 +17,10 @@ Interrupted = Literal["again", "stop"]
 """What becomes of a run that was under way when the gateway ended: it is run again, or waits for a person."""
 
 
+KEEP = 30 * 86_400.0
+"""Seconds for which a run that has ended is kept, also one of a task that is configured no more."""
+
+
 class RetryPolicy(Struct, frozen=True):
     """When a run that failed is tried again."""
 
@@ -35,6 +39,15 @@ class RetryPolicy(Struct, frozen=True):
 
 class GiveUp(Exception):
     """Raised by a task's function: this run fails for good, and is not tried again."""
+
+
+class Told(Struct, frozen=True):
+    """What people are told of a task."""
+
+    runs: str = ""
+    """What it runs."""
+    when: str = "when asked for"
+    description: str = ""
 
 
 class Task(Struct, frozen=True):
@@ -69,8 +82,9 @@ class Task(Struct, frozen=True):
     """Starts nothing while the ERP is away."""
     target: str | None = None
     """The site that its context asks; None for none."""
-    keep: float = 30 * 86_400.0
-    """Seconds for which a run that has ended is kept."""
+    keep: float = KEEP
+    """Seconds for which a run that has ended is kept; infinity for ever."""
+    told: Told = Told()
 
     def key_of(self, params: Mapping[str, Any]) -> str | None:
         """Return which item a run with these parameters concerns; None for none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
-from typing import Any
+from typing import Any, cast
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,8 +15,9 @@ from lineside.delivery.backoff import Backoff
 from lineside.store.migrations import migrate
 from lineside.tasks import runs
 from lineside.tasks.calendar import SECOND
-from lineside.tasks.runs import TASKS, Ask, Asked, Claimed, Ending, Note, State
-from lineside.tasks.task import RetryPolicy, Task
+from lineside.tasks.runs import Ask, Asked, Claimed, Ending, Note, State
+from lineside.tasks.tables import TASKS
+from lineside.tasks.task import Overlap, RetryPolicy, Task
 
 HOUR = 3600 * SECOND
 NOW = 1_000 * HOUR
@@ -53,7 +54,8 @@ class RunsCase(SynchronousTestCase):
 
     def all_claimed(self, limit: int = 100, *busy: str) -> list[int]:
         """Claim until nothing more is there."""
-        taken, items = [], list(busy)
+        taken = list[int]()
+        items = list(busy)
         while True:
             claimed = self.claim(limit - len(taken), *items)
             taken += [each.run.id for each in claimed.runs]
@@ -130,7 +132,8 @@ class Claiming(RunsCase):
                 asked = self.ask(params={} if item is None else {"item": item}, delay=float(delay))
                 waiting.append((NOW + delay * SECOND, asked.run, item))
             self.now = NOW + 2 * SECOND
-            taken, items = [], set(busy)
+            taken = list[int | None]()
+            items = set(busy)
             for due, run, item in sorted(waiting, key=lambda one: one[:2]):
                 if due > self.now or len(taken) == limit:
                     break
@@ -153,6 +156,8 @@ class Claiming(RunsCase):
         runs.release(self.connection, "work", set())
         runs.prune(self.connection, "work", NOW, NOW, 10)
         runs.recover(self.connection, keyed, NOW, NOW)
+        runs.queued(self.connection, "work")
+        runs.tasks(self.connection)
         runs.page(self.connection, task="work")
         runs.page(self.connection, task="work", states=["failed"])
         runs.page(self.connection, states=["failed"])
@@ -327,7 +332,7 @@ class Overlapping(RunsCase):
             ("cancel", "item", 3, ["queued", "queued-1", "queued", "queued-3"]),
         ):
             self.setUp()
-            task = Task("work", nothing, key=key, overlap=overlap, concurrency=concurrency)
+            task = Task("work", nothing, key=key, overlap=cast(Overlap, overlap), concurrency=concurrency)
             self.assertEqual(expected, self.outcomes(task, "a", "a", "b", "b"), (overlap, key, concurrency))
 
     def test_by_the_state(self) -> None:
