@@ -34,7 +34,9 @@ with importing():
     from lineside.tasks.context import Context
     from lineside.tasks.lane import clocks
     from lineside.tasks.runner import Runner
-    from lineside.tasks.runs import TASKS, Run
+    from lineside.tasks.runs import Run
+    from lineside.tasks.sources import TaskSources
+    from lineside.tasks.tables import TASKS
     from lineside.tasks.task import Task
     from lineside.wire.jsonl import JsonLines
 
@@ -87,7 +89,7 @@ class Side:
             reactor,
             clocks(reactor, time.time_ns),
             Random(1),
-            self.journal,
+            TaskSources({}),
         )
         self.runner.on_change.append(self._count)
         self._succeeded = 0
