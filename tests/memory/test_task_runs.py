@@ -6,39 +6,14 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import msgspec
-from tests.rig.task_case import TaskCase
+from tests.rig.task_case import Hung, TaskCase
 from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
 
 from lineside.delivery.backoff import Backoff
 from lineside.tasks import runs
 from lineside.tasks.context import Context
 from lineside.tasks.runner import NotNow
 from lineside.tasks.task import GiveUp, RetryPolicy, Task
-
-
-class Hung:
-    """A task whose runs go on until the test lets them end."""
-
-    def __init__(self) -> None:
-        self.under_way: list[tuple[Context[Any], Deferred[Any]]] = []
-        self.cancelled = 0
-
-    def __call__(self, context: Context[Any]) -> Deferred[Any]:
-        waits: Deferred[Any] = Deferred(self._cancel)
-        self.under_way.append((context, waits))
-        return waits
-
-    def _cancel(self, _: Deferred[Any]) -> None:
-        self.cancelled += 1
-
-    def finish(self, result: Any = None) -> None:
-        _, waits = self.under_way.pop(0)
-        waits.callback(result)
-
-    @property
-    def items(self) -> list[Any]:
-        return [context.params.get("item") for context, _ in self.under_way]
 
 
 def once(result: Any) -> Callable[[Context[Any]], Any]:
@@ -358,19 +333,13 @@ class Ending(TaskCase):
         hung = Hung()
         self.begin(Task("hung", hung))
         asked = self.ask("hung")
-        write, self.database.write = self.database.write, self._refuse  # type: ignore[method-assign]
+        self.disk = "full"
         hung.finish("late")
         self.clock.advance(1.0)
         self.assertEqual("running", self.run_of(asked).state)
-        self.database.write = write  # type: ignore[method-assign]
+        self.disk = "well"
         self.clock.advance(2.0)
         self.assertEqual("succeeded", self.run_of(asked).state)
-        self.flushLoggedErrors()
-
-    def _refuse(self, work: Any, alone: Any = None) -> Deferred[Any]:
-        refused: Deferred[Any] = Deferred()
-        refused.errback(Failure(OSError("database or disk is full")))
-        return refused
 
 
 class NeedingTheErp(TaskCase):

@@ -5,7 +5,8 @@ Moments are nanoseconds since 1970 in UTC.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal, Protocol
 from zoneinfo import ZoneInfo
 
@@ -64,7 +65,17 @@ class Cron(Struct, frozen=True):
 
     def after(self, moment: int) -> int:
         """Return the first moment later than ``moment``."""
-        start = datetime.fromtimestamp(moment // SECOND, ZoneInfo(self.zone))
+        zone = ZoneInfo(self.zone)
+        start = datetime.fromtimestamp(moment // SECOND, zone)
+        due = self._first(start, moment)
+        found = datetime.fromtimestamp(due // SECOND, zone)
+        # cronsim goes by whole hours, and so passes over what comes right after a change by half of one.
+        for other in _odd_changes(zone, {start.date(), start.date() + timedelta(days=1), found.date()}):
+            if start < other < found:
+                due = min(due, self._first(other.astimezone(zone), moment))
+        return due
+
+    def _first(self, start: datetime, moment: int) -> int:
         for found in CronSim(self.expression, start):
             # In an hour that comes twice, what is due once was due the first time.
             if (due := int(found.timestamp()) * SECOND) > moment:
@@ -107,6 +118,24 @@ def plan(schedule: Schedule, last: int, now: int, catch_up: CatchUp) -> Plan:
         case _:
             due = moments[-1:] if in_time else []
     return Plan(due, len(moments) - len(due), moments[-1], more)
+
+
+def _odd_changes(zone: ZoneInfo, days: set[date]) -> Iterator[datetime]:
+    """Yield, in UTC, moments right before a clock is changed by no whole hours, and before it shows new times."""
+    for day in days:
+        first, last = (datetime.combine(each, time(), zone) for each in (day, day + timedelta(days=1)))
+        before, after = (each.utcoffset() or timedelta() for each in (first, last))
+        if (after - before) % timedelta(hours=1):
+            low, high = int(first.timestamp()), int(last.timestamp())
+            while high - low > 1:
+                middle = (low + high) // 2
+                if datetime.fromtimestamp(middle, zone).utcoffset() == before:
+                    low = middle
+                else:
+                    high = middle
+            changed = datetime.fromtimestamp(high - 1, UTC)
+            yield changed
+            yield changed + abs(after - before)
 
 
 def upcoming(schedule: Schedule, now: int, count: int) -> list[int]:

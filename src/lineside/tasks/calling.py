@@ -7,8 +7,9 @@ that yields how far it is, and a blocking function, which gets a thread.
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from threading import Thread
+from types import CoroutineType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -16,7 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Cooperator
 from twisted.python.failure import Failure
 
-from lineside.tasks.context import Cancelled, Context, ThreadContext
+from lineside.tasks.context import Context, ThreadContext
 
 Step = float | tuple[Any, ...] | Awaitable[Any] | None
 """What a generator yields: ``done``, ``(done, total)`` or ``(done, total, message)``; a plain one may also yield
@@ -26,13 +27,16 @@ something to wait for, or None to let others work."""
 async def call(function: Callable[..., Any], context: Context[Any], cooperator: Cooperator) -> Any:
     """Return what the function returns in the end. Cancelling cancels what it waits for.
 
-    A plain generator gets a share of each turn of the reactor, so that a long one holds nobody up.
+    A generator gets a share of each turn of the reactor, so that a long one holds nobody up.
     """
     result = function(context)
+    if isinstance(result, CoroutineType):
+        # What most are. Each look at an abstract class costs as much as the rest of this.
+        return await result
     if isinstance(result, Generator):
         return await _generator(result, context, cooperator)
     if isinstance(result, AsyncGenerator):
-        return await _async_generator(result, context)
+        return await _async_generator(result, context, cooperator)
     if isinstance(result, Awaitable):
         return await result
     return result
@@ -61,6 +65,8 @@ def call_in_thread(function: Callable[..., Any], context: Context[Any], reactor:
             result = function(inside)
             if isinstance(result, Generator):
                 result = _drive(result, inside)
+            elif isinstance(result, Awaitable):
+                raise TypeError(_refused(result))
         except BaseException:  # noqa: BLE001 (it goes to the run)
             result = Failure()
         reactor.callFromThread(done.callback, result)
@@ -116,41 +122,64 @@ def typed(params: Any, kind: type | None) -> Any:
 
 async def _generator(work: Generator[Step, Any, Any], context: Context[Any], cooperator: Cooperator) -> Any:
     answer: Any = None
+    error: Exception | None = None
     try:
         while True:
-            step = work.send(answer)
-            answer = None
-            if isinstance(step, Awaitable):
-                answer = await step
-            else:
-                _tell(step, context)
-                await cooperator.cooperate(iter(())).whenDone()
+            step = work.send(answer) if error is None else work.throw(error)
+            answer = error = None
+            try:
+                if isinstance(step, Awaitable):
+                    answer = await step
+                else:
+                    _tell(step, context)
+                    await cooperator.cooperate(iter(())).whenDone()
+            except Exception as raised:  # noqa: BLE001 (the generator is told, as a coroutine is)
+                error = raised
     except StopIteration as ended:
         return ended.value
     finally:
         work.close()
 
 
-async def _async_generator(work: AsyncGenerator[Step, Any], context: Context[Any]) -> None:
+async def _async_generator(work: AsyncGenerator[Step, Any], context: Context[Any], cooperator: Cooperator) -> None:
+    error: Exception | None = None
     try:
-        async for step in work:
-            _tell(step, context)
+        while True:
+            step = await (anext(work) if error is None else work.athrow(error))
+            error = None
+            try:
+                _tell(step, context)
+                await cooperator.cooperate(iter(())).whenDone()
+            except Exception as raised:  # noqa: BLE001 (the generator is told, as a coroutine is)
+                error = raised
+    except StopAsyncIteration:
+        pass
     finally:
         await work.aclose()
 
 
 def _drive(work: Generator[Step, Any, Any], context: ThreadContext[Any]) -> Any:
+    error: Exception | None = None
     try:
         while True:
-            step = next(work)
-            if step is not None:
-                context.progress(*_told(step))
-            context.check()
+            step = next(work) if error is None else work.throw(error)
+            error = None
+            try:
+                if step is not None:
+                    context.progress(*_told(step))
+                context.check()
+            except Exception as raised:  # noqa: BLE001 (the generator is told, as on the reactor's thread)
+                error = raised
     except StopIteration as ended:
         return ended.value
-    except Cancelled:
+    finally:
         work.close()
-        raise
+
+
+def _refused(result: Awaitable[Any]) -> str:
+    if isinstance(result, Coroutine):
+        result.close()
+    return "a task with `thread = true` is a plain function, which returns its result itself"
 
 
 def _tell(step: Any, context: Context[Any]) -> None:

@@ -18,9 +18,11 @@ P = TypeVar("P")
 T = TypeVar("T")
 
 LINES = 1_000
-"""Lines of one run's log that are kept, the first of them."""
+"""Lines of the log that are kept of one attempt, the first of them."""
 LONGEST_LINE = 2_000
-"""Characters of such a line."""
+"""Characters of such a line, and of what is said of the progress."""
+LARGEST_RESULT = 8 << 20
+"""Bytes of a result, a step's or the whole run's, as JSON."""
 
 
 class Erp(Protocol):
@@ -189,7 +191,7 @@ class Context(Generic[P]):
         crash makes it run once more. Results go through JSON: a tuple comes back as a list, at the first time too.
 
         Raises:
-            TypeError: the result is nothing that JSON has.
+            TypeError: the result is nothing that JSON has, or larger than `LARGEST_RESULT`.
 
         """
         stored = self._recording.finished_step(name)
@@ -215,12 +217,12 @@ class ThreadContext(Generic[P]):
         self._inner = inner
         self._reactor = reactor
         self.run, self.task, self.attempt, self.params = inner.run, inner.task, inner.attempt, inner.params
-        self._waits: Deferred[Any] | None = None
+        self._waits = set[Deferred[Any]]()
 
     def interrupt(self) -> None:
         """End what `wait` waits for, if it does. Called on the reactor's thread, where the run is to end."""
-        if self._waits is not None:
-            self._waits.cancel()
+        for waits in list(self._waits):
+            waits.cancel()
 
     @property
     def cancelled(self) -> bool:
@@ -239,7 +241,9 @@ class ThreadContext(Generic[P]):
 
         """
         self.check()
-        self._reactor.callFromThread(self._inner.progress, done, total, message)
+        # What is no number is to raise here, where it was said.
+        numbers = float(done), None if total is None else float(total)
+        self._reactor.callFromThread(self._inner.progress, *numbers, message)
 
     def log(self, text: str) -> None:
         """Add a line to the run's log."""
@@ -260,14 +264,20 @@ class ThreadContext(Generic[P]):
         """
         self.check()
 
-        async def awaited() -> T:
-            self.check()
-            return await start()
-
         def begin() -> Deferred[T]:
-            self._waits = Deferred.fromCoroutine(awaited())
-            return self._waits.addBoth(self._waited)
+            # Since this thread looked.
+            self.check()
+            waits = _deferred(start)
+            self._waits.add(waits)
+            return waits.addBoth(over, waits)
 
+        def over(result: Any, waits: Deferred[Any]) -> Any:
+            self._waits.discard(waits)
+            return result
+
+        return self._block(begin)
+
+    def _block(self, begin: Callable[[], Deferred[T]]) -> T:
         # Its annotation knows functions of one kind only.
         return cast(T, blockingCallFromThread(self._reactor, cast(Any, begin)))
 
@@ -284,28 +294,34 @@ class ThreadContext(Generic[P]):
     def step(self, name: str, function: Callable[..., Any], *args: Any) -> Any:
         """Do as `Context.step`; ``function`` blocks, on this thread."""
         self.check()
-        stored = self.wait(lambda: self._stored(name))
+        recording = self._inner._recording
+        # What is finished changes on the reactor's thread only, and for this function only while it waits below.
+        stored = recording.finished_step(name)
         if stored is None:
             stored = result = encoded(function(*args), f"step {name!r}")
-            self.wait(lambda: self._inner._recording.keep_step(name, result))
+            # What is done is kept, though the run may be to end meanwhile.
+            self._block(lambda: _deferred(lambda: recording.keep_step(name, result)))
         return msgspec.json.decode(stored)
 
-    def _waited(self, result: T) -> T:
-        self._waits = None
-        return result
 
-    async def _stored(self, name: str) -> bytes | None:
-        return self._inner._recording.finished_step(name)
+def _deferred(start: Callable[[], Awaitable[T]]) -> Deferred[T]:
+    async def awaited() -> T:
+        return await start()
+
+    return Deferred.fromCoroutine(awaited())
 
 
 def encoded(value: Any, what: str) -> bytes:
     """Return a result as JSON.
 
     Raises:
-        TypeError: JSON has nothing of the kind.
+        TypeError: JSON has nothing of the kind, or it is larger than `LARGEST_RESULT`.
 
     """
     try:
-        return msgspec.json.encode(value)
-    except (TypeError, ValueError, RecursionError) as wrong:
+        body = msgspec.json.encode(value)
+    except Exception as wrong:
         raise TypeError(f"the result of {what} cannot be kept: {wrong}") from wrong
+    if len(body) > LARGEST_RESULT:
+        raise TypeError(f"the result of {what} has {len(body)} bytes, and {LARGEST_RESULT} at most are kept")
+    return body

@@ -21,8 +21,8 @@ from lineside.model.errors import LinesideError
 from lineside.store.database import Database
 from lineside.tasks import runs
 from lineside.tasks.calendar import SECOND
-from lineside.tasks.execution import WORDS, Execution, Outcome, Why
-from lineside.tasks.runs import Claimed, Ending, Note, Run
+from lineside.tasks.execution import WORDS, Execution, Outcome, Why, storable
+from lineside.tasks.runs import Claimed, Ending, Note, Run, Taken
 from lineside.tasks.task import GiveUp, Task
 from lineside.wakeup import Wakeup
 
@@ -32,6 +32,8 @@ TROUBLE = Backoff((0.5, 1.0, 2.0, 5.0, 10.0), 0.2)
 """Seconds between two attempts to store what became of runs, where the disk refuses."""
 NOTES_EVERY = 1.0
 """Seconds between two looks at how far runs are, for the database."""
+SLICE = 0.005
+"""Seconds for which functions are begun, one after the other, before everything else gets a turn."""
 LONGEST_REST = 86_400.0
 """Seconds between two looks for what is due, at most: a reactor's timer takes no number however large."""
 LONGEST_WORDS = 1_000
@@ -109,6 +111,7 @@ class Lane:
         self.running: dict[int, Execution] = {}
         """By their numbers."""
         self._ended: list[tuple[Run, Ending, Note]] = []
+        self._in_doubt = False
         self._further: dict[int, Execution] = {}
         self._wakeup = Wakeup()
         self._timer: IDelayedCall | None = None
@@ -118,7 +121,6 @@ class Lane:
         self._closing = False
         self._waits_for_erp = False
         self._waiting: Deferred[None] | None = None
-        self._idle: Deferred[None] | None = None
 
     @property
     def waits_for_erp(self) -> bool:
@@ -145,12 +147,19 @@ class Lane:
         self._wakeup.set()
 
     def end(self, run: int, why: Why) -> bool:
-        """Let a run that is under way end; False if it is not."""
+        """Let a run end that is under way, or is about to be queued again; False where it is neither."""
         execution = self.running.get(run)
-        if execution is None:
-            return False
-        execution.end(why)
-        return True
+        if execution is not None:
+            execution.end(why)
+            return True
+        for number, (ended, ending, note) in enumerate(self._ended):
+            if ending.run == run and ending.state == "queued":
+                final = msgspec.structs.replace(
+                    ending, state="cancelled", due_ns=0, rest_ns=0, uncounted=False, error=WORDS[why]
+                )
+                self._ended[number] = _ended(ended, final, note), final, note
+                return True
+        return False
 
     async def stop(self, patience: float) -> None:
         """Begin nothing more, end what is under way, and store what became of it.
@@ -160,20 +169,16 @@ class Lane:
         self._closing = True
         for execution in list(self.running.values()):
             execution.end("stopping")
+        if self._waiting is not None:
+            self._waiting.cancel()
+        timer = self._reactor.callLater(patience, self._work.cancel)
         self.wake()
-        if self.running or self._ended:
-            self._idle = Deferred()
-            timer = self._reactor.callLater(patience, self._idle.callback, None)
-            await self._idle
-            if timer.active():
-                timer.cancel()
+        await self._work.finish()
         for execution in self.running.values():
             log.warn("task.left", task=self.task.name, run=execution.run.id, remedy="see `lineside tasks show`")
-        for timed in (self._timer, self._notes):
+        for timed in (timer, self._timer, self._notes):
             if timed is not None and timed.active():
                 timed.cancel()
-        self._work.cancel()
-        await self._work.finish()
 
     async def _go_on(self) -> None:
         failures = 0
@@ -185,6 +190,8 @@ class Lane:
                 except CancelledError:
                     raise
                 except Exception as trouble:  # noqa: BLE001 (of the disk, whatever it is: nothing may be lost)
+                    # It may have been stored nevertheless, with runs in it that nobody has begun.
+                    self._in_doubt = True
                     failures += 1
                     delay = TROUBLE.delay(failures, self._random)
                     log.error(
@@ -199,6 +206,8 @@ class Lane:
                 failures = 0
                 if not again:
                     break
+            if self._closing and not (self.running or self._ended):
+                return
 
     async def _turn(self) -> bool:
         """Store what ended and take what is due, in one transaction; whether there may be more to do at once."""
@@ -208,8 +217,13 @@ class Lane:
         free = 0 if held or away else self.task.concurrency - len(self.running)
         busy = [each.run.key for each in self.running.values() if each.run.key is not None]
         now, wall = self._clocks.steady_ns(), self._clocks.wall_ns()
+        held_runs = {(run, each.run.attempt) for run, each in self.running.items()}
+        held_runs.update((ending.run, ending.attempt or 0) for _, ending, _ in ended)
+        in_doubt = self._in_doubt
 
         def work(connection: Connection) -> Claimed:
+            if in_doubt:
+                runs.release(connection, self.task.name, held_runs)
             runs.note(connection, [note for _, _, note in ended])
             runs.end(connection, [ending for _, ending, _ in ended])
             return runs.claim(connection, self.task.name, free, busy, now, wall)
@@ -219,51 +233,87 @@ class Lane:
         except BaseException:
             self._ended = ended + self._ended
             raise
+        self._in_doubt = False
         if claimed.runs or ended:
-            self._changed([*(run for run, _, _ in ended), *(run for run, _ in claimed.runs)])
-        for run, steps in claimed.runs:
-            self._begin(run, steps)
+            self._changed([*(run for run, _, _ in ended), *(taken.run for taken in claimed.runs)])
+        await self._begin([self._under_way(taken) for taken in claimed.runs])
         self._look_again(claimed.next_due, now)
         self._waits_for_erp = away and not held and claimed.next_due is not None and claimed.next_due <= now
         if self._waits_for_erp:
             self._wait_for_erp()
-        if self._idle is not None and not (self.running or self._ended or self._idle.called):
-            self._idle.callback(None)
-        return bool(self._ended)
+        return bool(self._ended) or claimed.more
 
-    def _begin(self, run: Run, steps: dict[str, bytes]) -> None:
+    def _under_way(self, taken: Taken) -> Execution:
+        run = taken.run
         execution = Execution(
-            self.task, run, steps, self._reactor, self._clocks.wall_ns, self._keep_step, self._got_further
+            self.task,
+            run,
+            taken.steps,
+            taken.lines,
+            self._reactor,
+            self._clocks.wall_ns,
+            self._keep_step,
+            self._got_further,
         )
-        self.running[run.id] = execution
         if self._closing:
-            execution.ends_by = "stopping"
-            self._finish(execution, Outcome(error=CancelledError(), ended_by="stopping"))
-        else:
-            execution.begin(partial(self._start, execution), self._finish)
+            execution.end("stopping")
+        self.running[run.id] = execution
+        return execution
+
+    async def _begin(self, executions: list[Execution]) -> None:
+        since = self._reactor.seconds()
+        for execution in executions:
+            if self._reactor.seconds() - since > SLICE:
+                await deferLater(self._reactor, 0.0)
+                since = self._reactor.seconds()
+            match execution.ends_by:
+                case None:
+                    execution.begin(partial(self._start, execution), self._finish)
+                case "stopping":
+                    # Whatever becomes of interrupted ones: this one was not begun.
+                    del self.running[execution.run.id]
+                    self._keep(execution, self._back(execution.run))
+                case why:
+                    self._finish(execution, Outcome(error=CancelledError(), ended_by=why))
 
     def _finish(self, execution: Execution, outcome: Outcome) -> None:
         del self.running[execution.run.id]
         self._further.pop(execution.run.id, None)
-        ending, note = self._ending(execution, outcome), execution.note()
+        self._keep(execution, self._ending(execution, outcome))
+
+    def _keep(self, execution: Execution, ending: Ending) -> None:
+        note = execution.note()
         self._ended.append((_ended(execution.run, ending, note), ending, note))
         self.wake()
+
+    def _back(self, run: Run) -> Ending:
+        """Return the ending of an attempt that is to count for nothing."""
+        return Ending(
+            run.id,
+            "queued",
+            self._clocks.wall_ns(),
+            self._clocks.steady_ns(),
+            uncounted=True,
+            attempt=run.attempt,
+        )
 
     def _ending(self, execution: Execution, outcome: Outcome) -> Ending:
         run, error, why = execution.run, outcome.error, outcome.ended_by
         now = self._clocks.wall_ns()
         if error is None:
-            return Ending(run.id, "succeeded", now, result=outcome.result)
+            return Ending(run.id, "succeeded", now, result=outcome.result, attempt=run.attempt)
         if why == "stopping" and isinstance(error, CancelledError):
             if self.task.interrupted == "again":
-                return Ending(run.id, "queued", now, self._clocks.steady_ns(), uncounted=True)
-            return Ending(run.id, "interrupted", now, error="the gateway was stopped while it ran")
-        if isinstance(error, CancelledError):
-            return Ending(run.id, "cancelled", now, error=WORDS[why or "cancelled"])
+                return self._back(run)
+            stopped = "the gateway was stopped while it ran"
+            return Ending(run.id, "interrupted", now, error=stopped, attempt=run.attempt)
+        if isinstance(error, CancelledError) and why is not None:
+            return Ending(run.id, "cancelled", now, error=WORDS[why], attempt=run.attempt)
         text = words(error)
         if why in {None, "timeout"} and self.task.retry.again(run.attempt, error):
             delay = self.task.retry.backoff.delay(run.attempt, self._random)
-            due = self._clocks.steady_ns() + round(delay * SECOND)
+            rest = round(delay * SECOND)
+            due = self._clocks.steady_ns() + rest
             log.warn(
                 "task.tried_again",
                 task=run.task,
@@ -272,9 +322,11 @@ class Lane:
                 again_in=round(delay, 1),
                 remedy="none yet: it is tried again",
             )
-            return Ending(run.id, "queued", now, due, error=text, traceback=outcome.traceback)
+            return Ending(
+                run.id, "queued", now, due, rest, error=text, traceback=outcome.traceback, attempt=run.attempt
+            )
         log.error("task.failed", task=run.task, run=run.id, reason=text, remedy=f"lineside tasks show {run.id}")
-        return Ending(run.id, "failed", now, error=text, traceback=outcome.traceback)
+        return Ending(run.id, "failed", now, error=text, traceback=outcome.traceback, attempt=run.attempt)
 
     def _keep_step(self, run: int, name: str, result: bytes) -> Deferred[None]:
         wall = self._clocks.wall_ns()
@@ -290,17 +342,28 @@ class Lane:
         further, self._further = list(self._further.values()), {}
         if not further:
             return
-        notes = [execution.note() for execution in further]
         self._moved(further)
-        self._work.run("notes", self._store_notes(notes))
+        self._work.run("notes", self._store_notes(further))
 
-    async def _store_notes(self, notes: list[Note]) -> None:
+    async def _store_notes(self, further: list[Execution]) -> None:
+        notes = [execution.note() for execution in further]
         try:
             await self._database.write(lambda connection: runs.note(connection, notes))
         except CancelledError:
             raise
-        except Exception as trouble:  # noqa: BLE001 (of the disk; the run itself goes on, and its end is kept)
-            log.warn("task.notes_lost", task=self.task.name, reason=str(trouble), remedy="make room on the disk")
+        except Exception as trouble:  # noqa: BLE001 (of the disk; the runs themselves go on)
+            log.warn("task.not_noted", task=self.task.name, reason=str(trouble), remedy="make room on the disk")
+            for execution, note in zip(further, notes, strict=True):
+                self._take_back(execution, note)
+
+    def _take_back(self, execution: Execution, note: Note) -> None:
+        if self.running.get(execution.run.id) is execution:
+            execution.take_back(note)
+            self._got_further(execution)
+            return
+        for number, (run, ending, last) in enumerate(self._ended):
+            if (ending.run, ending.attempt) == (execution.run.id, execution.run.attempt):
+                self._ended[number] = run, ending, msgspec.structs.replace(last, lines=note.lines + last.lines)
 
     def _look_again(self, due: int | None, now: int) -> None:
         if self._timer is not None and self._timer.active():
@@ -344,7 +407,7 @@ def _ended(run: Run, ending: Ending, note: Note) -> Run:
 
 def words(error: BaseException) -> str:
     """Return an error as one line for a person."""
-    text = " ".join(str(error).split())
+    text = " ".join(storable(error).split())
     name = type(error).__name__
     return (
         text[:LONGEST_WORDS]

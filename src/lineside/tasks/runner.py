@@ -15,17 +15,17 @@ from twisted.internet.task import Cooperator, LoopingCall
 from twisted.logger import Logger
 
 from lineside.background import Background
-from lineside.model.errors import LinesideError, NotFound
+from lineside.model.errors import CommitInDoubt, LinesideError, NotFound
 from lineside.model.wording import did_you_mean
 from lineside.store.database import Database
 from lineside.tasks import runs
 from lineside.tasks.calendar import SECOND, Every, Plan
 from lineside.tasks.calling import call, call_in_thread
 from lineside.tasks.context import Appending, Context, Erp
-from lineside.tasks.execution import Execution
+from lineside.tasks.execution import WORDS, Execution, Why
 from lineside.tasks.lane import Clocks, Door, Lane
 from lineside.tasks.runs import Ask, Asked, Cause, Place, Run
-from lineside.tasks.task import Task
+from lineside.tasks.task import KEEP, Task
 from lineside.tasks.ticking import Calendar, Interval
 
 log = Logger()
@@ -36,6 +36,10 @@ PATIENCE = 5.0
 """Seconds that runs get to end when the gateway stops."""
 PRUNE_EVERY = 600.0
 """Seconds between two looks for runs that are old enough to go."""
+WATCH_EVERY = 30.0
+"""Seconds between two comparisons of the clocks."""
+APART = SECOND
+"""By more than this the wall clock must have been set to be worth a note; less is what NTP does."""
 PRUNED = 200
 """Runs that go at a time; writes of others come in between."""
 
@@ -110,7 +114,9 @@ class Runner:
         self.on_change: list[Callable[[list[Run]], None]] = []
         """Each is called with runs as they are now: stored, but for how far one is. Must not raise."""
         self._pruning = LoopingCall(self._prune)
-        self._pruning.clock = reactor
+        self._watching = LoopingCall(self._watch_clocks)
+        self._pruning.clock = self._watching.clock = reactor
+        self._ahead = 0
         self._work = Background(self.name)
 
     async def load(self) -> None:
@@ -127,6 +133,7 @@ class Runner:
         now, wall = self._clocks.steady_ns(), self._clocks.wall_ns()
 
         def work(connection: Connection) -> tuple[dict[str, tuple[int, int]], int, dict[str, Place]]:
+            runs.catch_up_with_clock(connection, now)
             recovered = {name: runs.recover(connection, task, now, wall) for name, task in self.tasks.items()}
             return recovered, runs.abandon(connection, self.tasks.keys(), wall), runs.places(connection)
 
@@ -152,13 +159,15 @@ class Runner:
         for name, schedule in self.schedules.items():
             await schedule.start(self.places[name].decided_ns)
         self._pruning.start(PRUNE_EVERY, now=False)
+        self._watching.start(WATCH_EVERY, now=False)
 
     async def stop(self) -> None:
         """Ask for nothing more, end what is under way, store what became of it."""
         for schedule in self.schedules.values():
             schedule.stop()
-        if self._pruning.running:
-            self._pruning.stop()
+        for loop in (self._pruning, self._watching):
+            if loop.running:
+                loop.stop()
         self._work.cancel()
         await self._work.finish()
         await DeferredList([Deferred.fromCoroutine(lane.stop(PATIENCE)) for lane in self.lanes.values()])
@@ -234,20 +243,10 @@ class Runner:
 
         """
         run = await self.get(identifier)
-        lane = self.lanes.get(run.task)
-        if lane is not None and lane.end(identifier, "cancelled"):
-            return await self.get(identifier)
-        wall = self._clocks.wall_ns()
-        if not await self._database.write(
-            lambda connection: runs.cancel_queued(connection, identifier, wall, "cancelled before it began")
-        ):
-            # It may have begun meanwhile.
-            if lane is not None and lane.end(identifier, "cancelled"):
-                return await self.get(identifier)
+        let_go = await self._let_go(identifier, self.lanes.get(run.task), "cancelled")
+        if let_go is None:
             raise NotNow(f"run {identifier} has ended: it is {(await self.get(identifier)).state}")
-        cancelled = await self.get(identifier)
-        self._tell([cancelled])
-        return cancelled
+        return let_go
 
     async def retry(self, identifier: int) -> Run:
         """Queue a run once more that ended without success; its finished steps are not repeated.
@@ -321,32 +320,55 @@ class Runner:
                 runs.skip(connection, wishes[0].task.name, skipped)
             new = [each.run for each in asked if each.outcome == "queued" and each.run is not None]
             displaced = {run for each in asked for run in each.displaced}
-            gone = [
-                run for run in displaced if runs.cancel_queued(connection, run, wall, "a newer run took its place")
-            ]
+            gone = [run for run in displaced if runs.cancel_queued(connection, run, wall, WORDS["displaced"])]
             return asked, runs.get_all(connection, [*gone, *new])
 
-        asked, changed = await self._database.write(work)
+        try:
+            asked, changed = await self._database.write(work)
+        except CommitInDoubt:
+            # Runs that are stored nevertheless are not to wait for the next who asks.
+            for wish in wishes[:1]:
+                self.lanes[wish.task.name].wake()
+            raise
         if not wishes:
             # Nothing is due, and only that was to be stored.
             return asked
         name = wishes[0].task.name
         lane = self.lanes[name]
-        for each in asked:
-            for run in each.displaced:
-                lane.end(run, "displaced")
         skipped = sum(each.outcome == "skipped" for each in asked)
         if skipped:
             place = self.places[name]
             self.places[name] = msgspec.structs.replace(place, skipped=place.skipped + skipped)
             log.info("task.skipped", task=name, count=skipped)
         self._tell(changed)
+        gone = {run.id for run in changed}
+        for run in {run for each in asked for run in each.displaced} - gone:
+            self._work.run("displace", self._displace(run, lane))
         lane.wake()
         return asked
 
+    async def _displace(self, identifier: int, lane: Lane) -> None:
+        await self._let_go(identifier, lane, "displaced")
+
+    async def _let_go(self, identifier: int, lane: Lane | None, why: Why) -> Run | None:
+        """Cancel a run that waits, or let one end that runs; None where it has ended."""
+        if lane is not None and lane.end(identifier, why):
+            return await self.get(identifier)
+        wall = self._clocks.wall_ns()
+        words = "cancelled before it began" if why == "cancelled" else WORDS[why]
+        if await self._database.write(lambda connection: runs.cancel_queued(connection, identifier, wall, words)):
+            cancelled = await self.get(identifier)
+            self._tell([cancelled])
+            return cancelled
+        # It may have begun meanwhile.
+        return await self.get(identifier) if lane is not None and lane.end(identifier, why) else None
+
     async def _due(self, task: Task, due: Plan) -> None:
+        # A calendar's moments may come twice, where the clock is set back; an interval's never do.
+        timed = not isinstance(task.schedule, Every)
         wishes = [
-            Ask(task, task.params, "clock", occasion=f"{moment // SECOND}", caller="schedule") for moment in due.due
+            Ask(task, task.params, "clock", "schedule", f"{moment // SECOND}" if timed else None)
+            for moment in due.due
         ]
         await self._ask(wishes, lambda connection: runs.decide(connection, task.name, due.through, due.skipped))
         place = self.places[task.name]
@@ -380,6 +402,7 @@ class Runner:
         except ValueError as wrong:
             # The configuration, or the function, has changed since it was asked for.
             return fail(WrongParameters(f"the task takes no such parameters any more: {wrong}"))
+        execution.context = context
         if task.thread:
             return call_in_thread(task.function, context, self._reactor)
         return Deferred.fromCoroutine(call(task.function, context, self._cooperator))
@@ -396,14 +419,27 @@ class Runner:
             ]
         )
 
+    def _watch_clocks(self) -> Deferred[None] | None:
+        ahead = self._clocks.wall_ns() - self._clocks.steady_ns()
+        return self._work.run("clocks", self._went_ahead(ahead)) if abs(ahead - self._ahead) > APART else None
+
+    async def _went_ahead(self, ahead: int) -> None:
+        """Keep how far the clocks are apart, so that the next start knows what its moments are in its own time."""
+        await self._database.write(lambda connection: runs.went_ahead(connection, ahead))
+        self._ahead = ahead
+
     def _prune(self) -> Deferred[None]:
         return self._work.run("prune", self._forget_old())
 
     async def _forget_old(self) -> None:
-        for name, task in self.tasks.items():
-            if isinf(task.keep):
+        stored = await self._database.read(runs.tasks)
+        for name, keep in {
+            **dict.fromkeys(stored, KEEP),
+            **{each.name: each.keep for each in self.tasks.values()},
+        }.items():
+            if isinf(keep):
                 continue
-            before = self._clocks.wall_ns() - round(task.keep * SECOND)
+            before = self._clocks.wall_ns() - round(keep * SECOND)
             while (
                 await self._database.write(
                     partial(_prune_some, task=name, before_ns=before, now_ns=self._clocks.steady_ns())

@@ -21,8 +21,8 @@ OPEN: tuple[State, ...] = ("queued", "running")
 
 MOST_INTERRUPTIONS = 5
 """A run in whose middle the gateway died so often may be what it dies of: it waits for a person."""
-LOOKED_AT = 5_000
-"""Queued runs that are looked at for those whose item is free."""
+PARKED = 200
+"""Runs that are parked at a time; writes of others come in between."""
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -52,6 +52,7 @@ class Run(Struct, frozen=True):
 
 
 COLUMNS = ", ".join(Run.__struct_fields__)
+_RAW = tuple(Run.__struct_fields__.index(name) for name in ("params", "result"))
 
 
 class Ask(Struct, frozen=True):
@@ -88,11 +89,15 @@ class Ending(Struct, frozen=True):
     ended_ns: int
     due_ns: int = 0
     """Of the next attempt."""
+    rest_ns: int = 0
+    """How long that is from now."""
     result: bytes | None = None
     error: str | None = None
     traceback: str | None = None
     uncounted: bool = False
     """The attempt was nobody's fault and is not counted."""
+    attempt: int | None = None
+    """Its number: what is stored twice then changes nothing. None for whichever is under way."""
 
 
 class Note(Struct, frozen=True):
@@ -105,14 +110,30 @@ class Note(Struct, frozen=True):
     lines: tuple[tuple[int, int, str], ...] = ()
     """Number, moment, text."""
 
+    @property
+    def told(self) -> bool:
+        """Whether there is anything to store: most runs end without a word."""
+        return self.done is not None or self.message is not None or bool(self.lines)
+
+
+class Taken(Struct, frozen=True):
+    """A run that may begin, and what earlier attempts have left."""
+
+    run: Run
+    steps: dict[str, bytes]
+    """Results of finished steps, by their names."""
+    lines: int
+    """The number of its log's last line; 0 for none."""
+
 
 class Claimed(Struct, frozen=True):
     """Runs that may begin, and when the next one is due."""
 
-    runs: list[tuple[Run, dict[str, bytes]]]
-    """With the results of the steps that each has finished."""
+    runs: list[Taken]
     next_due: int | None
     """None where nothing waits; a moment in the past where runs wait for others to end."""
+    more: bool = False
+    """More are due that were not looked at."""
 
 
 def ask(connection: Connection, wish: Ask, now_ns: int, wall_ns: int) -> Asked:
@@ -127,13 +148,14 @@ def ask(connection: Connection, wish: Ask, now_ns: int, wall_ns: int) -> Asked:
         ).fetchone()
         if found is not None:
             return Asked(found[0], "repeated")
+    rest = round(wish.delay * SECOND)
     digest = until = None
     if task.unique_for is not None:
         digest = blake2b(body if key is None else key.encode(), digest_size=16).digest()
-        until = now_ns + round((task.unique_for + wish.delay) * SECOND)
+        until = now_ns + rest + round(task.unique_for * SECOND)
         found = connection.execute(
             """SELECT id FROM task_run WHERE task = ? AND digest = ? AND unique_until_ns > ?
-                ORDER BY id DESC LIMIT 1""",
+                ORDER BY unique_until_ns DESC LIMIT 1""",
             (task.name, digest, now_ns),
         ).fetchone()
         if found is not None:
@@ -148,8 +170,8 @@ def ask(connection: Connection, wish: Ask, now_ns: int, wall_ns: int) -> Asked:
             room = 1 if key is not None else task.concurrency
             displaced = tuple(others[: max(0, len(others) - room + 1)])
     cursor = connection.execute(
-        """INSERT INTO task_run (task, state, cause, occasion, key, digest, params, caller, due_ns, unique_until_ns,
-            asked_ns) VALUES (?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        """INSERT INTO task_run (task, state, cause, occasion, key, digest, params, caller, due_ns, rest_ns,
+            unique_until_ns, asked_ns) VALUES (?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (
             task.name,
             wish.cause,
@@ -158,7 +180,8 @@ def ask(connection: Connection, wish: Ask, now_ns: int, wall_ns: int) -> Asked:
             digest,
             body,
             wish.caller,
-            now_ns + round(wish.delay * SECOND),
+            now_ns + rest,
+            rest,
             until,
             wall_ns,
         ),
@@ -171,9 +194,7 @@ def _open(connection: Connection, task: str, key: str | None) -> list[int]:
     where = "" if key is None else "AND key = ?"
     bound = (task,) if key is None else (task, key)
     found = connection.execute(
-        f"""SELECT id FROM task_run WHERE task = ? AND state = 'queued' {where}
-            UNION ALL SELECT id FROM task_run WHERE task = ? AND state = 'running' {where} ORDER BY id""",
-        bound * 2,
+        f"SELECT id FROM task_run WHERE task = ? AND state IN ('queued', 'running') {where} ORDER BY id", bound
     )
     return [identifier for (identifier,) in found]
 
@@ -186,38 +207,76 @@ def claim(
     ``busy`` are the items of which one runs already.
     """
     taken: list[int] = []
-    items = set[str]()
+    parked: list[tuple[int]] = []
+    items = set(busy)
     next_due = None
     for identifier, key, due in connection.execute(
-        """SELECT id, key, due_ns FROM task_run WHERE task = ? AND state = 'queued'
-            AND (key IS NULL OR key NOT IN (SELECT value FROM json_each(?))) ORDER BY due_ns, id LIMIT ?""",
-        (task, _encode(list(busy)).decode(), LOOKED_AT),
+        """SELECT id, key, due_ns FROM task_run WHERE task = ? AND state = 'queued' AND parked = 0
+            ORDER BY due_ns, id LIMIT ?""",
+        (task, limit + PARKED),
     ):
-        if due > now_ns:
+        if due > now_ns or len(taken) >= limit:
             next_due = due
             break
-        if len(taken) >= limit:
-            next_due = due
-            break
+        if key in items:
+            parked.append((identifier,))
+            continue
         if key is not None:
-            if key in items:
-                continue
             items.add(key)
         taken.append(identifier)
-    connection.executemany(
+    more = len(taken) + len(parked) == limit + PARKED
+    connection.executemany("UPDATE task_run SET parked = 1 WHERE id = ?", parked)
+    if not taken:
+        return Claimed([], next_due, more)
+    # One statement for all: at each the writer's thread may have to wait for the reactor's.
+    connection.execute(
         """UPDATE task_run SET state = 'running', attempt = attempt + 1, started_ns = ?, done = NULL, total = NULL,
-            message = NULL, error = NULL, traceback = NULL WHERE id = ?""",
-        [(wall_ns, identifier) for identifier in taken],
+            message = NULL, error = NULL, traceback = NULL WHERE id IN (SELECT value FROM json_each(?))""",
+        (wall_ns, _listed(taken)),
     )
-    return Claimed([(run, steps_of(connection, run.id)) for run in get_all(connection, taken)], next_due)
+    steps, lines = steps_of(connection, taken), _last_lines(connection, taken)
+    found = [Taken(run, steps.get(run.id, {}), lines.get(run.id, 0)) for run in get_all(connection, taken)]
+    return Claimed(found, next_due, more)
+
+
+def _bring_back(connection: Connection, ended: Collection[int]) -> None:
+    """Let the next run of each one's item be looked at again."""
+    keyed = connection.execute(
+        "SELECT id FROM task_run WHERE id IN (SELECT value FROM json_each(?)) AND key IS NOT NULL",
+        (_listed(ended),),
+    ).fetchall()
+    connection.executemany(
+        """UPDATE task_run SET parked = 0 WHERE id = (SELECT other.id FROM task_run AS run JOIN task_run AS other
+            ON other.task = run.task AND other.key = run.key AND other.parked = 1
+            WHERE run.id = ? ORDER BY other.due_ns, other.id LIMIT 1)""",
+        keyed,
+    )
+
+
+def release(connection: Connection, task: str, held: Collection[tuple[int, int]]) -> int:
+    """Queue runs again that are stored as running and that nobody has begun; return how many.
+
+    A commit whose answer never came may have been one. ``held`` has the numbers, and the attempts, of runs that
+    are under way or whose ending is not stored yet.
+    """
+    found = connection.execute(
+        "SELECT id, attempt FROM task_run WHERE task = ? AND state = 'running'", (task,)
+    ).fetchall()
+    lost = [(identifier,) for identifier, attempt in found if (identifier, attempt) not in held]
+    connection.executemany(
+        "UPDATE task_run SET state = 'queued', attempt = attempt - 1, started_ns = NULL WHERE id = ?", lost
+    )
+    return len(lost)
 
 
 def end(connection: Connection, endings: Iterable[Ending]) -> None:
     """Store what became of attempts."""
+    endings = list(endings)
     connection.executemany(
         """UPDATE task_run SET state = ?1, ended_ns = CASE ?1 WHEN 'queued' THEN NULL ELSE ?2 END,
-            due_ns = CASE ?1 WHEN 'queued' THEN ?3 ELSE due_ns END, attempt = attempt - ?8, result = ?4, error = ?5,
-            traceback = ?6 WHERE id = ?7""",
+            due_ns = CASE ?1 WHEN 'queued' THEN ?3 ELSE due_ns END, rest_ns = ?9, attempt = attempt - ?8,
+            result = ?4, error = ?5, traceback = ?6
+            WHERE id = ?7 AND state = 'running' AND (?10 IS NULL OR attempt = ?10)""",
         [
             (
                 each.state,
@@ -228,42 +287,47 @@ def end(connection: Connection, endings: Iterable[Ending]) -> None:
                 each.traceback,
                 each.run,
                 int(each.uncounted),
+                each.rest_ns,
+                each.attempt,
             )
             for each in endings
         ],
     )
+    _bring_back(connection, [each.run for each in endings])
 
 
 def note(connection: Connection, notes: Iterable[Note]) -> None:
     """Store how far runs are, and new lines of their logs."""
-    for each in notes:
-        connection.execute(
-            "UPDATE task_run SET done = ?, total = ?, message = ? WHERE id = ?",
-            (each.done, each.total, each.message, each.run),
-        )
-        connection.executemany(
-            "INSERT OR REPLACE INTO task_line (run, number, at_ns, text) VALUES (?, ?, ?, ?)",
-            [(each.run, *line) for line in each.lines],
-        )
+    notes = [each for each in notes if each.told]
+    connection.executemany(
+        "UPDATE task_run SET done = ?, total = ?, message = ? WHERE id = ?",
+        [(each.done, each.total, each.message, each.run) for each in notes],
+    )
+    connection.executemany(
+        "INSERT OR REPLACE INTO task_line (run, number, at_ns, text) VALUES (?, ?, ?, ?)",
+        [(each.run, *line) for each in notes for line in each.lines],
+    )
 
 
 def cancel_queued(connection: Connection, identifier: int, wall_ns: int, why: str) -> bool:
     """Set a run that is queued to cancelled; False if it is not queued."""
-    return (
-        connection.execute(
-            "UPDATE task_run SET state = 'cancelled', ended_ns = ?, error = ? WHERE id = ? AND state = 'queued'",
-            (wall_ns, why, identifier),
-        ).rowcount
-        == 1
+    cancelled = connection.execute(
+        """UPDATE task_run SET state = 'cancelled', parked = 0, ended_ns = ?, error = ?
+            WHERE id = ? AND state = 'queued'""",
+        (wall_ns, why, identifier),
     )
+    if cancelled.rowcount:
+        _bring_back(connection, [identifier])
+    return cancelled.rowcount == 1
 
 
 def requeue(connection: Connection, identifier: int, now_ns: int) -> bool:
     """Queue a run once more that has ended without success, steps kept; False where it has not."""
     return (
         connection.execute(
-            """UPDATE task_run SET state = 'queued', attempt = 0, interruptions = 0, due_ns = ?, ended_ns = NULL,
-                error = NULL, traceback = NULL WHERE id = ? AND state IN ('failed', 'cancelled', 'interrupted')""",
+            """UPDATE task_run SET state = 'queued', attempt = 0, interruptions = 0, due_ns = ?, rest_ns = 0,
+                ended_ns = NULL, error = NULL, traceback = NULL
+                WHERE id = ? AND state IN ('failed', 'cancelled', 'interrupted')""",
             (now_ns, identifier),
         ).rowcount
         == 1
@@ -273,14 +337,19 @@ def requeue(connection: Connection, identifier: int, now_ns: int) -> bool:
 def recover(connection: Connection, task: Task, now_ns: int, wall_ns: int) -> tuple[int, int]:
     """Treat runs that a process which is gone had begun; return how many run again, and how many wait for a person.
 
-    What waits for another attempt longer than a policy can want was stored while the clock was elsewhere: it is
-    due at once.
+    What is due later than it can be was stored while the wall clock was elsewhere, and so was what keeps others
+    away for longer than it may.
     """
-    longest = round(max(task.retry.backoff.steps) * (1 + task.retry.backoff.jitter) * SECOND)
     connection.execute(
-        "UPDATE task_run SET due_ns = ? WHERE task = ? AND state = 'queued' AND attempt > 0 AND due_ns > ?",
-        (now_ns, task.name, now_ns + longest),
+        "UPDATE task_run SET due_ns = ?1 + rest_ns WHERE task = ?2 AND state = 'queued' AND due_ns > ?1 + rest_ns",
+        (now_ns, task.name),
     )
+    if task.unique_for is not None:
+        connection.execute(
+            """UPDATE task_run SET unique_until_ns = ?1 WHERE task = ?2 AND state <> 'queued'
+                AND unique_until_ns > ?1""",
+            (now_ns + round(task.unique_for * SECOND), task.name),
+        )
     connection.execute(
         "UPDATE task_run SET interruptions = interruptions + 1 WHERE task = ? AND state = 'running'", (task.name,)
     )
@@ -310,9 +379,25 @@ def abandon(connection: Connection, known: Collection[str], wall_ns: int) -> int
     return len(unknown)
 
 
-def steps_of(connection: Connection, run: int) -> dict[str, bytes]:
-    """Return the results of a run's finished steps, by their names."""
-    return dict(connection.execute("SELECT name, result FROM task_step WHERE run = ?", (run,)).fetchall())
+def steps_of(connection: Connection, identifiers: Collection[int]) -> dict[int, dict[str, bytes]]:
+    """Return the results of finished steps by their names, by run; who has none is left out."""
+    found: dict[int, dict[str, bytes]] = {}
+    for run, name, result in connection.execute(
+        "SELECT run, name, result FROM task_step WHERE run IN (SELECT value FROM json_each(?))",
+        (_listed(identifiers),),
+    ):
+        found.setdefault(run, {})[name] = result
+    return found
+
+
+def _last_lines(connection: Connection, identifiers: Collection[int]) -> dict[int, int]:
+    return dict(
+        connection.execute(
+            """SELECT run, max(number) FROM task_line WHERE run IN (SELECT value FROM json_each(?))
+                GROUP BY run""",
+            (_listed(identifiers),),
+        ).fetchall()
+    )
 
 
 def finished_steps(connection: Connection, run: int) -> list[tuple[str, int, bytes]]:
@@ -338,12 +423,13 @@ def get(connection: Connection, identifier: int) -> Run | None:
 
 def get_all(connection: Connection, identifiers: Collection[int]) -> list[Run]:
     """Return runs in the order of ``identifiers``; who is not there is left out."""
-    found = {}
-    for identifier in identifiers:
-        row = connection.execute(f"SELECT {COLUMNS} FROM task_run WHERE id = ?", (identifier,)).fetchone()
-        if row is not None:
-            found[identifier] = _run(row)
-    return list(found.values())
+    found = {
+        row[0]: _run(row)
+        for row in connection.execute(
+            f"SELECT {COLUMNS} FROM task_run WHERE id IN (SELECT value FROM json_each(?))", (_listed(identifiers),)
+        )
+    }
+    return [found[identifier] for identifier in identifiers if identifier in found]
 
 
 def page(
@@ -379,7 +465,9 @@ def lines_of(connection: Connection, run: int) -> list[tuple[int, str]]:
 def queued(connection: Connection, task: str) -> int:
     """Return how many runs of a task are queued."""
     (count,) = connection.execute(
-        "SELECT count(*) FROM task_run WHERE task = ? AND state = 'queued'", (task,)
+        """SELECT (SELECT count(*) FROM task_run WHERE task = ?1 AND state = 'queued' AND parked = 0)
+            + (SELECT count(*) FROM task_run WHERE task = ?1 AND parked = 1)""",
+        (task,),
     ).fetchone()
     return int(count)
 
@@ -392,6 +480,17 @@ def counts(connection: Connection) -> dict[str, dict[State, int]]:
     return found
 
 
+def tasks(connection: Connection) -> list[str]:
+    """Return the names of all tasks that have runs, configured or not."""
+    # From one name to the next by the index: DISTINCT would go through all of it.
+    found = connection.execute(
+        """WITH RECURSIVE named (task) AS (SELECT min(task) FROM task_run UNION ALL
+            SELECT (SELECT min(task) FROM task_run WHERE task > named.task) FROM named WHERE task IS NOT NULL)
+            SELECT task FROM named WHERE task IS NOT NULL"""
+    )
+    return [task for (task,) in found]
+
+
 def prune(connection: Connection, task: str, before_ns: int, now_ns: int, most: int) -> int:
     """Remove up to ``most`` runs that ended before ``before_ns`` and that no promise needs any more."""
     gone = connection.execute(
@@ -402,6 +501,24 @@ def prune(connection: Connection, task: str, before_ns: int, now_ns: int, most: 
     for table, column in (("task_step", "run"), ("task_line", "run"), ("task_run", "id")):
         connection.executemany(f"DELETE FROM {table} WHERE {column} = ?", gone)
     return len(gone)
+
+
+def went_ahead(connection: Connection, ahead_ns: int) -> None:
+    """Remember how far the wall clock is ahead of the clock that never jumps."""
+    connection.execute("INSERT OR REPLACE INTO task_clock (only, ahead_ns) VALUES (1, ?)", (ahead_ns,))
+
+
+def catch_up_with_clock(connection: Connection, now_ns: int) -> None:
+    """Bring moments of a process that is gone to the wall clock, from which this one's clock begins anew."""
+    found = connection.execute("SELECT ahead_ns FROM task_clock WHERE ahead_ns <> 0").fetchone()
+    if found is not None:
+        (ahead,) = found
+        connection.execute("UPDATE task_run SET due_ns = due_ns + ? WHERE state = 'queued'", (ahead,))
+        connection.execute(
+            "UPDATE task_run SET unique_until_ns = unique_until_ns + ?1 WHERE unique_until_ns > ?2 - ?1",
+            (ahead, now_ns),
+        )
+        went_ahead(connection, 0)
 
 
 class Place(Struct, frozen=True):
@@ -450,9 +567,14 @@ def pause(connection: Connection, task: str, since_ns: int | None) -> None:
     )
 
 
+def _listed(identifiers: Collection[int]) -> str:
+    """Return numbers as ``json_each`` takes them."""
+    return _encode(list(identifiers)).decode()
+
+
 def _run(row: tuple[Any, ...]) -> Run:
-    values = dict(zip(Run.__struct_fields__, row, strict=True))
-    values["params"] = Raw(values["params"])
-    if values["result"] is not None:
-        values["result"] = Raw(values["result"])
-    return Run(**values)
+    values = list(row)
+    for place in _RAW:
+        if values[place] is not None:
+            values[place] = Raw(values[place])
+    return Run(*values)

@@ -21,6 +21,8 @@ TASKS = Component(
                 attempt INTEGER NOT NULL DEFAULT 0,
                 interruptions INTEGER NOT NULL DEFAULT 0,
                 due_ns INTEGER NOT NULL,
+                rest_ns INTEGER NOT NULL DEFAULT 0,
+                parked INTEGER NOT NULL DEFAULT 0,
                 unique_until_ns INTEGER,
                 asked_ns INTEGER NOT NULL,
                 started_ns INTEGER,
@@ -32,12 +34,14 @@ TASKS = Component(
                 error TEXT,
                 traceback TEXT)""",
             "CREATE UNIQUE INDEX task_run_occasion ON task_run (task, occasion) WHERE occasion IS NOT NULL",
-            "CREATE INDEX task_run_queued ON task_run (task, due_ns, id) WHERE state = 'queued'",
+            """CREATE INDEX task_run_queued ON task_run (task, due_ns, id, key)
+                WHERE state = 'queued' AND parked = 0""",
+            "CREATE INDEX task_run_parked ON task_run (task, key, due_ns, id) WHERE parked = 1",
+            "CREATE INDEX task_run_open ON task_run (task, key, id) WHERE state IN ('queued', 'running')",
             "CREATE INDEX task_run_running ON task_run (task) WHERE state = 'running'",
             "CREATE INDEX task_run_task ON task_run (task, id)",
             "CREATE INDEX task_run_state ON task_run (state, id)",
             "CREATE INDEX task_run_ended ON task_run (task, ended_ns) WHERE ended_ns IS NOT NULL",
-            "CREATE INDEX task_run_key ON task_run (task, key, id) WHERE key IS NOT NULL",
             """CREATE INDEX task_run_unique ON task_run (task, digest, unique_until_ns)
                 WHERE unique_until_ns IS NOT NULL""",
             """CREATE TABLE task_step (run INTEGER NOT NULL, name TEXT NOT NULL, result BLOB NOT NULL,
@@ -46,8 +50,12 @@ TASKS = Component(
                 text TEXT NOT NULL, PRIMARY KEY (run, number)) WITHOUT ROWID""",
             """CREATE TABLE task_place (task TEXT PRIMARY KEY, decided_ns INTEGER,
                 skipped INTEGER NOT NULL DEFAULT 0, paused_ns INTEGER) WITHOUT ROWID""",
+            "CREATE TABLE task_clock (only INTEGER PRIMARY KEY CHECK (only = 1), ahead_ns INTEGER NOT NULL)",
         ),
     ),
 )
 """``due_ns`` and ``unique_until_ns`` are of a clock that never jumps while the gateway runs; ``asked_ns``,
-``started_ns`` and ``ended_ns`` are what the wall clock said. ``task_place``: up to where a schedule is decided."""
+``started_ns`` and ``ended_ns`` are what the wall clock said; ``rest_ns`` is how long after it was queued a run was
+due. ``parked`` is a queued run whose item was taken when it was due: it comes back when a run of the item ends, so
+that nobody looks at it before. ``task_place`` says up to where a schedule is decided, ``task_clock`` how far the
+wall clock is ahead."""

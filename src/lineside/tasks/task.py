@@ -17,6 +17,10 @@ Interrupted = Literal["again", "stop"]
 """What becomes of a run that was under way when the gateway ended: it is run again, or waits for a person."""
 
 
+KEEP = 30 * 86_400.0
+"""Seconds for which a run that has ended is kept, also one of a task that is configured no more."""
+
+
 class RetryPolicy(Struct, frozen=True):
     """When a run that failed is tried again."""
 
@@ -78,7 +82,7 @@ class Task(Struct, frozen=True):
     """Starts nothing while the ERP is away."""
     target: str | None = None
     """The site that its context asks; None for none."""
-    keep: float = 30 * 86_400.0
+    keep: float = KEEP
     """Seconds for which a run that has ended is kept; infinity for ever."""
     told: Told = Told()
 
