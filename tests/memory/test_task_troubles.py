@@ -43,6 +43,17 @@ class Refused(TaskCase):
         self.mend()
         self.assertEqual([1], [context.attempt for context, _ in hung.under_way])
 
+    def test_a_retry_in_doubt_is_not_forgotten(self) -> None:
+        """A run that a person queued once more begins, though its commit was in doubt and nobody asks again."""
+        hung = Hung()
+        self.begin(Task("hung", hung))
+        asked = self.ask("hung")
+        hung.finish(OSError("no"))
+        self.disk = "doubtful"
+        self.failureResultOf(Deferred.fromCoroutine(self.runner.retry(asked.run or 0)), CommitInDoubt)
+        self.mend()
+        self.assertEqual(1, len(hung.under_way))
+
     def test_a_claim_that_is_not_stored_is_made_again(self) -> None:
         """Nothing begins whose claim is not stored; it does once the disk takes it."""
         hung = Hung()

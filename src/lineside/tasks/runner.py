@@ -122,7 +122,14 @@ class Runner:
     async def load(self) -> None:
         """Read what is remembered of each task: for whoever asks without ever calling `start`."""
         if not self._loaded:
-            self._remember(await self._database.read(runs.places))
+            now = self._clocks.steady_ns()
+
+            def work(connection: Connection) -> dict[str, Place]:
+                # What is asked for now is in the same time as what is there already.
+                runs.catch_up_with_clock(connection, now)
+                return runs.places(connection)
+
+            self._remember(await self._database.write(work))
 
     def _remember(self, places: dict[str, Place]) -> None:
         self.places = {name: places.get(name, Place()) for name in self.tasks}
@@ -245,7 +252,7 @@ class Runner:
         run = await self.get(identifier)
         let_go = await self._let_go(identifier, self.lanes.get(run.task), "cancelled")
         if let_go is None:
-            raise NotNow(f"run {identifier} has ended: it is {(await self.get(identifier)).state}")
+            raise NotNow(f"run {identifier} is {(await self.get(identifier)).state}, and cannot be cancelled")
         return let_go
 
     async def retry(self, identifier: int) -> Run:
@@ -259,12 +266,13 @@ class Runner:
         run = await self.get(identifier)
         self._task(run.task)
         now = self._clocks.steady_ns()
-        if not await self._database.write(lambda connection: runs.requeue(connection, identifier, now)):
+        lane = self.lanes[run.task]
+        if not await self._queue(lane, lambda connection: runs.requeue(connection, identifier, now)):
             raise NotNow(
                 f"run {identifier} is {(await self.get(identifier)).state}: only one that failed, was cancelled or "
                 "was interrupted is run again"
             )
-        self.lanes[run.task].wake()
+        lane.wake()
         queued = await self.get(identifier)
         self._tell([queued])
         return queued
@@ -323,18 +331,13 @@ class Runner:
             gone = [run for run in displaced if runs.cancel_queued(connection, run, wall, WORDS["displaced"])]
             return asked, runs.get_all(connection, [*gone, *new])
 
-        try:
-            asked, changed = await self._database.write(work)
-        except CommitInDoubt:
-            # Runs that are stored nevertheless are not to wait for the next who asks.
-            for wish in wishes[:1]:
-                self.lanes[wish.task.name].wake()
-            raise
         if not wishes:
             # Nothing is due, and only that was to be stored.
+            asked, _ = await self._database.write(work)
             return asked
         name = wishes[0].task.name
         lane = self.lanes[name]
+        asked, changed = await self._queue(lane, work)
         skipped = sum(each.outcome == "skipped" for each in asked)
         if skipped:
             place = self.places[name]
@@ -346,6 +349,15 @@ class Runner:
             self._work.run("displace", self._displace(run, lane))
         lane.wake()
         return asked
+
+    async def _queue(self, lane: Lane, work: Callable[[Connection], T]) -> T:
+        """Store what makes runs due."""
+        try:
+            return await self._database.write(work)
+        except CommitInDoubt:
+            # Runs that are stored nevertheless are not to wait for whatever wakes the lane next.
+            lane.wake()
+            raise
 
     async def _displace(self, identifier: int, lane: Lane) -> None:
         await self._let_go(identifier, lane, "displaced")
