@@ -13,7 +13,7 @@ import msgspec
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from lineside.assemble.descriptors import RESERVED, share
+from lineside.assemble.descriptors import RESERVED, shares
 from lineside.assemble.documentlinks import document_links
 from lineside.assemble.edges import (
     databases,
@@ -114,8 +114,6 @@ class Gateway:
         self.hooks = frappe_sources(reactor, settings, store, self._watching.journals, self.targets, gates, random)
         self.posts = posts(reactor, settings, store, self._watching.journals)
         self.erp = erp_views(reactor, settings, self.targets)
-        self._descriptors = descriptors
-        self._share_descriptors()
         offer(self.operations, store, settings, consumers, reactor, running=True)
         taken = {route: consumer.spec.sources for route, consumer in consumers.items()}
         self.retention = Retention(
@@ -161,6 +159,7 @@ class Gateway:
             {} if self.posts is None else {"events.append": self.posts.append},
             None if self.erp is None else self.erp.reader,
         )
+        self._share_descriptors(descriptors)
         self.http = (
             None
             if settings.http is None or self.posts is None
@@ -222,21 +221,25 @@ class Gateway:
             log.info("http.listening", address=self.http.part.address)
         log.info("gateway.ready", journal=str(self._settings.journal.path), routes=len(self.couriers))
 
-    def _share_descriptors(self) -> None:
+    def _share_descriptors(self, descriptors: int) -> None:
         # Dialled sources and datagrams have one each, which the reserve bears.
         intakes = {way.source.id: way.source.intake for way in self._ways_in if way.takes_connections}
         wanted = {name: intake.limits.max_connections for name, intake in intakes.items()}
-        allowed = share(self._descriptors, wanted)
+        viewers = 0 if self.live is None else self.live.part.max_connections
+        allowed = shares(descriptors, wanted, viewers)
         for name, intake in intakes.items():
-            intake.limits = msgspec.structs.replace(intake.limits, max_connections=allowed[name])
-        if allowed != wanted:
+            intake.limits = msgspec.structs.replace(intake.limits, max_connections=allowed.sources[name])
+        if self.live is not None:
+            self.live.part.max_connections = allowed.live
+        connections, total = sum(allowed.sources.values()) + allowed.live, sum(wanted.values()) + viewers
+        if (allowed.sources, allowed.live) != (wanted, viewers):
             log.warn(
                 "gateway.few_descriptors",
-                limit=self._descriptors,
-                connections=sum(allowed.values()),
-                wanted=sum(wanted.values()),
-                remedy=f"allow {sum(wanted.values()) + RESERVED} open files (LimitNOFILE in the unit, ulimit -n in "
-                "a shell), or lower max_connections",
+                limit=descriptors,
+                connections=connections,
+                wanted=total,
+                remedy=f"allow {total + RESERVED} open files (LimitNOFILE in the unit, ulimit -n in a shell), or "
+                "lower max_connections",
             )
 
     def _pause_target(self, gate: Gate, paused: bool) -> None:

@@ -20,7 +20,7 @@ class Wanted(Struct, frozen=True):
     """Which records are looked for; all of it must hold."""
 
     sources: frozenset[str] | None = None
-    device: str | None = None
+    devices: frozenset[str] | None = None
     contains: str | None = None
     """A text in the event's key, device, JSON or raw bytes, in whatever case its ASCII letters are."""
     undecodable: bool = False
@@ -90,7 +90,7 @@ def _segments(
 
 def _is(wanted: Wanted, record: Record) -> bool:
     event = record.event
-    if wanted.device is not None and event.device != wanted.device:
+    if wanted.devices is not None and event.device not in wanted.devices:
         return False
     if wanted.undecodable and event.error is None:
         return False

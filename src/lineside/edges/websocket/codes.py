@@ -65,6 +65,7 @@ class Unsubscribe(NamedTuple):
     reason: str
 
 
+SHUT_OUT = Unsubscribe(2000, "permission denied")
 SUBSCRIPTION_EXPIRED = Unsubscribe(2501, "subscription expired")
 
 

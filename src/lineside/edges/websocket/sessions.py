@@ -26,6 +26,8 @@ from lineside.security.identity import NotPermitted
 
 log = Logger()
 
+ERP = "frappe:"
+"""The namespace in which the ERP says who may read."""
 GRACE = 25.0
 """Seconds that a client has for a new token once the old one expired."""
 
@@ -46,6 +48,8 @@ class Limits(Struct, frozen=True):
     """Seconds that a client has for its answer."""
     connect: float = 15.0
     """Seconds that it has for its first command."""
+    asked_again: float = 300.0
+    """Seconds after which the ERP is asked again who a client is, and what it may still read."""
 
 
 class Services(Struct, frozen=True):
@@ -94,6 +98,10 @@ class Session:
         """Who it is, once it said so."""
         self._info: dict[str, Any] = {}
         self._channels: set[str] = set()
+        self._by_erp: set[str] = set()
+        """Those of them that the ERP lets it read."""
+        self._vouched = float("inf")
+        """When the ERP knew it last."""
         self._expiring: dict[str, IDelayedCall] = {}
         self._queue: deque[Command] = deque()
         self._works = False
@@ -142,8 +150,25 @@ class Session:
             if not self._services.recognition.still(self._known):
                 self.end(codes.INVALID_TOKEN)
                 return
-            self.pinged = self._services.clock.seconds()
+            now = self._services.clock.seconds()
+            if now - self._vouched >= self._services.limits.asked_again:
+                self._vouched = float("inf")
+                self._services.working.run("live", self._ask_again(self._known))
+            self.pinged = now
             self.deliver(text_frame(messages.PING))
+
+    async def _ask_again(self, known: Known) -> None:
+        """End what the ERP lets a client have no longer; while it gives no answer all stays as it is."""
+        try:
+            lost = await self._services.recognition.lost_at_erp(known, sorted(self._by_erp))
+        except Ended as ended:
+            self.end(ended.disconnect)
+            return
+        except LinesideError:
+            lost = []
+        self._vouched = self._services.clock.seconds()
+        for channel in self._by_erp.intersection(lost):
+            self._shut_out(channel, codes.SHUT_OUT)
 
     def end(self, disconnect: Disconnect) -> None:
         """Close the connection with a code."""
@@ -158,6 +183,7 @@ class Session:
         for channel in sorted(self._channels):
             self._services.hub.unsubscribe(channel, self)
         self._channels.clear()
+        self._by_erp.clear()
         for expiring in self._expiring.values():
             expiring.cancel()
         self._expiring.clear()
@@ -229,6 +255,8 @@ class Session:
         known = await self._services.recognition.who(request.token, self._call)
         self._is_there()
         self._known = known
+        if known.credential is not None:
+            self._vouched = self._services.clock.seconds()
         self.user = known.identity.name
         self._info = {"user": self.user, "client": self.id}
         if known.info is not None:
@@ -292,6 +320,8 @@ class Session:
             await self._services.access.subscribe(self._known.identity, channel, self._known.credential)
             self._is_there()
         result = await self._join(request)
+        if not request.token and self._known.credential is not None and channel.startswith(ERP):
+            self._by_erp.add(channel)
         if expires is not None:
             result |= {"expires": True, "ttl": expires}
             self._expire_subscription(channel, expires)
@@ -423,16 +453,17 @@ class Session:
     def _leave(self, channel: str) -> None:
         if channel in self._channels:
             self._channels.discard(channel)
+            self._by_erp.discard(channel)
             self._services.hub.unsubscribe(channel, self)
             self._cancel(channel)
 
-    def _expire_subscription(self, channel: str, seconds: float) -> None:
-        def expire() -> None:
-            self._leave(channel)
-            code, reason = codes.SUBSCRIPTION_EXPIRED
-            self.deliver(text_frame(messages.push(channel, "unsubscribe", {"code": code, "reason": reason})))
+    def _shut_out(self, channel: str, unsubscribe: codes.Unsubscribe) -> None:
+        self._leave(channel)
+        code, reason = unsubscribe
+        self.deliver(text_frame(messages.push(channel, "unsubscribe", {"code": code, "reason": reason})))
 
-        self._expire_later(channel, seconds + GRACE, expire)
+    def _expire_subscription(self, channel: str, seconds: float) -> None:
+        self._expire_later(channel, seconds + GRACE, lambda: self._shut_out(channel, codes.SUBSCRIPTION_EXPIRED))
 
     def _expire_later(self, what: str, seconds: float, expire: Callable[[], None]) -> None:
         def due() -> None:

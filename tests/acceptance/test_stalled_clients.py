@@ -1,0 +1,92 @@
+"""One live client that stops reading, and then ten, among a thousand others, who shall not notice."""
+
+from __future__ import annotations
+
+import statistics
+
+import pytest
+from tests.rig.cable import as_between_machines, own_network
+from tests.rig.stalled_case import StalledCase
+
+MIB = 1024 * 1024
+ROUNDS = 3
+FILLING = 1_500
+"""Lines after which the gateway's memory grows no more."""
+
+
+@pytest.mark.acceptance
+class OneAmongAThousand(StalledCase):
+    """On a network as it is between machines."""
+
+    timeout = 600
+    room = MIB
+    size = 20_000
+    rate = 10.0
+    messages = 10
+
+    @pytest.fixture(autouse=True)
+    def own_screen(self, capfd: pytest.CaptureFixture[str]) -> None:
+        self.captured = capfd
+
+    async def setUp(self) -> None:  # type: ignore[override]
+        self.addCleanup(own_network())
+        as_between_machines()
+        await super().setUp()
+
+    async def test_the_others_notice_nothing(self) -> None:
+        """They are served as soon as without it, which is told 3008, misses nothing, and keeps no memory."""
+        one, ten = [await self.application()], [await self.application() for _ in range(10)]
+        resting = await self.rest()
+        for clients in (one, ten):
+            quiet, stalled = [], []
+            for _ in range(ROUNDS):
+                await self.late()
+                times = await self.stall(clients)
+                stalled.append(await self.late())
+                await self.go_on(clients, 3008)
+                await self.late()
+                for _ in range(times):
+                    await self.send()
+                quiet.append(await self.late())
+            self.tell(f"{len(clients)} stalled of {self.others + len(clients)}, ms: {stalled}")
+            self.tell(f"without: {quiet}")
+            for share in ("p50", "p99"):
+                without, with_it = (statistics.median(each[share] for each in late) for late in (quiet, stalled))
+                # A write that waits for one client would be seconds.
+                self.assertLess(with_it, 2 * without + 10, share)
+        grown = self.resident() - resting
+        self.tell(f"resident before {resting / MIB:.1f} MiB, grown by {grown / MIB:.1f} MiB")
+        # Three times eleven MiB waited for them.
+        self.assertLess(grown, 16 * MIB)
+
+    async def test_those_who_do_not_even_take_the_end(self) -> None:
+        """Are cut off; their memory is given back, and later they miss nothing."""
+        ten = [await self.application() for _ in range(10)]
+        resting = await self.rest()
+        await self.stall(ten)
+        # More than LINGER.
+        for _ in range(7):
+            await self.send()
+        grown = self.resident() - resting
+        self.tell(f"with ten cut off: grown by {grown / MIB:.1f} MiB")
+        self.assertLess(grown, 5 * MIB)
+        await self.go_on(ten)
+
+    async def rest(self) -> int:
+        """Fill what the journal and the channels keep in memory, let the crowd in, and return the resident bytes."""
+        for _ in range(FILLING // self.messages):
+            await self.send(rate=500.0)
+        await self.gather()
+        for _ in range(5):
+            await self.send()
+        return self.resident()
+
+    def tell(self, text: str) -> None:
+        with self.captured.disabled():
+            print(f"\n{text}", end="", flush=True)  # noqa: T201 (the figures are what is wanted)
+
+
+class OverTls(OneAmongAThousand):
+    """The same over TLS."""
+
+    secure = True
