@@ -73,7 +73,7 @@ class OneAmongAThousand(StalledCase):
         await self.go_on(ten)
 
     async def rest(self) -> int:
-        """Fill what the journal and the channels keep in memory, let the crowd in, and return the resident bytes."""
+        """Fill what journal and channels keep in memory, let the crowd in, and return the resident bytes."""
         for _ in range(FILLING // self.messages):
             await self.send(rate=500.0)
         await self.gather()
