@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from twisted.internet.task import Clock
-from twisted.logger import LogEvent, globalLogPublisher
+from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import LogEvent, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.assemble.build import Gateway
@@ -39,6 +39,13 @@ max_connections = 500
 """
 
 
+class UnusedReactor(MemoryReactorClock):
+    """Nothing is started, so that no thread has anything to say."""
+
+    def callFromThread(self, *args: object) -> None:
+        raise AssertionError(args)
+
+
 class LiveRoom(SynchronousTestCase):
     """A gateway with a hundred devices and five hundred live clients."""
 
@@ -50,10 +57,8 @@ class LiveRoom(SynchronousTestCase):
         """Return the connections of devices and of live clients, and what was said of open files."""
         path = self.directory / "lineside.toml"
         path.write_text(CONFIGURATION)
-        said: list[LogEvent] = []
-        globalLogPublisher.addObserver(said.append)
-        self.addCleanup(globalLogPublisher.removeObserver, said.append)
-        gateway = Gateway(Clock(), load(path, {}), descriptors=descriptors)
+        with capturedLogs() as said:
+            gateway = Gateway(UnusedReactor(), load(path, {}), descriptors=descriptors)
         assert gateway.live is not None
         few = [each for each in said if each["log_format"] == "gateway.few_descriptors"]
         return gateway.sources[0].intake.limits.max_connections, gateway.live.part.max_connections, few
