@@ -38,7 +38,7 @@ class OneAmongAThousand(StalledCase):
         one, ten = [await self.application()], [await self.application() for _ in range(10)]
         resting = await self.rest()
         for clients in (one, ten):
-            quiet, stalled = [], []
+            quiet, stalled, resident = [], [], []
             for _ in range(ROUNDS):
                 await self.late()
                 times = await self.stall(clients)
@@ -48,16 +48,18 @@ class OneAmongAThousand(StalledCase):
                 for _ in range(times):
                     await self.send()
                 quiet.append(await self.late())
+                resident.append(round(self.resident() / MIB, 1))
             self.tell(f"{len(clients)} stalled of {self.others + len(clients)}, ms: {stalled}")
             self.tell(f"without: {quiet}")
+            self.tell(f"resident after each, MiB: {resident}")
             for share in ("p50", "p99"):
                 without, with_it = (statistics.median(each[share] for each in late) for late in (quiet, stalled))
                 # A write that waits for one client would be seconds.
                 self.assertLess(with_it, 2 * without + 10, share)
         grown = self.resident() - resting
         self.tell(f"resident before {resting / MIB:.1f} MiB, grown by {grown / MIB:.1f} MiB")
-        # Three times eleven MiB waited for them.
-        self.assertLess(grown, 16 * MIB)
+        # So much waited for them, at one time or another.
+        self.assertLess(grown, ROUNDS * 11 * self.room / 2)
 
     async def test_those_who_do_not_even_take_the_end(self) -> None:
         """Are cut off; their memory is given back, and later they miss nothing."""
@@ -69,7 +71,7 @@ class OneAmongAThousand(StalledCase):
             await self.send()
         grown = self.resident() - resting
         self.tell(f"with ten cut off: grown by {grown / MIB:.1f} MiB")
-        self.assertLess(grown, 5 * MIB)
+        self.assertLess(grown, 10 * self.room / 2)
         await self.go_on(ten)
 
     async def rest(self) -> int:
@@ -87,6 +89,9 @@ class OneAmongAThousand(StalledCase):
 
 
 class OverTls(OneAmongAThousand):
-    """The same over TLS."""
+    """The same over TLS, which takes the crowd longer: less is sent, and less may wait."""
 
     secure = True
+    rate = 4.0
+    messages = 4
+    room = MIB // 4
