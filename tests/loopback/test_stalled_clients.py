@@ -18,7 +18,7 @@ class FewAmongMany(StalledCase):
         await self.gather()
         await self.send()
         await self.stall(clients)
-        await self.go_on(clients, 3008)
+        await self.came_back(clients, 3008)
         await self.send()
         for client in clients:
             await self.has_all(client)

@@ -132,6 +132,15 @@ class Crowd:
         told = {f"p{share}": round(late[int(share / 100 * len(late))], 2) for share in (50, 90, 99)}
         return {"late_ms": {**told, "max": round(late[-1], 2)}}
 
+    def wait(self) -> str:
+        """Return the next order; until it is there, what comes is taken and pings are answered."""
+        with select.epoll() as both:
+            both.register(sys.stdin, select.EPOLLIN)
+            both.register(self._poll, select.EPOLLIN)
+            while sys.stdin.fileno() not in dict(both.poll()):
+                self._take(0, [])
+        return sys.stdin.readline()
+
     def _take(self, timeout: float, late: list[float], acknowledged: dict[int, int] | None = None) -> bool:
         came = self._poll.poll(timeout)
         for number, _ in came:
@@ -189,7 +198,7 @@ if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     crowd = Crowd(**json.loads(sys.argv[1]))
     tell("started")
-    for line in sys.stdin:
+    while line := crowd.wait():
         order = json.loads(line)
         do = order.pop("do")
         answer: dict[str, Any] = getattr(crowd, do)(**order)

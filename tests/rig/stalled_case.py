@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.rig.live_case import LiveCase, token
 from tests.rig.told import Program, of
+from twisted.internet.defer import Deferred
 
 
 class StalledCase(LiveCase):
@@ -55,23 +56,34 @@ class StalledCase(LiveCase):
         self._known[client] = self._newest
         return client
 
-    async def stall(self, clients: list[Program]) -> int:
-        """Let clients take nothing until the gateway is through with them; returns how often lines were sent."""
+    async def stall(self, clients: list[Program], *, woken: bool = True) -> int:
+        """Let clients take nothing until the gateway is through with them; returns how often lines were sent.
+
+        Then they are ``woken`` at once: they have five seconds for what the gateway says at last.
+        """
         for client in clients:
             await self.has_all(client)
             client.signal("STOP")
+
+        def look() -> bool:
+            return len(of(self.gateway.said, "live.slow")) >= len(clients)
+
+        def wake(_: object) -> None:
+            for client in clients if woken else ():
+                client.signal("CONT")
+
+        slow = Deferred.fromCoroutine(self.gateway.until("slow clients", look)).addCallback(wake)
         times = 0
-        while len(of(self.gateway.said, "live.slow")) < len(clients):
+        while not slow.called:
             await self.send()
             times += 1
+        await slow
         self.assertEqual(len(clients), len(of(self.gateway.said, "live.slow")))
         self.gateway.said.clear()
         return times
 
-    async def go_on(self, clients: list[Program], code: int | None = None) -> None:
-        """Let clients read again: each is told the code, comes back by itself, and has all, once and in order."""
-        for client in clients:
-            client.signal("CONT")
+    async def came_back(self, clients: list[Program], code: int | None = None) -> None:
+        """Each was told the code, is back by itself, and has all, once and in order."""
         for client in clients:
             left = await client.heard("connecting")
             if code is not None:

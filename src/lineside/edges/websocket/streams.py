@@ -28,8 +28,8 @@ KEPT = 1024
 """Publications of one source that are kept in memory, so that many who come back at once read no disk."""
 READERS = 2
 """Reads of the journal at a time; the others wait for their turn, and appends for none of them."""
-LOOKS = 32
-"""Looks into the journal, of 4 MiB at most, for one device's events that a client missed."""
+FAR = 128 * 1024 * 1024
+"""Stored bytes of the journal, at most, that are looked through for one device's events that a client missed."""
 FOUND = 2_000
 """Events that one look finds at most."""
 UNWATCHED = 60.0
@@ -120,7 +120,7 @@ class JournalStreams:
         self._clock = clock
         self._reading = DeferredSemaphore(READERS)
         self.missed_of_sources = Sweep(self._look_for_sources, clock)
-        self.missed_of_devices = Sweep(self._look_for_devices, clock, most=LOOKS)
+        self.missed_of_devices = Sweep(self._look_for_devices, clock, far=FAR)
         self._sources: dict[str, SourceStream] = {}
         self._unlisten: Callable[[], None] | None = None
         self._watched = 0.0
@@ -155,14 +155,14 @@ class JournalStreams:
             floor = 0 if oldest is None else oldest - 1
             if after is not None:
                 found = search_on(connection, wanted, Seq(after), limit)
-                return Found(found.records, floor, found.reached)
+                return Found(found.records, floor, found.reached, found.looked)
             back = search_back(connection, wanted, None if before is None else Seq(before), limit)
-            return Found(back.records, floor, back.reached)
+            return Found(back.records, floor, back.reached, back.looked)
 
         found: Found = await self._reading.run(self._database.read, read)
         # What was committed a moment ago is published yet: nobody shall get it twice.
         published = [record for record in found.records if record.seq <= self.position]
-        return Found(published, found.floor, found.reached)
+        return Found(published, found.floor, found.reached, found.looked)
 
     async def _look_for_sources(self, names: frozenset[str], after: int) -> Stretch:
         return await self._look(Wanted(names), after, lambda record: record.source)
@@ -173,7 +173,7 @@ class JournalStreams:
     async def _look(self, wanted: Wanted, after: int, name_of: Callable[[Record], str]) -> Stretch:
         found = await self.search(wanted, after=after, before=None, limit=FOUND)
         named = [(name_of(record), Publication(Raw(told(record)), record.seq)) for record in found.records]
-        return Stretch(named, found.floor, found.reached)
+        return Stretch(named, found.floor, found.reached, found.looked)
 
     def _committed(self, records: list[Record]) -> None:
         watched = False
@@ -212,6 +212,8 @@ class Found(msgspec.Struct, frozen=True):
     """All at or below may be gone."""
     reached: Seq | None
     """From where there may be more; None if these are all."""
+    looked: int
+    """Stored bytes that were looked through."""
 
 
 class SourceStream:

@@ -29,6 +29,8 @@ class Stretch(Struct, frozen=True):
     """All at or below may be gone."""
     reached: int | None
     """From where there may be more; None if this is all."""
+    looked: int
+    """Stored bytes that were looked through."""
 
 
 Look = Callable[[frozenset[str], int], Awaitable[Stretch]]
@@ -63,13 +65,13 @@ class Missed:
 class Asked:
     """One who came back."""
 
-    __slots__ = ("limit", "looks", "name", "offset", "waits")
+    __slots__ = ("limit", "looked", "name", "offset", "waits")
 
     def __init__(self, name: str, offset: int, limit: int) -> None:
         self.name = name
         self.offset = offset
         self.limit = limit
-        self.looks = 0
+        self.looked = 0
         self.waits: Deferred[list[Publication] | None] = Deferred()
 
 
@@ -81,14 +83,14 @@ class Sweep:
     Args:
         look: one at a time is asked for.
         clock: answers a few each turn.
-        most: looks for one who came back; None for as many as it takes.
+        far: stored bytes that are looked through for one who came back; None for as many as it takes.
 
     """
 
-    def __init__(self, look: Look, clock: IReactorTime, *, most: int | None = None) -> None:
+    def __init__(self, look: Look, clock: IReactorTime, *, far: int | None = None) -> None:
         self._look = look
         self._clock = clock
-        self._most = most
+        self._far = far
         self._waiting: list[Asked] = []
         self._working = Background("live")
         self._works = False
@@ -157,8 +159,8 @@ class Sweep:
             self._tell(asked, found)
             return True
         if stretch.reached > asked.offset:
-            asked.looks += 1
-            if asked.looks == self._most:
+            asked.looked += stretch.looked
+            if self._far is not None and asked.looked > self._far:
                 self._tell(asked, None)
                 return True
         return False
