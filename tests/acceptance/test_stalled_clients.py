@@ -7,6 +7,7 @@ import statistics
 import pytest
 from tests.rig.cable import as_between_machines, own_network
 from tests.rig.stalled_case import StalledCase
+from tests.rig.told import Program
 
 MIB = 1024 * 1024
 ROUNDS = 3
@@ -35,9 +36,9 @@ class OneAmongAThousand(StalledCase):
 
     async def test_the_others_notice_nothing(self) -> None:
         """They are served as soon as without it, which is told 3008, misses nothing, and keeps no memory."""
-        one, ten = [await self.application()], [await self.application() for _ in range(10)]
-        resting = await self.rest()
-        for clients in (one, ten):
+        one, *ten = await self.rest(11)
+        resting = self.resident()
+        for clients in ([one], ten):
             quiet, stalled, resident = [], [], []
             for _ in range(ROUNDS):
                 await self.late()
@@ -62,8 +63,8 @@ class OneAmongAThousand(StalledCase):
 
     async def test_those_who_do_not_even_take_the_end(self) -> None:
         """Are cut off; their memory is given back, and later they miss nothing."""
-        ten = [await self.application() for _ in range(10)]
-        resting = await self.rest()
+        ten = await self.rest(10)
+        resting = self.resident()
         await self.stall(ten, woken=False)
         # More than LINGER.
         for _ in range(7):
@@ -75,14 +76,16 @@ class OneAmongAThousand(StalledCase):
             client.signal("CONT")
         await self.came_back(ten)
 
-    async def rest(self) -> int:
-        """Fill what journal and channels keep in memory, let the crowd in, and return the resident bytes."""
+    async def rest(self, applications: int) -> list[Program]:
+        """Fill what journal and channels keep in memory, let the crowd in, and so many applications."""
+        await self.gather(1)
         for _ in range(FILLING // self.messages):
             await self.send(rate=500.0)
         await self.gather()
+        clients = [await self.application() for _ in range(applications)]
         for _ in range(5):
             await self.send()
-        return self.resident()
+        return clients
 
     def tell(self, text: str) -> None:
         with self.captured.disabled():

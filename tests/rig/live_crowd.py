@@ -45,6 +45,7 @@ class Client:
         self.connection = connection
         self.rest = b""
         self.next = first
+        self.joined = False
 
     def read(self) -> list[int]:
         """Take what came; returns when its events were due, in their order."""
@@ -67,6 +68,10 @@ class Client:
                 break
             if data[end : begins + size] == PING:
                 self.connection.send(PONG)
+            elif not self.joined:
+                if b'"error"' in data[begins : begins + size]:
+                    raise SystemExit(f"the gateway said {data[begins : begins + size]!r}")
+                self.joined = b'"id":2' in data[begins : begins + size]
             else:
                 found = EVENT.search(data, begins, begins + size)
                 if found is None or int(found[1]) != self.next:
@@ -83,7 +88,11 @@ class Crowd:
 
     def __init__(self, url: str, token: str, port: int, authority: str | None) -> None:
         self._address = urlsplit(url)
-        self._token = token
+        commands = [
+            {"id": 1, "connect": {"token": token}},
+            {"id": 2, "subscribe": {"channel": "events:gate"}},
+        ]
+        self._hello = masked("\n".join(json.dumps(command) for command in commands))
         self._context = None if authority is None else ssl.create_default_context(cafile=authority)
         self._poll = select.epoll()
         self._clients: dict[int, Client] = {}
@@ -98,10 +107,13 @@ class Crowd:
     def join(self, clients: int) -> dict[str, Any]:
         """Let so many come in and subscribe."""
         while len(self._clients) < clients:
-            for connection in self._enter(min(TOGETHER, clients - len(self._clients))):
-                self._clients[connection.fileno()] = Client(connection, self._sent)
-                self._poll.register(connection, select.EPOLLIN)
-            self._take(0, [])
+            new = [Client(each, self._sent) for each in self._enter(min(TOGETHER, clients - len(self._clients)))]
+            for client in new:
+                self._clients[client.connection.fileno()] = client
+                self._poll.register(client.connection, select.EPOLLIN)
+                client.connection.send(self._hello)
+            while not all(client.joined for client in new):
+                self._take(1.0, [])
         return {}
 
     def send(self, messages: int, rate: float, size: int) -> dict[str, Any]:
@@ -168,20 +180,14 @@ class Crowd:
             "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
             "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
         )
-        commands = [
-            {"id": 1, "connect": {"token": self._token}},
-            {"id": 2, "subscribe": {"channel": "events:gate"}},
-        ]
-        frame = masked("\n".join(json.dumps(command) for command in commands))
-        for said, expected in ((upgrade.encode(), b"\r\n\r\n"), (frame, b'"id":2')):
-            for each in made:
-                each.sendall(said)
-            for each in made:
-                answer = b""
-                while expected not in answer:
-                    answer += (more := each.recv(65_536))
-                    if not more:
-                        raise SystemExit(f"the gateway closed a connection; it said {answer[-300:]!r}")
+        for each in made:
+            each.sendall(upgrade.encode())
+        for each in made:
+            answer = b""
+            while not answer.endswith(b"\r\n\r\n"):
+                answer += (more := each.recv(65_536))
+                if not more:
+                    raise SystemExit(f"the gateway closed a connection; it said {answer[-300:]!r}")
         for each in made:
             each.setblocking(False)
         return made

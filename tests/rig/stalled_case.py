@@ -41,9 +41,9 @@ class StalledCase(LiveCase):
             [sys.executable, str(Path(__file__).parent / "live_crowd.py"), json.dumps(options)]
         )
 
-    async def gather(self) -> None:
-        """Let the crowd come in."""
-        await self.crowd.do("join", clients=self.others)
+    async def gather(self, clients: int | None = None) -> None:
+        """Let the crowd come in, or only some of it."""
+        await self.crowd.do("join", clients=clients or self.others)
 
     async def send(self, rate: float | None = None) -> None:
         """Send lines, at another rate where one is given, and let each of the crowd have each of them."""
