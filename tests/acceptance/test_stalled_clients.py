@@ -55,8 +55,9 @@ class OneAmongAThousand(StalledCase):
             self.tell(f"resident before {resting / MIB:.1f}, after each {resident} MiB")
             for share in ("p50", "p99"):
                 without, with_it = (statistics.median(each[share] for each in late) for late in (quiet, stalled))
-                # A write that waits for one client would be seconds.
-                self.assertLess(with_it, 2 * without + 10, share)
+                # A write that waits for one client would be many seconds; what those who are woken do themselves
+                # is work for the same processors.
+                self.assertLess(with_it, 3 * without + 50, share)
         grown = resident[-1] - resident[0]
         # Ten times so much waited for them, each time anew.
         self.assertLess(grown, (ROUNDS - 1) * 10 * self.room / MIB / 2)
