@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from lineside.assemble.deliveries import Deliveries
-from lineside.assemble.descriptors import RESERVED, share
+from lineside.assemble.descriptors import RESERVED, shares
 from lineside.assemble.documentlinks import document_links
 from lineside.assemble.edges import (
     databases,
@@ -102,8 +102,6 @@ class Gateway:
             # Events that start tasks are owed to them as others are to routes.
             consumers |= self.tasks.consumers
             self.tasks.register(self.operations)
-        self._descriptors = descriptors
-        self._share_descriptors()
         offer(self.operations, store, settings, consumers, reactor, running=True)
         taken = {route: consumer.spec.sources for route, consumer in consumers.items()}
         self.retention = Retention(
@@ -157,6 +155,7 @@ class Gateway:
             None if self.erp is None or not settings.erp else self.erp.reader,
             None if self.tasks is None else self.tasks.runner,
         )
+        self._share_descriptors(descriptors)
         self.http = (
             None
             if settings.http is None or self.posts is None
@@ -219,21 +218,25 @@ class Gateway:
             log.info("http.listening", address=self.http.part.address)
         log.info("gateway.ready", journal=str(self._settings.journal.path), routes=len(self.deliveries.couriers))
 
-    def _share_descriptors(self) -> None:
+    def _share_descriptors(self, descriptors: int) -> None:
         # Dialled sources and datagrams have one each, which the reserve bears.
         intakes = {way.source.id: way.source.intake for way in self._ways_in if way.takes_connections}
         wanted = {name: intake.limits.max_connections for name, intake in intakes.items()}
-        allowed = share(self._descriptors, wanted)
+        viewers = 0 if self.live is None else self.live.part.max_connections
+        allowed = shares(descriptors, wanted, viewers)
         for name, intake in intakes.items():
-            intake.limits = msgspec.structs.replace(intake.limits, max_connections=allowed[name])
-        if allowed != wanted:
+            intake.limits = msgspec.structs.replace(intake.limits, max_connections=allowed.sources[name])
+        if self.live is not None:
+            self.live.part.max_connections = allowed.live
+        connections, total = sum(allowed.sources.values()) + allowed.live, sum(wanted.values()) + viewers
+        if (allowed.sources, allowed.live) != (wanted, viewers):
             log.warn(
                 "gateway.few_descriptors",
-                limit=self._descriptors,
-                connections=sum(allowed.values()),
-                wanted=sum(wanted.values()),
-                remedy=f"allow {sum(wanted.values()) + RESERVED} open files (LimitNOFILE in the unit, ulimit -n in "
-                "a shell), or lower max_connections",
+                limit=descriptors,
+                connections=connections,
+                wanted=total,
+                remedy=f"allow {total + RESERVED} open files (LimitNOFILE in the unit, ulimit -n in a shell), or "
+                "lower max_connections",
             )
 
     def _uncommanded(self) -> list[ConnectedDevice]:
