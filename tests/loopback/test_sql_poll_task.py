@@ -15,8 +15,8 @@ from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import TestCase
 
 from lineside.edges.sql.dialect import Address
-from lineside.edges.sql.pool import Pool
 from lineside.edges.sql.polltask import SqlPoll, SqlPollParams, Unpolled
+from lineside.edges.sql.pool import Pool
 from lineside.edges.sql.sqlite import SQLite
 from lineside.journal.log import SqliteJournal
 from lineside.journal.polls import POLLS
