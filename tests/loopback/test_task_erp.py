@@ -21,8 +21,8 @@ from lineside.store.database import Database
 from lineside.tasks.context import Context, ThreadContext
 from lineside.tasks.lane import clocks
 from lineside.tasks.runner import Runner
-from lineside.tasks.runs import TASKS
 from lineside.tasks.sources import TaskSources
+from lineside.tasks.tables import TASKS
 from lineside.tasks.task import Task
 
 

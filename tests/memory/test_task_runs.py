@@ -380,7 +380,7 @@ class NeedingTheErp(TaskCase):
         """A task marked as the ERP's begins nothing in its absence, and loses nothing."""
 
         class Door:
-            ready: object | None = None
+            ready = False
 
             def __init__(self) -> None:
                 self.opens: Deferred[object] = Deferred()

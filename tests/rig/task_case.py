@@ -18,8 +18,9 @@ from lineside.tasks import runs
 from lineside.tasks.calendar import SECOND
 from lineside.tasks.lane import clocks
 from lineside.tasks.runner import Runner
-from lineside.tasks.runs import TASKS, Run
+from lineside.tasks.runs import Run
 from lineside.tasks.sources import TaskSources
+from lineside.tasks.tables import TASKS
 from lineside.tasks.task import Task
 from lineside.testing.workers import HeldWorker, call_at_once
 

@@ -21,8 +21,10 @@ from lineside.assemble.edges import (
     frappe_sources,
     http_services,
     live_services,
+    offline_tasks,
     posts,
     target_part,
+    tasks,
 )
 from lineside.assemble.parts import Dormant, JournalPart
 from lineside.assemble.settings import Settings
@@ -116,6 +118,11 @@ class Gateway:
         self.posts = posts(reactor, settings, store, self._watching.journals)
         self.task_sources = task_sources(settings, self._watching.journals)
         self.erp = erp_views(reactor, settings, self.targets)
+        self.tasks = tasks(reactor, settings, store, random, self.task_sources, self.targets, gates)
+        if self.tasks is not None:
+            # Events that start tasks are owed to them as others are to routes.
+            consumers |= self.tasks.consumers
+            self.tasks.register(self.operations)
         self._descriptors = descriptors
         self._share_descriptors()
         offer(self.operations, store, settings, consumers, reactor, running=True)
@@ -162,6 +169,7 @@ class Gateway:
             self.targets,
             {} if self.posts is None else {"events.append": self.posts.append},
             None if self.erp is None else self.erp.reader,
+            None if self.tasks is None else self.tasks.runner,
         )
         self.http = (
             None
@@ -189,6 +197,7 @@ class Gateway:
             self._watching.parts,
             [*self.targets.values(), *([] if self.databases is None else self.databases.parts)],
             [*self.couriers],
+            *([] if self.tasks is None else self.tasks.stages),
             [self.retention, Inspection(store.database, reactor)],
             # Only once the routes have their places can anything be told of them.
             [ControlSocket(reactor, settings.journal.control_path, self.operations, reactor)],
@@ -301,6 +310,8 @@ class Offline:
             "target": dict.fromkeys(settings.targets, lambda _: None),
         }
         Pauses(self._store.database, paused, time.time_ns).register(self.operations)
+        if settings.tasks:
+            offline_tasks(reactor, settings, self._store).register(self.operations)
         taken = {route: consumer.spec.sources for route, consumer in self._consumers.items()}
         StatusOperations(self._store.journal, self._store.database, list, list, taken=taken).register(
             self.operations

@@ -29,6 +29,7 @@ from lineside.assemble.settings import (
 )
 from lineside.assemble.sqlsettings import DatabaseSettings, QuerySettings, check_databases
 from lineside.assemble.table import Table
+from lineside.assemble.tasksettings import CodeSettings, TaskSettings, check_tasks
 from lineside.assemble.values import Surroundings
 from lineside.delivery.templates import TemplateProblem, compile_condition, compile_template
 from lineside.model.errors import ConfigurationError
@@ -50,6 +51,8 @@ _TABLES = (
     "http",
     "live",
     "channels",
+    "code",
+    "tasks",
     "tests",
 )
 _NAME = re.compile("[a-z0-9][a-z0-9_-]*")
@@ -132,12 +135,20 @@ class _Reading:
         journal = self._table(JournalSettings, raw.get("journal", {}), "journal")
         plant = self._table(PlantSettings, raw.get("plant", {}), "plant")
         http = self._table(HttpSettings, raw["http"], "http") if "http" in raw else None
-        tables = Tables(self._named(raw, "targets"), self._named(raw, "sources"), self._named(raw, "routes"))
+        tables = Tables(
+            self._named(raw, "targets"),
+            self._named(raw, "sources"),
+            self._named(raw, "routes"),
+            bool(raw.get("tasks")),
+        )
         databases = self._each(DatabaseSettings, raw, "databases")
         queries = self._each(QuerySettings, raw, "queries")
         live = self._table(LiveSettings, raw["live"], "live") if "live" in raw else None
         channels = self._each(ChannelSettings, raw, "channels")
+        code = self._table(CodeSettings, raw.get("code", {}), "code")
+        tasks = self._each(TaskSettings, raw, "tasks")
         self.problems += check_channels(raw)
+        self.problems += check_tasks(raw)
         self.problems += check_databases(raw, tables.targets, tables.sources)
         self.problems += check_frappe_sources(raw, tables.targets, tables.sources)
         self.problems += check_posts(raw, tables.sources)
@@ -164,7 +175,7 @@ class _Reading:
                 f"journal.control: a Unix socket's path has at most {LONGEST_PATH} bytes, unlike "
                 f"{journal.control_path}; set a shorter one"
             )
-        if self.problems or journal is None or plant is None:
+        if self.problems or journal is None or plant is None or code is None:
             return None
         settings = Settings(
             path=self._path,
@@ -181,6 +192,8 @@ class _Reading:
             live=live,
             channels={name: table for name, table in channels.items() if table is not None},
             erp={doctype: table for doctype, table in shown.items() if table is not None},
+            code=code.path,
+            tasks={name: table for name, table in tasks.items() if table is not None},
         )
         self._warnings += warn(settings)
         return settings

@@ -24,6 +24,8 @@ class Tables(Struct, frozen=True):
     targets: Mapping[str, Any]
     sources: Mapping[str, Any]
     routes: Mapping[str, Any]
+    tasks: bool = False
+    """Whether there are tasks, which need nothing of all this."""
 
 
 def cross_check(tables: Tables, tests: list[dict[str, Any]]) -> list[str]:
@@ -50,13 +52,14 @@ def warn(settings: Settings) -> list[str]:
     lines = [
         f"{key_path('sources', name)}: no route takes its events; they are kept, and delivered nowhere"
         for name in settings.sources
-        if name not in used
+        if name not in used and not any(name in task.sources for task in settings.tasks.values())
     ]
     lines += [
         f"{key_path('targets', name)}: no route leads here"
         for name in settings.targets
         if all(settings.target_of(route) != name for route in settings.routes.values())
         and all(settings.shown_from(view) != name for view in settings.erp.values())
+        and not any(task.target == name or (task.erp and task.target is None) for task in settings.tasks.values())
     ]
     lines += [
         f"{key_path('routes', name)}.action: a call whose answer is lost is made again; may it happen twice?"
@@ -92,7 +95,7 @@ def _local(host: str) -> bool:
 
 
 def _lacking(tables: Tables) -> Iterator[str]:
-    for key in ("targets", "sources", "routes"):
+    for key in () if tables.tasks else ("targets", "sources", "routes"):
         if not getattr(tables, key):
             yield f"{key}: there are none; add a table [{key}.NAME]"
 

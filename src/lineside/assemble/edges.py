@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lineside.assemble.live import LiveServices
     from lineside.assemble.parts import JournalPart
     from lineside.assemble.posts import Posts
+    from lineside.assemble.tasks import Tasks
     from lineside.assemble.web import HttpServices
     from lineside.delivery.courier import Courier
     from lineside.delivery.gate import Gate
@@ -35,9 +36,12 @@ if TYPE_CHECKING:
     from lineside.journal.watched import WatchedJournal
     from lineside.operations.erp import ErpReader
     from lineside.operations.registry import Operations
+    from lineside.operations.tasks import TaskOperations
     from lineside.operations.tokens import TokenOperations
     from lineside.operations.web import Endpoint
     from lineside.security.identity import Identity
+    from lineside.tasks.runner import Runner
+    from lineside.tasks.sources import TaskSources
 
 
 class Source(Part, Protocol):
@@ -163,6 +167,7 @@ def live_services(
     targets: Mapping[str, TargetPart],
     offered: Mapping[str, Callable[[Any, Identity], Awaitable[Any]]],
     reader: ErpReader | None,
+    runner: Runner | None,
 ) -> LiveServices | None:
     """Return the live channels; None where the configuration has none."""
     if settings.live is None:
@@ -170,7 +175,9 @@ def live_services(
     with importing():
         from lineside.assemble.live import LiveServices
 
-    return LiveServices(reactor, settings, store, operations, tokens, couriers, journals, targets, offered, reader)
+    return LiveServices(
+        reactor, settings, store, operations, tokens, couriers, journals, targets, offered, reader, runner
+    )
 
 
 def posts(
@@ -183,6 +190,37 @@ def posts(
         from lineside.assemble.posts import Posts
 
     return Posts(reactor, settings, store, journals)
+
+
+def tasks(
+    reactor: Any,
+    settings: Settings,
+    store: JournalPart,
+    random: Random,
+    sources: TaskSources,
+    targets: Mapping[str, TargetPart],
+    gates: Mapping[str, Gate],
+) -> Tasks | None:
+    """Return what runs tasks; None where the configuration has none.
+
+    Raises:
+        ConfigurationError: what a task runs is not there, or does not take its parameters.
+
+    """
+    if not settings.tasks:
+        return None
+    with importing():
+        from lineside.assemble.tasks import Tasks
+
+    return Tasks(reactor, settings, store, random, sources, targets, gates)
+
+
+def offline_tasks(reactor: Any, settings: Settings, store: JournalPart) -> TaskOperations:
+    """Return the operations on tasks where no gateway runs: the user's code is imported when one is carried out."""
+    with importing():
+        from lineside.assemble.tasks import offline
+
+    return offline(reactor, settings, store)
 
 
 def source_part(reactor: Any, settings: LinesSourceSettings, intake: Intake, random: Random) -> Source:

@@ -28,10 +28,13 @@ from lineside.model.outcome import Delivered, Outcome, Refused
 from lineside.model.ports import Part, Pending, PermissionOracle
 from lineside.operations.erp import ErpReader
 from lineside.operations.registry import Operations
+from lineside.operations.tasks import summary
 from lineside.security.jwts import JwtTokens
 
 if TYPE_CHECKING:
     from lineside.assemble.edges import TargetPart
+    from lineside.tasks.runner import Runner
+    from lineside.tasks.runs import Run
 
 
 class LiveServices:
@@ -48,6 +51,7 @@ class LiveServices:
         targets: the ERP's sites among them.
         offered: further calls, by their names.
         reader: shows what clients may see of the ERP.
+        runner: whose tasks' runs are told.
 
     """
 
@@ -63,6 +67,7 @@ class LiveServices:
         targets: Mapping[str, TargetPart],
         offered: Mapping[str, Offered],
         reader: ErpReader | None = None,
+        runner: Runner | None = None,
     ) -> None:
         live = settings.live
         assert live is not None
@@ -71,6 +76,10 @@ class LiveServices:
         run = store.journal.run
         self._deliveries = MemoryStream(hub, "deliveries", run)
         self._dead_letters = MemoryStream(hub, "deadletters", run)
+        self._tasks: dict[str, MemoryStream] = {}
+        if runner is not None:
+            self._tasks = {name: MemoryStream(hub, f"tasks:{name}", run) for name in runner.tasks}
+            runner.on_change.append(self._changed)
         for courier in couriers:
             courier.on_settled.append(partial(self._settled, courier.route.id))
         for journal in journals:
@@ -97,13 +106,22 @@ class LiveServices:
                 compress=live.compression,
             ),
             hub,
-            Access(rules, oracle, sources=settings.sources),
+            Access(rules, oracle, sources=settings.sources, tasks=settings.tasks),
             JournalStreams(store.journal, store.database, hub, reactor),
-            {"deliveries": self._deliveries, "deadletters": self._dead_letters},
+            {
+                "deliveries": self._deliveries,
+                "deadletters": self._dead_letters,
+                **{f"tasks:{name}": stream for name, stream in self._tasks.items()},
+            },
             Rpc(operations, {**offered, **({} if reader is None else {"erp.get": erp_get(reader)})}),
             Recognition(tokens, jwts, oracle, erp_role="nobody" if live.frappe is None else live.frappe.role),
         )
         self.parts: list[Part] = [self.part, *([] if self.bridge is None else [self.bridge])]
+
+    def _changed(self, changed: list[Run]) -> None:
+        now = time.time_ns()
+        for run in changed:
+            self._tasks[run.task].publish(summary(run, now))
 
     def _undecodable(self, source: str, seq: Seq, error: str) -> None:
         self._dead_letters.publish(unreadable(source, seq, error))

@@ -15,6 +15,7 @@ from lineside.operations.pauses import PAUSES
 from lineside.operations.silence import DEVICES
 from lineside.operations.tokens import TOKENS
 from lineside.store.database import Database
+from lineside.tasks.tables import TASKS
 
 
 class JournalPart:
@@ -23,7 +24,9 @@ class JournalPart:
     name = "journal"
 
     def __init__(self, reactor: Any, settings: JournalSettings) -> None:
-        self.database = Database(settings.path, (JOURNAL, DEVICES, TOKENS, PAUSES, POLLS), reactor.callFromThread)
+        self.database = Database(
+            settings.path, (JOURNAL, DEVICES, TOKENS, PAUSES, POLLS, TASKS), reactor.callFromThread
+        )
         self.journal = SqliteJournal(self.database, dedupe_window=settings.dedupe_window)
         self._reactor = reactor
 

@@ -35,6 +35,7 @@ from lineside.assemble.settings import (
 )
 from lineside.assemble.sqlsettings import DatabaseSettings, ParameterSettings, QuerySettings
 from lineside.assemble.table import Table
+from lineside.assemble.tasksettings import CodeSettings, RetrySettings, TaskSettings
 from lineside.assemble.values import Shape, duration_text
 
 TABLES: dict[str, type[Table]] = {
@@ -58,13 +59,16 @@ TABLES: dict[str, type[Table]] = {
     "live": LiveSettings,
     "live frappe": FrappeRealtimeSettings,
     "channels": ChannelSettings,
+    "code": CodeSettings,
+    "tasks": TaskSettings,
+    "tasks retry": RetrySettings,
     "tests": ExampleSettings,
 }
 """What a page has to describe, by the names of its marks."""
 
 _MARKED = re.compile(r"(<!-- keys: (?P<name>[a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-_PLAIN = {str: "text", int: "whole number", bool: "`true` or `false`"} | dict.fromkeys(
-    (PollSettings, FrappePollSettings, FrappeRealtimeSettings), "table"
+_PLAIN = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`"} | dict.fromkeys(
+    (PollSettings, FrappePollSettings, FrappeRealtimeSettings, RetrySettings), "table"
 )
 
 
@@ -116,6 +120,9 @@ def _inner(annotation: Any) -> Any:
 def _literals(annotation: Any) -> Iterator[str]:
     if get_origin(annotation) is Literal:
         yield from get_args(annotation)
+    elif NoneType in get_args(annotation):
+        for part in get_args(annotation):
+            yield from _literals(part)
 
 
 def _metadata(annotation: Any) -> Iterator[object]:
@@ -141,6 +148,8 @@ def _toml(value: object, durations: bool) -> str:
             return f'"{duration_text(value)}"'
         case tuple():
             return f"[{', '.join(_toml(item, durations) for item in value)}]"
+        case Table():
+            return "{}"
         case Path():
             return f'"{value}"'
     return msgspec.json.encode(value).decode()

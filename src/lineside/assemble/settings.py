@@ -29,6 +29,7 @@ from lineside.assemble.sqlsettings import (
     TableName,
 )
 from lineside.assemble.table import Table
+from lineside.assemble.tasksettings import TaskSettings
 from lineside.assemble.tasksourcesettings import TaskSourceSettings
 from lineside.assemble.values import (
     Authorities,
@@ -512,6 +513,9 @@ class Settings(Struct, frozen=True):
     channels: dict[str, ChannelSettings] = {}
     erp: dict[str, ErpSettings] = {}
     """By DocType, what is shown of the ERP."""
+    code: Path = Path("tasks")
+    """The folder of the user's own modules."""
+    tasks: dict[str, TaskSettings] = {}
 
     @property
     def sites(self) -> dict[str, FrappeTargetSettings]:

@@ -28,6 +28,7 @@ COMMANDS = {
     "consumers": "List, forget and rewind the places of routes in the journal.",
     "pause": "Stop a source, a route or a target for a while.",
     "resume": "Let a source, a route or a target work again.",
+    "tasks": "List, run, follow, cancel and retry tasks.",
     "journal": "Check, back up and restore the journal's file.",
     "token": "Create, list and revoke API tokens.",
     "erp": "Prepare an ERP for exactly-once delivery.",

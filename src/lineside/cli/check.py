@@ -41,6 +41,11 @@ def command(config: Path, connect: bool, as_json: bool) -> None:
     """
     try:
         settings = settings_of(config)
+        if settings.tasks:
+            # Their functions are imported, and told their parameters; nothing is run.
+            from lineside.assemble.tasks import compile_tasks  # noqa: PLC0415
+
+            compile_tasks(settings)
     except ConfigurationError as wrong:
         if not as_json:
             raise
@@ -109,5 +114,6 @@ def summary(settings: Settings) -> str:
         ("route", settings.routes),
         ("target", settings.targets),
         ("test", settings.tests),
+        *([("task", settings.tasks)] if settings.tasks else []),
     ]
     return ", ".join(f"{len(tables)} {what}{'' if len(tables) == 1 else 's'}" for what, tables in counts)

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, TypeVar
 
+from lineside.model.errors import LinesideError
 from lineside.operations.requests import Request
 from lineside.security.identity import Identity, check
 
 Q = TypeVar("Q", bound=Request[Any])
 R = TypeVar("R")
+
+
+class NotOffered(LinesideError):
+    """The configuration has no part that could answer."""
 
 
 class Operations:
@@ -40,10 +45,15 @@ class Operations:
 
         Raises:
             NotPermitted: ``identity`` may not.
+            NotOffered: nothing here carries such requests out.
             LinesideError: it failed; the text is for the one who asked.
 
         """
         check(identity, request.permission)
+        if type(request) not in self._answers:
+            raise NotOffered(
+                f"nothing here answers {request.__struct_config__.tag}; the configuration has no such part"
+            )
         result: R = await self._answers[type(request)](request)
         return result
 

@@ -27,6 +27,7 @@ from lineside.operations.results import (
     TokenList,
     TokenSummary,
 )
+from lineside.operations.taskresults import AskedRun, RunList, RunState, RunStory, RunSummary, TaskList
 from lineside.security.identity import Permission
 
 R = TypeVar("R")
@@ -205,6 +206,85 @@ class RevokeToken(Request[TokenSummary], frozen=True, tag="tokens.revoke"):
     """Its name or id."""
 
 
+TaskName = Annotated[str, Meta(min_length=1, max_length=100)]
+
+
+class ListTasks(Request[TaskList], frozen=True, tag="tasks.list"):
+    """Every task with what its runs do, and when it is due next."""
+
+    result: ClassVar[Any] = TaskList
+    upcoming: Annotated[int, Meta(ge=0, le=100)] = 5
+    """At most so many moments for each."""
+
+
+class RunTask(Request[AskedRun], frozen=True, tag="tasks.run"):
+    """Ask for a run of a task; the answer comes when it is stored, not when it has ended."""
+
+    permission: ClassVar[Permission] = "operate"
+    result: ClassVar[Any] = AskedRun
+    task: TaskName
+    params: dict[str, Any] | None = None
+    """Override the task's own."""
+    delay: Annotated[float, Meta(ge=0, le=366 * 86_400)] = 0.0
+    """Seconds until it is due."""
+
+
+class ListRuns(Request[RunList], frozen=True, tag="tasks.runs"):
+    """Runs, the newest first: of one task, in one state, below the number ``before``."""
+
+    result: ClassVar[Any] = RunList
+    task: TaskName | None = None
+    state: RunState | None = None
+    before: Number | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 50
+
+
+class ShowRun(Request[RunStory], frozen=True, tag="tasks.show"):
+    """One run with its parameters, log, steps and result."""
+
+    result: ClassVar[Any] = RunStory
+    run: Number
+
+
+class FollowRun(Request[RunSummary], frozen=True, tag="tasks.follow"):
+    """A stream: one run as it is, then each change, the last when it has ended."""
+
+    result: ClassVar[Any] = RunSummary
+    run: Number
+
+
+class CancelRun(Request[RunSummary], frozen=True, tag="tasks.cancel"):
+    """Let a run end: at once where it waits, as soon as it can where it runs."""
+
+    permission: ClassVar[Permission] = "operate"
+    result: ClassVar[Any] = RunSummary
+    run: Number
+
+
+class RetryRun(Request[RunSummary], frozen=True, tag="tasks.retry"):
+    """Run once more what failed, was cancelled or interrupted; finished steps are not repeated."""
+
+    permission: ClassVar[Permission] = "operate"
+    result: ClassVar[Any] = RunSummary
+    run: Number
+
+
+class PauseTask(Request[Paused], frozen=True, tag="tasks.pause"):
+    """Begin no more runs of a task until it is resumed; those asked for wait."""
+
+    permission: ClassVar[Permission] = "operate"
+    result: ClassVar[Any] = Paused
+    task: TaskName
+
+
+class ResumeTask(Request[Paused], frozen=True, tag="tasks.resume"):
+    """Let runs of a task begin again."""
+
+    permission: ClassVar[Permission] = "operate"
+    result: ClassVar[Any] = Paused
+    task: TaskName
+
+
 AnyRequest = (
     ListEvents
     | ShowEvent
@@ -224,4 +304,13 @@ AnyRequest = (
     | CreateToken
     | ListTokens
     | RevokeToken
+    | ListTasks
+    | RunTask
+    | ListRuns
+    | ShowRun
+    | FollowRun
+    | CancelRun
+    | RetryRun
+    | PauseTask
+    | ResumeTask
 )

@@ -42,8 +42,8 @@ class Door(Protocol):
     """The ERP's gate, as far as tasks wait at it."""
 
     @property
-    def ready(self) -> object | None:
-        """Not None while the ERP answers."""
+    def ready(self) -> bool:
+        """Whether the ERP answers."""
         ...
 
     async def passed(self) -> object:
@@ -204,7 +204,7 @@ class Lane:
         """Store what ended and take what is due, in one transaction; whether there may be more to do at once."""
         ended, self._ended = self._ended, []
         held = self._paused or self._closing
-        away = self._door is not None and self._door.ready is None
+        away = self._door is not None and not self._door.ready
         free = 0 if held or away else self.task.concurrency - len(self.running)
         busy = [each.run.key for each in self.running.values() if each.run.key is not None]
         now, wall = self._clocks.steady_ns(), self._clocks.wall_ns()
@@ -264,7 +264,14 @@ class Lane:
         if why in {None, "timeout"} and self.task.retry.again(run.attempt, error):
             delay = self.task.retry.backoff.delay(run.attempt, self._random)
             due = self._clocks.steady_ns() + round(delay * SECOND)
-            log.warn("task.tried_again", task=run.task, run=run.id, reason=text, again_in=round(delay, 1))
+            log.warn(
+                "task.tried_again",
+                task=run.task,
+                run=run.id,
+                reason=text,
+                again_in=round(delay, 1),
+                remedy="none yet: it is tried again",
+            )
             return Ending(run.id, "queued", now, due, error=text, traceback=outcome.traceback)
         log.error("task.failed", task=run.task, run=run.id, reason=text, remedy=f"lineside tasks show {run.id}")
         return Ending(run.id, "failed", now, error=text, traceback=outcome.traceback)

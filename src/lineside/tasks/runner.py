@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from math import isinf
 from random import Random
 from sqlite3 import Connection
 from typing import Any, TypeVar
@@ -103,13 +104,23 @@ class Runner:
             for name, task in tasks.items()
             if task.schedule is not None
         }
-        self.places: dict[str, Place] = {}
+        self.places = dict.fromkeys(tasks, Place())
         """What is remembered of each task."""
+        self._loaded = False
         self.on_change: list[Callable[[list[Run]], None]] = []
         """Each is called with runs as they are now: stored, but for how far one is. Must not raise."""
         self._pruning = LoopingCall(self._prune)
         self._pruning.clock = reactor
         self._work = Background(self.name)
+
+    async def load(self) -> None:
+        """Read what is remembered of each task: for whoever asks without ever calling `start`."""
+        if not self._loaded:
+            self._remember(await self._database.read(runs.places))
+
+    def _remember(self, places: dict[str, Place]) -> None:
+        self.places = {name: places.get(name, Place()) for name in self.tasks}
+        self._loaded = True
 
     async def start(self) -> None:
         """Treat what a process that is gone had begun, then let everything run."""
@@ -125,11 +136,14 @@ class Runner:
                 log.warn("task.interrupted", task=name, runs=again, remedy="none: they are run again")
             if waiting:
                 log.error(
-                    "task.interrupted", task=name, runs=waiting, remedy="lineside tasks runs --state interrupted"
+                    "task.left_interrupted",
+                    task=name,
+                    runs=waiting,
+                    remedy="lineside tasks runs --state interrupted",
                 )
         if abandoned:
             log.error("task.abandoned", runs=abandoned, remedy="lineside tasks runs --state interrupted")
-        self.places = {name: places.get(name, Place()) for name in self.tasks}
+        self._remember(places)
         for name, lane in self.lanes.items():
             lane.paused = self.places[name].paused_ns is not None
             if lane.paused:
@@ -180,6 +194,36 @@ class Runner:
         check_params(task, merged)
         (asked,) = await self._ask([Ask(task, merged, cause, caller, occasion, delay)])
         return asked
+
+    async def ask_all(
+        self, name: str, wishes: Sequence[tuple[Mapping[str, Any], str | None]], *, cause: Cause, caller: str = ""
+    ) -> list[Asked | WrongParameters]:
+        """Ask for many runs of a task, by parameters and occasion; all are stored in one transaction.
+
+        Those whose parameters are wrong are told so, and hinder no others.
+
+        Raises:
+            NotFound: there is no such task.
+
+        """
+        task = self._task(name)
+        answers: list[WrongParameters | None] = []
+        good: list[Ask] = []
+        for params, occasion in wishes:
+            merged = {**task.params, **params}
+            try:
+                check_params(task, merged)
+            except WrongParameters as wrong:
+                answers.append(wrong)
+            else:
+                answers.append(None)
+                good.append(Ask(task, merged, cause, caller, occasion))
+        asked = iter(await self._ask(good) if good else [])
+        return [next(asked) if answer is None else answer for answer in answers]
+
+    async def waiting(self, name: str) -> int:
+        """Return how many runs of a task are queued."""
+        return await self._database.read(lambda connection: runs.queued(connection, name))
 
     async def cancel(self, identifier: int) -> Run:
         """Let a run end: at once where it waits, as soon as it can where it runs.
@@ -284,6 +328,7 @@ class Runner:
 
         asked, changed = await self._database.write(work)
         if not wishes:
+            # Nothing is due, and only that was to be stored.
             return asked
         name = wishes[0].task.name
         lane = self.lanes[name]
@@ -356,6 +401,8 @@ class Runner:
 
     async def _forget_old(self) -> None:
         for name, task in self.tasks.items():
+            if isinf(task.keep):
+                continue
             before = self._clocks.wall_ns() - round(task.keep * SECOND)
             while (
                 await self._database.write(

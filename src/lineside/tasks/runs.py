@@ -10,7 +10,6 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw, Struct
 
-from lineside.store.migrations import Component
 from lineside.tasks.calendar import SECOND
 from lineside.tasks.task import Task
 
@@ -19,54 +18,6 @@ Cause = Literal["clock", "event", "person", "program"]
 """Who asked for a run: the schedule, an event, the command line, or another program."""
 
 OPEN: tuple[State, ...] = ("queued", "running")
-
-TASKS = Component(
-    "tasks",
-    (
-        (
-            """CREATE TABLE task_run (
-                id INTEGER PRIMARY KEY AUTOINCREMENT,
-                task TEXT NOT NULL,
-                state TEXT NOT NULL,
-                cause TEXT NOT NULL,
-                occasion TEXT,
-                key TEXT,
-                digest BLOB,
-                params BLOB NOT NULL,
-                caller TEXT NOT NULL,
-                attempt INTEGER NOT NULL DEFAULT 0,
-                interruptions INTEGER NOT NULL DEFAULT 0,
-                due_ns INTEGER NOT NULL,
-                unique_until_ns INTEGER,
-                asked_ns INTEGER NOT NULL,
-                started_ns INTEGER,
-                ended_ns INTEGER,
-                done REAL,
-                total REAL,
-                message TEXT,
-                result BLOB,
-                error TEXT,
-                traceback TEXT)""",
-            "CREATE UNIQUE INDEX task_run_occasion ON task_run (task, occasion) WHERE occasion IS NOT NULL",
-            "CREATE INDEX task_run_queued ON task_run (task, due_ns, id) WHERE state = 'queued'",
-            "CREATE INDEX task_run_running ON task_run (task) WHERE state = 'running'",
-            "CREATE INDEX task_run_task ON task_run (task, id)",
-            "CREATE INDEX task_run_state ON task_run (state, id)",
-            "CREATE INDEX task_run_ended ON task_run (task, ended_ns) WHERE ended_ns IS NOT NULL",
-            "CREATE INDEX task_run_key ON task_run (task, key, id) WHERE key IS NOT NULL",
-            """CREATE INDEX task_run_unique ON task_run (task, digest, unique_until_ns)
-                WHERE unique_until_ns IS NOT NULL""",
-            """CREATE TABLE task_step (run INTEGER NOT NULL, name TEXT NOT NULL, result BLOB NOT NULL,
-                at_ns INTEGER NOT NULL, PRIMARY KEY (run, name)) WITHOUT ROWID""",
-            """CREATE TABLE task_line (run INTEGER NOT NULL, number INTEGER NOT NULL, at_ns INTEGER NOT NULL,
-                text TEXT NOT NULL, PRIMARY KEY (run, number)) WITHOUT ROWID""",
-            """CREATE TABLE task_place (task TEXT PRIMARY KEY, decided_ns INTEGER,
-                skipped INTEGER NOT NULL DEFAULT 0, paused_ns INTEGER) WITHOUT ROWID""",
-        ),
-    ),
-)
-"""``due_ns`` and ``unique_until_ns`` are of a clock that never jumps while the gateway runs; ``asked_ns``,
-``started_ns`` and ``ended_ns`` are what the wall clock said. ``task_place``: up to where a schedule is decided."""
 
 MOST_INTERRUPTIONS = 5
 """A run in whose middle the gateway died so often may be what it dies of: it waits for a person."""
@@ -364,6 +315,13 @@ def steps_of(connection: Connection, run: int) -> dict[str, bytes]:
     return dict(connection.execute("SELECT name, result FROM task_step WHERE run = ?", (run,)).fetchall())
 
 
+def finished_steps(connection: Connection, run: int) -> list[tuple[str, int, bytes]]:
+    """Return a run's finished steps, the oldest first: names, moments, results."""
+    return connection.execute(
+        "SELECT name, at_ns, result FROM task_step WHERE run = ? ORDER BY at_ns, name", (run,)
+    ).fetchall()
+
+
 def keep_step(connection: Connection, run: int, name: str, result: bytes, wall_ns: int) -> None:
     """Store a step's result."""
     connection.execute(
@@ -416,6 +374,14 @@ def page(
 def lines_of(connection: Connection, run: int) -> list[tuple[int, str]]:
     """Return a run's log: moments and texts, in order."""
     return connection.execute("SELECT at_ns, text FROM task_line WHERE run = ? ORDER BY number", (run,)).fetchall()
+
+
+def queued(connection: Connection, task: str) -> int:
+    """Return how many runs of a task are queued."""
+    (count,) = connection.execute(
+        "SELECT count(*) FROM task_run WHERE task = ? AND state = 'queued'", (task,)
+    ).fetchone()
+    return int(count)
 
 
 def counts(connection: Connection) -> dict[str, dict[State, int]]:

@@ -37,6 +37,15 @@ class GiveUp(Exception):
     """Raised by a task's function: this run fails for good, and is not tried again."""
 
 
+class Told(Struct, frozen=True):
+    """What people are told of a task."""
+
+    runs: str = ""
+    """What it runs."""
+    when: str = "when asked for"
+    description: str = ""
+
+
 class Task(Struct, frozen=True):
     """One task.
 
@@ -70,7 +79,8 @@ class Task(Struct, frozen=True):
     target: str | None = None
     """The site that its context asks; None for none."""
     keep: float = 30 * 86_400.0
-    """Seconds for which a run that has ended is kept."""
+    """Seconds for which a run that has ended is kept; infinity for ever."""
+    told: Told = Told()
 
     def key_of(self, params: Mapping[str, Any]) -> str | None:
         """Return which item a run with these parameters concerns; None for none."""

@@ -10,20 +10,28 @@ from lineside.edges.http.asked import asked
 from lineside.edges.http.openapi import describe
 from lineside.operations.registry import Operations
 from lineside.operations.requests import (
+    CancelRun,
     CreateToken,
     DiscardDeadLetters,
     ListConsumers,
     ListDeadLetters,
     ListEvents,
+    ListRuns,
+    ListTasks,
     ListTokens,
     Pause,
+    PauseTask,
     Resume,
+    ResumeTask,
     RetryDeadLetters,
+    RetryRun,
     RevokeToken,
+    RunTask,
     ShowDeadLetter,
     ShowEvent,
     ShowHistory,
     ShowOverview,
+    ShowRun,
     ShowStatus,
 )
 from lineside.operations.web import JSON, Answer, Endpoint, Reply
@@ -59,9 +67,25 @@ def operation_endpoints(operations: Operations) -> list[Endpoint]:
             for kind in ("source", "route", "target")
             for request in (Pause, Resume)
         ],
+        *(task_endpoints(operations) if operations.offers(ListTasks) else []),
         asked(operations, "GET", f"{API}/tokens", ListTokens, tag="tokens"),
         asked(operations, "POST", f"{API}/tokens", CreateToken, tag="tokens"),
         asked(operations, "POST", f"{API}/tokens/{{token}}/revoke", RevokeToken, tag="tokens"),
+    ]
+
+
+def task_endpoints(operations: Operations) -> list[Endpoint]:
+    """Return the endpoints for what may be asked of tasks."""
+    tag = "tasks"
+    return [
+        asked(operations, "GET", f"{API}/tasks", ListTasks, tag=tag),
+        asked(operations, "POST", f"{API}/tasks/{{task}}/run", RunTask, tag=tag),
+        asked(operations, "POST", f"{API}/tasks/{{task}}/pause", PauseTask, tag=tag),
+        asked(operations, "POST", f"{API}/tasks/{{task}}/resume", ResumeTask, tag=tag),
+        asked(operations, "GET", f"{API}/runs", ListRuns, tag=tag),
+        asked(operations, "GET", f"{API}/runs/{{run}}", ShowRun, tag=tag),
+        asked(operations, "POST", f"{API}/runs/{{run}}/cancel", CancelRun, tag=tag),
+        asked(operations, "POST", f"{API}/runs/{{run}}/retry", RetryRun, tag=tag),
     ]
 
 

@@ -32,6 +32,7 @@ OWN: dict[str, Rule] = {
     "deliveries": Rule(READERS),
     "deadletters": Rule(READERS),
     "device": Rule(READERS),
+    "tasks": Rule(READERS),
 }
 """The gateway's own namespaces; nobody but the gateway publishes in them."""
 
@@ -43,6 +44,7 @@ class Access:
         rules: the configuration's namespaces.
         oracle: decides on ``frappe:*``; None where there are no such channels.
         sources: that have a channel ``events:SOURCE``; None for all that anybody may name.
+        tasks: that have a channel ``tasks:NAME``.
 
     """
 
@@ -52,10 +54,12 @@ class Access:
         oracle: PermissionOracle | None = None,
         *,
         sources: Container[str] | None = None,
+        tasks: Container[str] = (),
     ) -> None:
         self._rules = {**rules, **OWN}
         self._oracle = oracle
         self._sources = sources
+        self._tasks = tasks
 
     async def subscribe(self, identity: Identity, channel: str, credential: Credential | None = None) -> None:
         """Raise unless somebody may subscribe.
@@ -102,7 +106,9 @@ class Access:
         namespace, colon, name = channel.partition(":")
         rule = self._rules.get(namespace)
         alone = namespace in {"deliveries", "deadletters"}
-        named = namespace != "events" or self._sources is None or name in self._sources
+        named = (namespace != "events" or self._sources is None or name in self._sources) and (
+            namespace != "tasks" or name in self._tasks
+        )
         if rule is None or (alone and colon) or not (alone or name) or not named:
             raise Refused(UNKNOWN_CHANNEL)
         return rule

@@ -1,0 +1,250 @@
+"""The tasks of a gateway, as the configuration has them."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Mapping
+from functools import cache
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from lineside.assemble.parts import JournalPart
+from lineside.assemble.settings import Settings
+from lineside.assemble.tasksettings import TaskSettings
+from lineside.assemble.usercode import NoSuchCode, find_function
+from lineside.assemble.values import duration_text
+from lineside.delivery.backoff import Backoff
+from lineside.delivery.gate import Gate
+from lineside.delivery.route import Route
+from lineside.delivery.templates import compile_condition, compile_template
+from lineside.model.errors import ConfigurationError
+from lineside.model.ports import ConsumerSpec, Part
+from lineside.model.wording import key_path
+from lineside.operations.registry import Operations
+from lineside.operations.tasks import TaskOperations
+from lineside.tasks.calendar import Cron, Every, Schedule
+from lineside.tasks.calling import params_type, typed
+from lineside.tasks.context import Erp
+from lineside.tasks.lane import clocks
+from lineside.tasks.runner import Runner
+from lineside.tasks.sources import TaskSources
+from lineside.tasks.task import RetryPolicy, Task, Told
+from lineside.tasks.triggers import Trigger
+
+if TYPE_CHECKING:
+    from lineside.assemble.edges import TargetPart
+
+
+class Tasks:
+    """Everything that runs tasks, not started yet.
+
+    Args:
+        reactor: its timers must follow a monotonic clock.
+        settings: of the whole gateway.
+        store: the journal.
+        random: for delays between attempts.
+        sources: what tasks add events to.
+        targets: by name, the parts that hold the connections.
+        gates: by target.
+
+    Raises:
+        ConfigurationError: what a task runs is not there, or does not take its parameters.
+
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        settings: Settings,
+        store: JournalPart,
+        random: Random,
+        sources: TaskSources,
+        targets: Mapping[str, TargetPart],
+        gates: Mapping[str, Gate],
+    ) -> None:
+        self._store = store
+        self.runner = Runner(
+            compile_tasks(settings),
+            store.database,
+            reactor,
+            clocks(reactor, time.time_ns),
+            random,
+            sources,
+            erps_of(settings, targets, gates, random),
+            gates,
+        )
+        specs = {
+            name: trigger_spec(name, table, settings)
+            for name, table in settings.tasks.items()
+            if table.on is not None
+        }
+        self.consumers = {spec.id: store.consumer(spec) for spec in specs.values()}
+        """The places in the journal of what starts tasks."""
+        self.triggers = [
+            Trigger(name, self.consumers[spec.id], self.runner, reactor) for name, spec in specs.items()
+        ]
+        self.stages: list[list[Part]] = [[self.runner], [*self.triggers]]
+
+    def register(self, operations: Operations) -> None:
+        """Offer the operations on tasks."""
+        TaskOperations(lambda: self.runner, self._store.database, time.time_ns, running=True).register(operations)
+
+
+def erps_of(
+    settings: Settings, targets: Mapping[str, TargetPart], gates: Mapping[str, Gate], random: Random
+) -> dict[str, Erp]:
+    """Return the ERP for tasks, by the targets that they name."""
+    erps: dict[str, Erp] = {}
+    for table in settings.tasks.values():
+        name = target_of(table, settings)
+        if name is not None and name not in erps:
+            from lineside.assemble.frappesites import FrappePart  # noqa: PLC0415 (an edge of its own)
+            from lineside.edges.frappe.taskcalls import TaskErp  # noqa: PLC0415
+
+            part = targets[name]
+            assert isinstance(part, FrappePart)
+            erps[name] = TaskErp(part.client, gates[name], random)
+    return erps
+
+
+def target_of(table: TaskSettings, settings: Settings) -> str | None:
+    """Return the name of the site that a task asks; None where there is none, or more than one to choose from."""
+    return table.target or (next(iter(settings.sites)) if len(settings.sites) == 1 else None)
+
+
+def offline(reactor: Any, settings: Settings, store: JournalPart) -> TaskOperations:
+    """Return the operations where no gateway runs: what is asked for waits for the next one."""
+
+    @cache
+    def runner() -> Runner:
+        tasks = compile_tasks(settings)
+        return Runner(
+            tasks,
+            store.database,
+            reactor,
+            clocks(reactor, time.time_ns),
+            Random(0),  # noqa: S311 (jitter)
+            TaskSources({}),
+        )
+
+    return TaskOperations(runner, store.database, time.time_ns, running=False)
+
+
+def compile_tasks(settings: Settings) -> dict[str, Task]:
+    """Return the tasks.
+
+    Raises:
+        ConfigurationError: with everything that is wrong with what they run.
+
+    """
+    tasks, problems = {}, []
+    for name, table in settings.tasks.items():
+        try:
+            tasks[name] = compile_task(name, table, settings)
+        except NoSuchCode as wrong:
+            problems.append(f"{settings.path}: {key_path('tasks', name)}.run: {wrong}")
+        except msgspec.ValidationError as wrong:
+            problems.append(f"{settings.path}: {key_path('tasks', name)}.params: {wrong}")
+    if problems:
+        raise ConfigurationError(problems)
+    return tasks
+
+
+def compile_task(name: str, table: TaskSettings, settings: Settings) -> Task:
+    """Return one task.
+
+    Raises:
+        NoSuchCode: what it runs is not there, or not as the configuration says it is.
+        msgspec.ValidationError: it does not take its parameters.
+
+    """
+    thread = table.thread
+    if ":" in table.run:
+        function = find_function(settings.code, table.run)
+        kind = params_type_of(function)
+        if thread and (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)):
+            raise NoSuchCode(f"{table.run} is a coroutine function; thread = true is for those that block")
+    else:
+        raise NoSuchCode("built-in tasks are not there yet")
+    scheduled = table.every is not None or table.cron is not None
+    if scheduled or kind is None:
+        # What comes with an event, or from a person, may still be missing.
+        typed(table.params, kind)
+    return Task(
+        name=name,
+        function=function,
+        accepts=lambda params: typed(dict(params), kind),
+        thread=thread,
+        schedule=schedule_of(table, settings),
+        params=table.params,
+        key=table.key,
+        timeout=table.timeout,
+        retry=RetryPolicy(
+            table.retry.attempts, Backoff(table.retry.backoff, table.retry.jitter), frozenset(table.retry.on)
+        ),
+        overlap=table.overlap or ("skip" if scheduled else "queue"),
+        concurrency=table.concurrency,
+        unique_for=table.unique_for,
+        catch_up=table.catch_up,
+        interrupted=table.interrupted,
+        erp=table.erp,
+        target=target_of(table, settings),
+        keep=table.keep,
+        told=Told(table.run, words_of(table, settings), table.description),
+    )
+
+
+def params_type_of(function: Callable[..., Any]) -> type | None:
+    """Return what a function wants its parameters to be.
+
+    Raises:
+        NoSuchCode: nothing that they can be made into.
+
+    """
+    try:
+        return params_type(function)
+    except TypeError as wrong:
+        raise NoSuchCode(str(wrong)) from wrong
+
+
+def schedule_of(table: TaskSettings, settings: Settings) -> Schedule | None:
+    """Return when a task is due by itself; None for never."""
+    if table.every is not None:
+        return Every(table.every)
+    return None if table.cron is None else Cron(table.cron, zone_of(table, settings))
+
+
+def zone_of(table: TaskSettings, settings: Settings) -> str:
+    """Return whose clock a task's calendar means."""
+    return table.time_zone or settings.plant.time_zone or "UTC"
+
+
+def words_of(table: TaskSettings, settings: Settings) -> str:
+    """Return when a task runs, in words."""
+    if table.every is not None:
+        return f"every {duration_text(table.every)}"
+    if table.cron is not None:
+        return Cron(table.cron, zone_of(table, settings)).words()
+    return "when asked for" if table.on is None else f"on events of {', '.join(table.sources)}"
+
+
+def trigger_spec(name: str, table: TaskSettings, settings: Settings) -> ConsumerSpec:
+    """Return how a task's events are read from the journal: what came before it was configured starts nothing."""
+    path = key_path("tasks", name)
+    sources = frozenset(table.sources)
+    # A route that leads nowhere: what it accepts is what starts the task.
+    route = Route(
+        id=f"task.{name}",
+        sources=sources,
+        target="",
+        action="call",
+        doctype="",
+        document=compile_template({}, path),
+        when=None if table.when is None else compile_condition(table.when, f"{path}.when"),
+        order_by=None,
+        concurrency=1,
+    )
+    return ConsumerSpec(route.id, sources, route.accepts, route.order_key, deliver_policy="new")
