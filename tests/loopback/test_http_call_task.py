@@ -18,7 +18,7 @@ from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
-from lineside.edges.http.calltask import CallFailed, CallRefused, HttpCall, HttpCallParams, host_of
+from lineside.edges.http.calltask import CallFailed, CallRefused, Form, HttpCall, HttpCallParams, host_of
 from lineside.edges.http.outgoing import CallUnreachable, CallUnsure, Outgoing
 from lineside.tasks.task import GiveUp
 
@@ -78,7 +78,7 @@ class Calling(TestCase):
     ) -> Deferred[Any]:
         url = path if "://" in path else self.address + path
         asked = msgspec.convert({"url": url, "values": values or {}, "event": event, **params}, HttpCallParams)
-        call = HttpCall(asked, secrets or {}, self.outgoing, lambda: "epoch")
+        call = HttpCall(Form(asked), secrets or {}, self.outgoing, lambda: "epoch")
         return Deferred.fromCoroutine(call.run(context_of(asked, self.reactor, self.kept, run=run)))
 
     def header(self, name: str) -> str | None:
@@ -267,8 +267,7 @@ class Checked(SynchronousTestCase):
 
     def problems(self, **params: Any) -> list[str]:
         asked = msgspec.convert({"url": "https://crm.example.com/api", **params}, HttpCallParams)
-        outgoing: Any = None
-        return str(self.assertRaises(ValueError, HttpCall, asked, {}, outgoing, str)).split("\n")
+        return str(self.assertRaises(ValueError, Form, asked)).split("\n")
 
     def test_an_address_leads_to_one_host(self) -> None:
         """Its host is plain text, and so is its port; each address that is none says why."""

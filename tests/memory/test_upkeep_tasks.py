@@ -26,7 +26,7 @@ class Sweeping(RetentionCase):
     """``journal-retention``."""
 
     def begin(self) -> Deferred[Any]:
-        task = JournalRetention(self.retention)
+        task = JournalRetention(lambda: self.retention)
         return Deferred.fromCoroutine(task.run(context_of(None, self.clock)))
 
     def setUp(self) -> None:

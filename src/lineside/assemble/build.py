@@ -118,7 +118,9 @@ class Gateway:
         self.posts = posts(reactor, settings, store, self._watching.journals)
         self.task_sources = task_sources(settings, self._watching.journals)
         self.erp = erp_views(reactor, settings, self.targets)
-        self.tasks = tasks(reactor, settings, store, random, self.task_sources, self.targets, gates)
+        self.tasks = tasks(
+            reactor, settings, store, random, self.task_sources, self.targets, gates, lambda: self.retention
+        )
         if self.tasks is not None:
             # Events that start tasks are owed to them as others are to routes.
             consumers |= self.tasks.consumers

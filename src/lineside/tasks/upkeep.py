@@ -30,14 +30,19 @@ class Removed(Struct, frozen=True):
 
 
 class JournalRetention:
-    """Removes from the journal what is due and settled, now and not within the next minute."""
+    """Removes from the journal what is due and settled, now and not within the next minute.
 
-    def __init__(self, retention: Retention) -> None:
+    Args:
+        retention: returns what does that in this gateway.
+
+    """
+
+    def __init__(self, retention: Callable[[], Retention]) -> None:
         self._retention = retention
 
     async def run(self, _: Context[RetentionParams]) -> Removed:
         """Sweep once."""
-        return Removed(await self._retention.sweep())
+        return Removed(await self._retention().sweep())
 
 
 class BackupParams(Struct, frozen=True, forbid_unknown_fields=True):

@@ -45,7 +45,8 @@ class HttpCallParams(Struct, frozen=True, forbid_unknown_fields=True):
     headers: dict[HeaderName, str] = {}
     """Templates."""
     secrets: dict[HeaderName, dict[str, str]] = {}
-    """Headers that nobody may read: ``{ env = "NAME" }`` or ``{ file = "path" }``; kept in no run."""
+    """Headers that nobody may read, as secrets elsewhere: ``{ env = "NAME" }``, with ``before = "Bearer "`` where
+    something stands before it. No run keeps what is in them."""
     json: Any = None
     """The body as a table of templates."""
     body: str | None = None
@@ -62,6 +63,10 @@ class HttpCallParams(Struct, frozen=True, forbid_unknown_fields=True):
     """What the templates see at top level."""
     event: Any = None
     """The event that started the run, where one did: its fields stand there too, and all of it is ``payload``."""
+    seq: int | None = None
+    """Its sequence; templates see it as ``event.seq``, and the next two likewise."""
+    source: str | None = None
+    device: str | None = None
 
 
 class Called(Struct, frozen=True):
@@ -72,30 +77,16 @@ class Called(Struct, frozen=True):
     """Decoded where it is JSON, otherwise text; None where there is none, or too much."""
 
 
-class HttpCall:
-    """Makes one request a run.
-
-    The host is the configuration's and no template's, nor is a redirect followed: what an event holds, or who asks
-    for a run, cannot send a request anywhere else.
-
-    Args:
-        params: as they are configured.
-        secrets: by header.
-        outgoing: sends.
-        epoch: of the journal; with the run's number it makes the ``Idempotency-Key``.
+class Form:
+    """What requests look like: the parameters with their templates compiled.
 
     Raises:
-        ValueError: the parameters make no request; each line says one thing.
+        ValueError: they make no request; each line says one thing.
 
     """
 
-    def __init__(
-        self, params: HttpCallParams, secrets: Mapping[str, str], outgoing: Outgoing, epoch: Callable[[], str]
-    ) -> None:
-        self._params = params
-        self._secrets = secrets
-        self._outgoing = outgoing
-        self._epoch = epoch
+    def __init__(self, params: HttpCallParams) -> None:
+        self.params = params
         problems: list[str] = []
         self._url = _compile_url(params.url, problems)
         self._headers = {
@@ -104,8 +95,9 @@ class HttpCall:
         self._json = None if params.json is None else _compiled(params.json, "json", problems)
         self._body = None if params.body is None else _compiled(params.body, "body", problems)
         problems += [
-            f"{name}: the gateway sets this header itself"
-            for name in (*params.headers, *params.secrets)
+            f"{kind}.{name}: the gateway sets this header itself"
+            for kind, names in (("headers", params.headers), ("secrets", params.secrets))
+            for name in names
             if name.lower() in _OURS
         ]
         if params.json is not None and params.body is not None:
@@ -114,6 +106,74 @@ class HttpCall:
             problems.append(f"method: a {params.method} has no body")
         if problems:
             raise ValueError("\n".join(problems))
+
+    def url(self, scope: Scope) -> str:
+        """Return where a request goes.
+
+        Raises:
+            RenderError: what the run is about does not fit.
+
+        """
+        return self._url(scope)
+
+    def headers(self, scope: Scope) -> dict[str, str]:
+        """Return the headers, but for secrets.
+
+        Raises:
+            RenderError: likewise.
+
+        """
+        headers = {"User-Agent": "Lineside", "Accept": "application/json, */*;q=0.5"}
+        if self._json is not None:
+            headers["Content-Type"] = "application/json"
+        elif self._body is not None:
+            headers["Content-Type"] = "text/plain; charset=utf-8"
+        named = {name.lower(): name for name in headers}
+        for name, template in self._headers.items():
+            text = str(template.render(scope))
+            if not text.isprintable():
+                raise RenderError(f"headers.{name}", "a header is one line without control characters")
+            headers.pop(named.get(name.lower(), ""), None)
+            headers["Idempotency-Key" if name.lower() == "idempotency-key" else name] = text
+        return headers
+
+    def content(self, scope: Scope) -> bytes | None:
+        """Return the body; None for none.
+
+        Raises:
+            RenderError: likewise.
+
+        """
+        if self._json is not None:
+            return json.dumps(self._json.render(scope), allow_nan=False, ensure_ascii=False).encode()
+        if self._body is not None:
+            content = self._body.render(scope)
+            return (content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)).encode()
+        return None
+
+
+class HttpCall:
+    """Makes one request a run.
+
+    The host is the configuration's and no template's, nor is a redirect followed: what an event holds, or who asks
+    for a run, cannot send a request anywhere else.
+
+    Args:
+        form: of its requests.
+        secrets: by header.
+        outgoing: sends.
+        epoch: of the journal; with the run's number it makes the ``Idempotency-Key``.
+
+    """
+
+    def __init__(
+        self, form: Form, secrets: Mapping[str, str], outgoing: Outgoing, epoch: Callable[[], str]
+    ) -> None:
+        self._form = form
+        self._params = form.params
+        self._secrets = secrets
+        self._outgoing = outgoing
+        self._epoch = epoch
 
     async def run(self, context: Context[HttpCallParams]) -> Called:
         """Send the request.
@@ -128,9 +188,10 @@ class HttpCall:
         """
         asked = context.params
         fields = asked.event if isinstance(asked.event, dict) else {}
-        scope = scope_of({**fields, **asked.values, "payload": asked.event})
+        envelope = {"seq": asked.seq, "source": asked.source, "device": asked.device}
+        scope = scope_of({**fields, **asked.values, "payload": asked.event, "event": envelope})
         try:
-            url, headers, body = self._url(scope), self._rendered(scope), self._content(scope)
+            url, headers, body = self._form.url(scope), self._form.headers(scope), self._form.content(scope)
         except RenderError as wrong:
             raise GiveUp(str(wrong)) from wrong
         if self._params.method not in _BODYLESS:
@@ -148,29 +209,6 @@ class HttpCall:
         if answer.body is None:
             context.log(f"the answer is larger than max_answer, {self._params.max_answer} bytes, and was not kept")
         return Called(answer.status, _value(answer))
-
-    def _rendered(self, scope: Scope) -> dict[str, str]:
-        headers = {"User-Agent": "Lineside", "Accept": "application/json, */*;q=0.5"}
-        if self._json is not None:
-            headers["Content-Type"] = "application/json"
-        elif self._body is not None:
-            headers["Content-Type"] = "text/plain; charset=utf-8"
-        named = {name.lower(): name for name in headers}
-        for name, template in self._headers.items():
-            text = str(template.render(scope))
-            if not text.isprintable():
-                raise RenderError(f"headers.{name}", "a header is one line without control characters")
-            headers.pop(named.get(name.lower(), ""), None)
-            headers["Idempotency-Key" if name.lower() == "idempotency-key" else name] = text
-        return headers
-
-    def _content(self, scope: Scope) -> bytes | None:
-        if self._json is not None:
-            return json.dumps(self._json.render(scope), allow_nan=False, ensure_ascii=False).encode()
-        if self._body is not None:
-            content = self._body.render(scope)
-            return (content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)).encode()
-        return None
 
     def _key(self, context: Context[HttpCallParams]) -> str:
         # The same for each attempt, after a restart too, and for no other run of any journal.
