@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,11 @@ class Served(Resource):
         return self.answer(request)
 
 
+def empty(status: int, request: Request) -> bytes:
+    request.setResponseCode(status)
+    return b""
+
+
 class Calling(TestCase):
     timeout = 20
 
@@ -60,7 +66,7 @@ class Calling(TestCase):
 
         self.reactor: Any = reactor
         self.served = Served()
-        port = self.reactor.listenTCP(0, Site(self.served), interface="127.0.0.1")
+        port: Any = self.reactor.listenTCP(0, Site(self.served), interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         self.address = f"http://127.0.0.1:{port.getHost().port}"
         self.outgoing = Outgoing(self.reactor)
@@ -173,7 +179,7 @@ class Answers(Calling):
             wrong = await self.assertFailure(self.begin(), kind)
             self.assertNotIn("Meier", str(wrong))
             self.assertEqual(f"HTTP {status}: customer Meier is unknown", self.kept.lines[-1])
-        self.served.answer = lambda request: request.setResponseCode(404) or b""
+        self.served.answer = partial(empty, 404)
         self.assertEqual(404, (await self.begin(expect=[404])).status)
 
     async def test_no_redirect_is_followed(self) -> None:
@@ -233,6 +239,13 @@ class Answers(Calling):
         await port.stopListening()
         await self.assertFailure(self.begin(f"http://127.0.0.1:{number}/"), CallUnreachable)
         await self.assertFailure(self.begin("http://crm.invalid/"), CallUnreachable)
+
+    async def test_cancelling_while_it_connects_is_no_failure(self) -> None:
+        """A run that the gateway's stop ends must not count as one whose host is unknown."""
+        run = self.begin()
+        run.cancel()
+        await self.assertFailure(run, CancelledError)
+        self.assertEqual([], self.served.requests)
 
     async def test_cancelling_aborts_the_request(self) -> None:
         """The server sees the connection go."""

@@ -26,12 +26,12 @@ class Sweeping(RetentionCase):
     """``journal-retention``."""
 
     def begin(self) -> Deferred[Any]:
-        task = JournalRetention(lambda: self.retention)
+        task = JournalRetention(lambda: self.keeper)
         return Deferred.fromCoroutine(task.run(context_of(None, self.clock)))
 
     def setUp(self) -> None:
         super().setUp()
-        self.retention = Retention(
+        self.keeper = Retention(
             self.file.journal,
             self.file.database,
             self.clock,
@@ -49,7 +49,7 @@ class Sweeping(RetentionCase):
         run = self.begin()
         self.clock.pump([REST] * 20)
         self.assertEqual(5, self.successResultOf(run).events)
-        self.assertEqual((5, False), (self.retention.removed, self.retention.sweeping))
+        self.assertEqual((5, False), (self.keeper.removed, self.keeper.sweeping))
         again = self.begin()
         self.clock.pump([REST] * 20)
         self.assertEqual(0, self.successResultOf(again).events)
@@ -70,7 +70,7 @@ class Sweeping(RetentionCase):
         self.clock.pump([REST] * 40)
         self.successResultOf(second)
         left = self.done(self.file.journal.read(NO_SEQ, limit=10)).records
-        self.assertEqual((1, False), (len(left), self.retention.sweeping))
+        self.assertEqual((1, False), (len(left), self.keeper.sweeping))
 
 
 class CallsAtOnce(Clock):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from lineside.assemble.parts import JournalPart
 from lineside.assemble.settings import Settings
@@ -321,10 +321,13 @@ def _secret(told: dict[str, str], path: str, reading: Surroundings, problems: li
 def _read(kind: Any, value: object, path: str, reading: Surroundings, problems: list[str]) -> Any:
     """Return a value as the configuration has it elsewhere; where it is wrong, note the reason and return None."""
     try:
-        return TypeAdapter(kind).validate_python(value, context=reading)
+        return TypeAdapter(kind, config=_ANY).validate_python(value, context=reading)
     except ValidationError as wrong:
         problems += [f"{path}: {each['msg'].removeprefix('Value error, ')}" for each in wrong.errors()]
         return None
+
+
+_ANY = ConfigDict(arbitrary_types_allowed=True)
 
 
 def _at(told: str) -> str:

@@ -227,9 +227,14 @@ class Lane:
         self._waits_for_erp = away and not held and claimed.next_due is not None and claimed.next_due <= now
         if self._waits_for_erp:
             self._wait_for_erp()
-        if self._idle is not None and not (self.running or self._ended or self._idle.called):
-            self._idle.callback(None)
+        if self._idle is not None and not (self.running or self._ended):
+            # Not from here: who waits for it cancels this very coroutine, which can be told only where it waits.
+            self._reactor.callLater(0.0, self._tell_idle, self._idle)
         return bool(self._ended)
+
+    def _tell_idle(self, idle: Deferred[None]) -> None:
+        if not idle.called:
+            idle.callback(None)
 
     def _begin(self, run: Run, steps: dict[str, bytes]) -> None:
         execution = Execution(

@@ -96,25 +96,37 @@ class Outgoing:
 
         """
         exchange = Deferred.fromCoroutine(self._exchange(method, url, headers, body, largest))
-        expired = False
+        expired = given_up = False
 
         def expire() -> None:
             nonlocal expired
             expired = True
             exchange.cancel()
 
+        def give_up(_: Deferred[Answer]) -> None:
+            nonlocal given_up
+            given_up = True
+            exchange.cancel()
+
+        def tell(result: Answer | Failure) -> None:
+            if not answer.called:
+                answer.callback(result)
+
+        answer: Deferred[Answer] = Deferred(give_up)
+        exchange.addBoth(tell)
         timer = self._clock.callLater(within, expire)
         try:
-            return await exchange
+            return await answer
         except Exception as error:
-            # A cancelled request fails with whatever the agent makes of it, seldom with CancelledError.
+            # A cancelled request fails with whatever the agent makes of it, seldom with CancelledError: while it
+            # connects, as if there were no such host.
             causes = _causes(error)
             kept_out = next((cause for cause in causes if isinstance(cause, HandshakeFailed)), None)
             sent = kept_out is None and not isinstance(error, _NO_CONNECTION)
             kind = CallUnsure if sent else CallUnreachable
             if expired:
                 raise kind(f"no answer within {within:g} s") from error
-            if any(isinstance(cause, CancelledError | ConnectingCancelledError) for cause in causes):
+            if given_up or any(isinstance(cause, CancelledError | ConnectingCancelledError) for cause in causes):
                 raise CancelledError from error
             if kept_out is not None:
                 raise kind("; ".join(filter(None, (kept_out.reason, kept_out.remedy)))) from error
