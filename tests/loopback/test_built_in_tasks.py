@@ -123,7 +123,8 @@ class BuiltIn(TestCase):
         await self.erp.start()
         self.addCleanup(lambda: Deferred.fromCoroutine(self.erp.stop()))
         self.crm = Told()
-        port: Any = self.reactor.listenTCP(0, Site(self.crm), interface="127.0.0.1")
+        site: Any = Site(self.crm)
+        port: Any = self.reactor.listenTCP(0, site, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         self.crm_port = port.getHost().port
         self.system: System | None = None

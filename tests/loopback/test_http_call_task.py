@@ -66,7 +66,8 @@ class Calling(TestCase):
 
         self.reactor: Any = reactor
         self.served = Served()
-        port: Any = self.reactor.listenTCP(0, Site(self.served), interface="127.0.0.1")
+        site: Any = Site(self.served)
+        port: Any = self.reactor.listenTCP(0, site, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         self.address = f"http://127.0.0.1:{port.getHost().port}"
         self.outgoing = Outgoing(self.reactor)

@@ -54,7 +54,8 @@ class Built(SynchronousTestCase):
         return prepared(settings.tasks["night"], settings, "erp", environ)
 
     def problems(self, run: str, params: str, environ: dict[str, str] | None = None) -> list[str]:
-        return self.assertRaises(WrongBuiltIn, self.prepared, run, params, environ).problems
+        problems: list[str] = self.assertRaises(WrongBuiltIn, self.prepared, run, params, environ).problems
+        return problems
 
     def test_the_configuration_knows_each(self) -> None:
         """The names are told in one place without importing what they stand for; each says what it does."""
