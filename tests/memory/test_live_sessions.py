@@ -279,7 +279,6 @@ class Connecting(LiveCase):
         def failing(*_: object, **__: object) -> None:
             raise OSError("the disk is gone")
 
-        self.patch(self.streams, "missed", failing)
         self.patch(self.on_file.database, "read", failing)
         session, wire = self.client(NOBODY)
         position = {"recover": True, "offset": 0}

@@ -97,7 +97,9 @@ class Gateway:
         self.task_sources = task_sources(settings, self._watching.journals)
         self.erp = erp_views(reactor, settings, targets)
         (ErpCallOperations(None) if self.erp is None else self.erp.calls).register(self.operations)
-        self.tasks = tasks(reactor, settings, store, random, self.task_sources, targets, gates)
+        self.tasks = tasks(
+            reactor, settings, store, random, self.task_sources, targets, gates, lambda: self.retention
+        )
         if self.tasks is not None:
             # Events that start tasks are owed to them as others are to routes.
             consumers |= self.tasks.consumers

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from lineside.delivery.courier import Courier
     from lineside.delivery.gate import Gate
     from lineside.edges.frappe.client import FrappeClient
+    from lineside.journal.retention import Retention
     from lineside.journal.watched import WatchedJournal
     from lineside.operations.erp import ErpReader
     from lineside.operations.registry import Operations
@@ -200,6 +201,7 @@ def tasks(
     sources: TaskSources,
     targets: Mapping[str, TargetPart],
     gates: Mapping[str, Gate],
+    retention: Callable[[], Retention],
 ) -> Tasks | None:
     """Return what runs tasks; None where the configuration has none.
 
@@ -212,7 +214,7 @@ def tasks(
     with importing():
         from lineside.assemble.tasks import Tasks
 
-    return Tasks(reactor, settings, store, random, sources, targets, gates)
+    return Tasks(reactor, settings, store, random, sources, targets, gates, retention)
 
 
 def offline_tasks(reactor: Any, settings: Settings, store: JournalPart) -> TaskOperations:
