@@ -141,7 +141,14 @@ class Gateway:
             taken=taken,
             problem=lambda: self.retention.problem,
         ).register(self.operations)
-        self._watching.offer(self.operations, self._source_status, self.couriers, consumers, gates)
+        self._watching.offer(
+            self.operations,
+            self._source_status,
+            self.couriers,
+            consumers,
+            gates,
+            None if self.tasks is None else self.tasks.operations.glance,
+        )
         pauses = Pauses(
             store.database,
             {

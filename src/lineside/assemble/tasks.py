@@ -64,7 +64,6 @@ class Tasks:
         targets: Mapping[str, TargetPart],
         gates: Mapping[str, Gate],
     ) -> None:
-        self._store = store
         self.runner = Runner(
             compile_tasks(settings),
             store.database,
@@ -86,10 +85,11 @@ class Tasks:
             Trigger(name, self.consumers[spec.id], self.runner, reactor) for name, spec in specs.items()
         ]
         self.stages: list[list[Part]] = [[self.runner], [*self.triggers]]
+        self.operations = TaskOperations(lambda: self.runner, store.database, time.time_ns, running=True)
 
     def register(self, operations: Operations) -> None:
         """Offer the operations on tasks."""
-        TaskOperations(lambda: self.runner, self._store.database, time.time_ns, running=True).register(operations)
+        self.operations.register(operations)
 
 
 def offline(reactor: Any, settings: Settings, store: JournalPart) -> TaskOperations:

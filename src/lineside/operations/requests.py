@@ -27,7 +27,15 @@ from lineside.operations.results import (
     TokenList,
     TokenSummary,
 )
-from lineside.operations.taskresults import AskedRun, RunList, RunState, RunStory, RunSummary, TaskList
+from lineside.operations.taskresults import (
+    AskedRun,
+    RunList,
+    RunState,
+    RunStory,
+    RunSummary,
+    TaskHistory,
+    TaskList,
+)
 from lineside.security.identity import Permission
 
 R = TypeVar("R")
@@ -239,6 +247,16 @@ class ListRuns(Request[RunList], frozen=True, tag="tasks.runs"):
     limit: Annotated[int, Meta(ge=1, le=1000)] = 50
 
 
+class ShowTaskHistory(Request[TaskHistory], frozen=True, tag="tasks.history"):
+    """How the newest runs of each task went that have ended: their states, and how long they took."""
+
+    result: ClassVar[Any] = TaskHistory
+    task: TaskName | None = None
+    """This one alone."""
+    limit: Annotated[int, Meta(ge=1, le=500)] = 60
+    """At most so many runs of each."""
+
+
 class ShowRun(Request[RunStory], frozen=True, tag="tasks.show"):
     """One run with its parameters, log, steps and result."""
 
@@ -307,6 +325,7 @@ AnyRequest = (
     | ListTasks
     | RunTask
     | ListRuns
+    | ShowTaskHistory
     | ShowRun
     | FollowRun
     | CancelRun

@@ -74,6 +74,23 @@ class RunStory(Struct, frozen=True):
     steps: list[StepSummary]
 
 
+class EndedRuns(Struct, frozen=True):
+    """How one task's newest runs went that have ended; every list has as many items as ``runs``, the oldest first."""
+
+    task: str
+    runs: list[int]
+    states: list[RunState]
+    ended: list[str]
+    seconds: list[float | None]
+    """How long the last attempt took; None of a run that never began."""
+
+
+class TaskHistory(Struct, frozen=True):
+    """How the newest runs of tasks went."""
+
+    tasks: list[EndedRuns]
+
+
 class AskedRun(Struct, frozen=True):
     """What became of the wish for a run."""
 

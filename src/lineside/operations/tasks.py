@@ -19,16 +19,19 @@ from lineside.operations.requests import (
     RetryRun,
     RunTask,
     ShowRun,
+    ShowTaskHistory,
 )
-from lineside.operations.results import Paused
+from lineside.operations.results import Paused, TasksView
 from lineside.operations.taskresults import (
     AskedRun,
+    EndedRuns,
     LogLine,
     Punctuality,
     RunList,
     RunStory,
     RunSummary,
     StepSummary,
+    TaskHistory,
     TaskList,
     TaskSummary,
 )
@@ -41,6 +44,9 @@ from lineside.tasks.runs import OPEN, Run, State
 from lineside.tasks.task import Task
 from lineside.tasks.ticking import Interval
 from lineside.wakeup import Wakeup
+
+
+DAY = 86_400 * SECOND
 
 
 class TaskOperations:
@@ -67,6 +73,7 @@ class TaskOperations:
         operations.answer(ListTasks, self.list_tasks)
         operations.answer(RunTask, self.run)
         operations.answer(ListRuns, self.list_runs)
+        operations.answer(ShowTaskHistory, self.history)
         operations.answer(ShowRun, self.show)
         operations.answer(CancelRun, self.cancel)
         operations.answer(RetryRun, self.retry)
@@ -120,6 +127,40 @@ class TaskOperations:
         shown = found[: request.limit]
         more = len(found) > request.limit
         return RunList([summary(run, now) for run in shown], shown[-1].id if more else None)
+
+    async def history(self, request: ShowTaskHistory) -> TaskHistory:
+        """Return how runs went.
+
+        Raises:
+            NotFound: there is no such task.
+
+        """
+        runner = self._runner()
+        names = list(runner.tasks) if request.task is None else [runner.task(request.task).name]
+        found = await self._database.read(
+            lambda connection: {name: runs.newest_ended(connection, name, request.limit) for name in names}
+        )
+        now = self._now_ns()
+        return TaskHistory([_ended(name, [summary(run, now) for run in those]) for name, those in found.items()])
+
+    async def glance(self) -> TasksView:
+        """Return what tasks do, in a few figures; it costs the same however many runs are kept."""
+        runner = self._runner()
+        since = self._now_ns() - DAY
+        queued, failed = await self._database.read(lambda connection: runs.glance(connection, since))
+        due = [
+            (schedule.next_ns, name)
+            for name, schedule in runner.schedules.items()
+            if schedule.next_ns is not None and runner.places[name].paused_ns is None
+        ]
+        following = min(due, default=None)
+        return TasksView(
+            running=sum(len(lane.running) for lane in runner.lanes.values()),
+            queued=queued,
+            failed=failed,
+            next=None if following is None else moment(following[0]),
+            next_task=None if following is None else following[1],
+        )
 
     async def show(self, request: ShowRun) -> RunStory:
         """Return one run.
@@ -246,6 +287,17 @@ class TaskOperations:
             last=None if last is None else summary(last, now),
             punctuality=punctuality,
         )
+
+
+def _ended(task: str, newest_first: list[RunSummary]) -> EndedRuns:
+    ended = EndedRuns(task, [], [], [], [])
+    for run in reversed(newest_first):
+        assert run.ended is not None
+        ended.runs.append(run.run)
+        ended.states.append(run.state)
+        ended.ended.append(run.ended)
+        ended.seconds.append(run.seconds)
+    return ended
 
 
 def summary(run: Run, now_ns: int) -> RunSummary:

@@ -24,6 +24,9 @@ MOST_INTERRUPTIONS = 5
 LOOKED_AT = 5_000
 """Queued runs that are looked at for those whose item is free."""
 
+LOOKED_BACK_AT = 1_000
+"""Failures that are looked at for those of late."""
+
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -387,9 +390,43 @@ def queued(connection: Connection, task: str) -> int:
 def counts(connection: Connection) -> dict[str, dict[State, int]]:
     """Return how many runs there are, by task and state."""
     found: dict[str, dict[State, int]] = {}
-    for task, state, count in connection.execute("SELECT task, state, count(*) FROM task_run GROUP BY task, state"):
-        found.setdefault(task, {})[state] = count
+    # Nearly all have succeeded: they are what is left of each task's number, which its index alone tells.
+    for task, total in connection.execute("SELECT task, count(*) FROM task_run GROUP BY task"):
+        found[task] = {"succeeded": total}
+    for task, state, count in connection.execute(
+        """SELECT task, state, count(*) FROM task_run INDEXED BY task_run_state
+            WHERE state IN ('queued', 'running', 'failed', 'cancelled', 'interrupted') GROUP BY task, state"""
+    ):
+        found[task][state] = count
+        found[task]["succeeded"] -= count
     return found
+
+
+def newest_ended(connection: Connection, task: str, limit: int) -> list[Run]:
+    """Return a task's runs that ended last, the newest first."""
+    found = connection.execute(
+        f"""SELECT {COLUMNS} FROM task_run WHERE task = ? AND ended_ns IS NOT NULL
+            ORDER BY ended_ns DESC, id DESC LIMIT ?""",
+        (task, limit),
+    )
+    return [_run(row) for row in found]
+
+
+def glance(connection: Connection, since_ns: int) -> tuple[int, int]:
+    """Return how many runs are queued, and how many have failed or were interrupted since a moment.
+
+    Of each of the two kinds the newest `LOOKED_BACK_AT` are looked at: it costs the same however many are kept.
+    """
+    (waiting,) = connection.execute("SELECT count(*) FROM task_run WHERE state = 'queued'").fetchone()
+    (failed,) = connection.execute(
+        """SELECT count(*) FROM (
+            SELECT * FROM (SELECT ended_ns FROM task_run WHERE state = 'failed' ORDER BY id DESC LIMIT ?1)
+            UNION ALL SELECT * FROM
+                (SELECT ended_ns FROM task_run WHERE state = 'interrupted' ORDER BY id DESC LIMIT ?1))
+            WHERE ended_ns >= ?2""",
+        (LOOKED_BACK_AT, since_ns),
+    ).fetchone()
+    return waiting, failed
 
 
 def prune(connection: Connection, task: str, before_ns: int, now_ns: int, most: int) -> int:
