@@ -38,7 +38,7 @@ from lineside.operations.taskresults import (
 from lineside.operations.texts import clipped, moment, readable
 from lineside.store.database import Database
 from lineside.tasks import runs
-from lineside.tasks.calendar import SECOND, upcoming
+from lineside.tasks.calendar import SECOND, Schedule, upcoming
 from lineside.tasks.runner import Runner
 from lineside.tasks.runs import OPEN, Run, State
 from lineside.tasks.task import Task
@@ -67,6 +67,7 @@ class TaskOperations:
         self._database = database
         self._now_ns = now_ns
         self._running = running
+        self._upcoming: dict[str, list[int]] = {}
 
     def register(self, operations: Operations) -> None:
         """Offer the operations."""
@@ -264,7 +265,7 @@ class TaskOperations:
         following: list[int] = []
         first = None if schedule is None else schedule.next_ns
         if first is not None and task.schedule is not None and most:
-            following = [first, *upcoming(task.schedule, first, most - 1)]
+            following = self._following(task.name, task.schedule, first, most)
         punctuality = None
         if isinstance(schedule, Interval):
             drift = schedule.drift
@@ -287,6 +288,16 @@ class TaskOperations:
             last=None if last is None else summary(last, now),
             punctuality=punctuality,
         )
+
+
+    def _following(self, name: str, schedule: Schedule, first: int, most: int) -> list[int]:
+        """Return the next moments. A calendar takes its time for each, so that those known from before stay."""
+        known = self._upcoming.get(name, [])
+        moments = known[known.index(first) :] if first in known else [first]
+        if len(moments) < most:
+            moments += upcoming(schedule, moments[-1], most - len(moments))
+        self._upcoming[name] = moments
+        return moments[:most]
 
 
 def _ended(task: str, newest_first: list[RunSummary]) -> EndedRuns:
