@@ -74,12 +74,16 @@ export function useFollowed<T>(
 /** Moments that are asked for of each task. */
 export const UPCOMING = 24;
 
-/** Every task: asked for anew where its runs change, or where its moments have passed. */
-export function useTasks(): Followed<TaskList> & { names: Ref<string[]>; now: Ref<number> } {
+/**
+ * Every task: asked for anew where its runs change, or where its moments have passed.
+ *
+ * @param totals whether to count the runs that have ended too.
+ */
+export function useTasks(totals: boolean): Followed<TaskList> & { names: Ref<string[]>; now: Ref<number> } {
   const names = shallowRef<string[]>([]);
   const followed = useFollowed(
     async (signal) => {
-      const answer = await get<TaskList>("/tasks", { upcoming: UPCOMING }, signal);
+      const answer = await get<TaskList>("/tasks", { upcoming: UPCOMING, totals: String(totals) }, signal);
       const found = answer.tasks.map((task) => task.name);
       if (found.join("\n") !== names.value.join("\n")) names.value = found;
       return answer;

@@ -230,10 +230,10 @@ export interface TaskSummary {
   waits: string | null;
   queued: number;
   running: number;
-  succeeded: number;
-  failed: number;
-  cancelled: number;
-  interrupted: number;
+  succeeded: number | null;
+  failed: number | null;
+  cancelled: number | null;
+  interrupted: number | null;
   skipped: number;
   last: RunSummary | null;
   punctuality: Punctuality | null;

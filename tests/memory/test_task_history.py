@@ -14,7 +14,7 @@ from lineside.operations.results import TasksView
 from lineside.operations.taskresults import EndedRuns, TaskHistory, TaskList
 from lineside.operations.tasks import TaskOperations
 from lineside.security.identity import LOCAL_USER
-from lineside.tasks.calendar import Every
+from lineside.tasks.calendar import Cron, Every
 from lineside.tasks.context import Context
 from lineside.tasks.task import Task
 
@@ -31,11 +31,15 @@ def measured(context: Context[Any]) -> Deferred[None] | None:
 
 
 class History(TaskCase):
-    """Two tasks, of which one is due each hour."""
+    """Three tasks, of which one is due each hour and one by the calendar."""
 
     def setUp(self) -> None:
         super().setUp()
-        self.begin(Task("measured", measured), Task("hourly", measured, schedule=Every(HOUR)))
+        self.begin(
+            Task("measured", measured),
+            Task("hourly", measured, schedule=Every(HOUR)),
+            Task("by calendar", measured, schedule=Cron("0 2-23/4 * * *", "UTC")),
+        )
         self.operations = Operations()
         self.of_tasks = TaskOperations(lambda: self.runner, self.database, self.wall_ns, running=True)
         self.of_tasks.register(self.operations)
@@ -57,7 +61,7 @@ class History(TaskCase):
             self.clock.advance(seconds)
         self.ask("measured", {"fails": True})
         self.ask("measured", {"seconds": 60})
-        measured, hourly = self.history(limit=3)
+        measured, hourly, _ = self.history(limit=3)
         self.assertEqual((measured.task, measured.runs), ("measured", [2, 3, 4]))
         self.assertEqual(measured.states, ["succeeded", "succeeded", "failed"])
         self.assertEqual(measured.seconds, [2.0, 9.0, 0.0])
@@ -86,12 +90,10 @@ class History(TaskCase):
         self.ask("measured", {"fails": True})
         self.ask("measured", {"seconds": 100})
         self.ask("measured", {"seconds": 100})
-        expected = TasksView(
-            running=1, queued=1, failed=1, next="2025-12-01T01:00:00.000Z", next_task="hourly"
-        )
+        expected = TasksView(running=1, queued=1, failed=1, next="2025-12-01T01:00:00.000Z", next_task="hourly")
         self.assertEqual(self.glance(), expected)
         self.successResultOf(Deferred.fromCoroutine(self.runner.pause("hourly", True)))
-        self.assertEqual((self.glance().next, self.glance().next_task), (None, None))
+        self.assertEqual((self.glance().next, self.glance().next_task), ("2025-12-01T02:00:00.000Z", "by calendar"))
         self.clock.pump([100.0, 100.0])
         self.clock.advance(24 * HOUR)
         self.assertEqual((self.glance().running, self.glance().failed), (0, 0))
@@ -102,9 +104,31 @@ class History(TaskCase):
             self.ask("measured", params)
         self.successResultOf(Deferred.fromCoroutine(self.runner.cancel(6)))
         listed: TaskList = self.call(ListTasks())
-        measured, hourly = listed.tasks
+        measured, hourly, _ = listed.tasks
         self.assertEqual(
             (measured.succeeded, measured.failed, measured.running, measured.queued, measured.cancelled),
             (2, 1, 1, 1, 1),
         )
         self.assertEqual((hourly.succeeded, hourly.running), (0, 0))
+
+    def test_only_what_has_not_ended_is_counted_where_that_is_wanted(self) -> None:
+        """Who looks each second leaves out the counts that take long: they are unknown then, not none."""
+        for params in ({}, {"fails": True}, {"seconds": 60}, {"seconds": 60}):
+            self.ask("measured", params)
+        listed: TaskList = self.call(ListTasks(totals=False))
+        measured, hourly, _ = listed.tasks
+        self.assertEqual((measured.running, measured.queued), (1, 1))
+        self.assertEqual((measured.succeeded, measured.failed, hourly.cancelled), (None, None, None))
+
+    def test_moments_stay_as_the_clock_goes_on(self) -> None:
+        """Those that were worked out before are kept, and as many follow as are asked for."""
+
+        def moments() -> list[str]:
+            listed: TaskList = self.call(ListTasks(upcoming=3))
+            return listed.tasks[2].next
+
+        self.assertEqual(
+            moments(), [f"2025-12-01T{hour:02}:00:00.000Z" for hour in (2, 6, 10)], "every fourth hour"
+        )
+        self.clock.advance(2 * HOUR)
+        self.assertEqual(moments(), [f"2025-12-01T{hour:02}:00:00.000Z" for hour in (6, 10, 14)])

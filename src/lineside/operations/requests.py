@@ -223,6 +223,8 @@ class ListTasks(Request[TaskList], frozen=True, tag="tasks.list"):
     result: ClassVar[Any] = TaskList
     upcoming: Annotated[int, Meta(ge=0, le=100)] = 5
     """At most so many moments for each."""
+    totals: bool = True
+    """Whether to count runs that have ended too, which takes the longer the more are kept."""
 
 
 class RunTask(Request[AskedRun], frozen=True, tag="tasks.run"):

@@ -128,10 +128,11 @@ class TaskSummary(Struct, frozen=True):
     """What it waits for, though runs are due; None where nothing holds it up."""
     queued: int
     running: int
-    succeeded: int
-    failed: int
-    cancelled: int
-    interrupted: int
+    succeeded: int | None
+    """Like the next three: runs that ended so; None where they were not asked for."""
+    failed: int | None
+    cancelled: int | None
+    interrupted: int | None
     skipped: int
     """Moments and wishes that were left out."""
     last: RunSummary | None

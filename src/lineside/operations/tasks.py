@@ -45,7 +45,6 @@ from lineside.tasks.task import Task
 from lineside.tasks.ticking import Interval
 from lineside.wakeup import Wakeup
 
-
 DAY = 86_400 * SECOND
 
 
@@ -90,13 +89,14 @@ class TaskOperations:
 
         def work(connection: Connection) -> tuple[dict[str, dict[State, int]], dict[str, Run]]:
             newest = {name: found for name in runner.tasks if (found := runs.page(connection, task=name, limit=1))}
-            return runs.counts(connection), {name: found[0] for name, found in newest.items()}
+            counted = runs.counts if request.totals else runs.open_counts
+            return counted(connection), {name: found[0] for name, found in newest.items()}
 
         counts, last = await self._database.read(work)
         now = self._now_ns()
         return TaskList(
             [
-                self._told(runner, task, counts.get(name, {}), last.get(name), now, request.upcoming)
+                self._told(runner, task, counts.get(name, {}), last.get(name), now, request)
                 for name, task in runner.tasks.items()
             ],
             moment(now),
@@ -259,13 +259,20 @@ class TaskOperations:
         return Paused("task", name, None if place.paused_ns is None else moment(place.paused_ns))
 
     def _told(
-        self, runner: Runner, task: Task, counts: dict[State, int], last: Run | None, now: int, most: int
+        self,
+        runner: Runner,
+        task: Task,
+        counts: dict[State, int],
+        last: Run | None,
+        now: int,
+        request: ListTasks,
     ) -> TaskSummary:
         place, schedule = runner.places[task.name], runner.schedules.get(task.name)
         following: list[int] = []
         first = None if schedule is None else schedule.next_ns
-        if first is not None and task.schedule is not None and most:
-            following = self._following(task.name, task.schedule, first, most)
+        if first is not None and task.schedule is not None and request.upcoming:
+            following = self._following(task.name, task.schedule, first, request.upcoming)
+        ended = 0 if request.totals else None
         punctuality = None
         if isinstance(schedule, Interval):
             drift = schedule.drift
@@ -280,15 +287,14 @@ class TaskOperations:
             waits="the ERP" if runner.lanes[task.name].waits_for_erp else None,
             queued=counts.get("queued", 0),
             running=counts.get("running", 0),
-            succeeded=counts.get("succeeded", 0),
-            failed=counts.get("failed", 0),
-            cancelled=counts.get("cancelled", 0),
-            interrupted=counts.get("interrupted", 0),
+            succeeded=counts.get("succeeded", ended),
+            failed=counts.get("failed", ended),
+            cancelled=counts.get("cancelled", ended),
+            interrupted=counts.get("interrupted", ended),
             skipped=place.skipped,
             last=None if last is None else summary(last, now),
             punctuality=punctuality,
         )
-
 
     def _following(self, name: str, schedule: Schedule, first: int, most: int) -> list[int]:
         """Return the next moments. A calendar takes its time for each, so that those known from before stay."""

@@ -387,8 +387,19 @@ def queued(connection: Connection, task: str) -> int:
     return int(count)
 
 
+def open_counts(connection: Connection) -> dict[str, dict[State, int]]:
+    """Return how many runs have not ended, by task and state."""
+    found: dict[str, dict[State, int]] = {}
+    for state in OPEN:
+        for task, count in connection.execute(
+            f"SELECT task, count(*) FROM task_run WHERE state = '{state}' GROUP BY task"
+        ):
+            found.setdefault(task, {})[state] = count
+    return found
+
+
 def counts(connection: Connection) -> dict[str, dict[State, int]]:
-    """Return how many runs there are, by task and state."""
+    """Return how many runs there are, by task and state; the more are kept, the longer it takes."""
     found: dict[str, dict[State, int]] = {}
     # Nearly all have succeeded: they are what is left of each task's number, which its index alone tells.
     for task, total in connection.execute("SELECT task, count(*) FROM task_run GROUP BY task"):
