@@ -9,7 +9,7 @@ import { type Poll, usePoll } from "./poll";
 import type { RunSummary, TaskList } from "./types";
 
 /** Milliseconds in which pushes are gathered: a thousand runs a second are drawn a few times. */
-const GLANCE = 150;
+const GLANCE = 250;
 
 export interface Followed<T> extends Poll<T> {
   /** Whether the channels tell everything at present. */

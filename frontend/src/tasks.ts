@@ -56,15 +56,18 @@ export function withRuns(list: RunList, pushes: RunSummary[], wanted: Wanted, li
   return { runs: shown, next_before: sorted.length > limit ? shown.at(-1)!.run : list.next_before };
 }
 
-/** The runs that run, after what was published; one that has ended stays, for whoever watched it. */
-export function withRunning(running: RunSummary[], pushes: RunSummary[]): RunSummary[] {
-  const runs = new Map(running.map((run) => [run.run, run]));
+/** The runs that run, after what was published; the last `few` that have ended stay, for whoever watched them. */
+export function withRunning(known: RunSummary[], pushes: RunSummary[], few: number): RunSummary[] {
+  const runs = new Map(known.map((run) => [run.run, run]));
   // One that began and ended within a glance was never there to be watched.
   const last = new Map(pushes.map((push) => [push.run, push]));
   for (const push of last.values()) {
-    if (push.state === "running" || runs.has(push.run)) runs.set(push.run, push);
+    const watched = runs.delete(push.run);
+    if (push.state === "running" || watched) runs.set(push.run, push);
   }
-  return [...runs.values()].sort((one, other) => one.run - other.run);
+  const running = [...runs.values()].filter((run) => run.state === "running");
+  const over = [...runs.values()].filter((run) => run.state !== "running");
+  return [...running, ...over.slice(-few)].sort((one, other) => one.run - other.run);
 }
 
 /** How runs went, after what was published. */

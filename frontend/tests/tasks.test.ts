@@ -47,8 +47,11 @@ describe("a list of runs", () => {
 describe("what runs", () => {
   test("stays when it has ended, and what came and went at once was never there", () => {
     const before = [run(3, { state: "running" })];
-    const after = withRunning(before, [run(5, { state: "running" }), run(4, { state: "running" }), run(5), run(3)]);
+    const after = withRunning(before, [run(5, { state: "running" }), run(4, { state: "running" }), run(5), run(3)], 6);
     expect(after.map((one) => [one.run, one.state])).toEqual([[3, "succeeded"], [4, "running"]]);
+    const ended = [9, 7, 8].map((number) => run(number));
+    const many = withRunning(ended.map((one) => ({ ...one, state: "running" as const })), ended, 2);
+    expect(many.map((one) => one.run)).toEqual([7, 8]);
   });
 
   test("is as far as its function says", () => {

@@ -75,7 +75,7 @@ class RunStory(Struct, frozen=True):
 
 
 class EndedRuns(Struct, frozen=True):
-    """How one task's newest runs went that have ended; every list has as many items as ``runs``, the oldest first."""
+    """How one task's newest runs that ended went; every list is as long as ``runs``, the oldest first."""
 
     task: str
     runs: list[int]
