@@ -56,13 +56,15 @@ export function withRuns(list: RunList, pushes: RunSummary[], wanted: Wanted, li
   return { runs: shown, next_before: sorted.length > limit ? shown.at(-1)!.run : list.next_before };
 }
 
+/** Seconds that a run has to take for anybody to have watched it. */
+const WATCHED = 1;
+
 /** The runs that run, after what was published; the last `few` that have ended stay, for whoever watched them. */
 export function withRunning(known: RunSummary[], pushes: RunSummary[], few: number): RunSummary[] {
   const runs = new Map(known.map((run) => [run.run, run]));
-  // One that began and ended within a glance was never there to be watched.
   const last = new Map(pushes.map((push) => [push.run, push]));
   for (const push of last.values()) {
-    const watched = runs.delete(push.run);
+    const watched = runs.delete(push.run) && (push.seconds ?? WATCHED) >= WATCHED;
     if (push.state === "running" || watched) runs.set(push.run, push);
   }
   const running = [...runs.values()].filter((run) => run.state === "running");

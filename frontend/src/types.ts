@@ -1,6 +1,6 @@
 /**
- * What the gateway's API answers. The names and members are those of `lineside.operations.results`; a test holds
- * the two together.
+ * What the gateway's API answers. The names and members are those of `lineside.operations.results` and
+ * `lineside.operations.taskresults`; a test holds them together.
  */
 
 export interface EventSummary {
@@ -187,13 +187,24 @@ export interface RunList {
   next_before: number | null;
 }
 
+export interface LogLine {
+  at: string;
+  text: string;
+}
+
+export interface StepSummary {
+  name: string;
+  at: string;
+  result: string;
+}
+
 export interface RunStory {
   summary: RunSummary;
   params: Record<string, unknown>;
   result: string | null;
   traceback: string | null;
-  log: { at: string; text: string }[];
-  steps: { name: string; at: string; result: string }[];
+  log: LogLine[];
+  steps: StepSummary[];
 }
 
 export interface EndedRuns {

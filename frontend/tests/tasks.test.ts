@@ -50,6 +50,7 @@ describe("what runs", () => {
     const after = withRunning(before, [run(5, { state: "running" }), run(4, { state: "running" }), run(5), run(3)], 6);
     expect(after.map((one) => [one.run, one.state])).toEqual([[3, "succeeded"], [4, "running"]]);
     const ended = [9, 7, 8].map((number) => run(number));
+    expect(withRunning(before, [run(3, { seconds: 0.2 })], 6)).toEqual([]);
     const many = withRunning(ended.map((one) => ({ ...one, state: "running" as const })), ended, 2);
     expect(many.map((one) => one.run)).toEqual([7, 8]);
   });
