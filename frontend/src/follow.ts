@@ -42,7 +42,8 @@ export function useFollowed<T>(
     },
     (): number | null => (told.value || refused.value?.status === 404 ? null : LOOK),
   );
-  const lookAgain = paced(again, LOOK);
+  const lookAgain = paced(again, GLANCE);
+  const lookSoon = paced(again, LOOK);
 
   function take(): void {
     timer = null;
@@ -50,7 +51,7 @@ export function useFollowed<T>(
     arrived = [];
     if (data.value === null) return;
     const merged = merge(data.value, pushes);
-    if (merged === null) lookAgain.call();
+    if (merged === null) lookSoon.call();
     else data.value = merged;
   }
 
@@ -66,6 +67,7 @@ export function useFollowed<T>(
   watch(told, lookAgain.call);
   onBeforeUnmount(() => {
     lookAgain.stop();
+    lookSoon.stop();
     if (timer !== null) clearTimeout(timer);
   });
   return { data, refused, again, told };

@@ -212,7 +212,7 @@ export function ticks(now: number, horizon: Horizon): { place: number; text: str
   for (step(); moment.getTime() <= now + LENGTH[horizon]; step()) {
     const place = (moment.getTime() - now) / LENGTH[horizon];
     // It would be written over "now".
-    if (place > 0.05) found.push({ place, text: horizon === "week" ? DAYS.format(moment) : clock(moment).slice(0, 5) });
+    if (place > 0.09) found.push({ place, text: horizon === "week" ? DAYS.format(moment) : clock(moment).slice(0, 5) });
   }
   return found;
 }

@@ -100,7 +100,7 @@ class BrowserCase(SynchronousTestCase):
         """Return the page's heading."""
         return self.page.get_by_role("heading", level=1, name=name, exact=True)
 
-    def unanswered(self, pattern: str) -> list[str]:
+    def unanswered(self, pattern: str | re.Pattern[str]) -> list[str]:
         """Let requests to such addresses fail from now on; returns the list that will hold them."""
         asked: list[str] = []
 

@@ -87,6 +87,13 @@ class TaskPlant(RunningPlant):
 
     def run(self, number: int, token: str) -> Any:
         """Return what is known of a run."""
-        request = Request(f"{self.url}/api/v1/runs/{number}", headers={"Authorization": f"Bearer {token}"})
+        return self._get(f"/runs/{number}", token)
+
+    def under_way(self, token: str) -> list[Any]:
+        """Return the runs that run or wait."""
+        return [run for state in ("running", "queued") for run in self._get(f"/runs?state={state}", token)["runs"]]
+
+    def _get(self, path: str, token: str) -> Any:
+        request = Request(f"{self.url}/api/v1{path}", headers={"Authorization": f"Bearer {token}"})
         with urlopen(request, timeout=DEADLINE) as answer:
             return json.load(answer)
