@@ -157,7 +157,7 @@ class BuiltIn(TestCase):
     async def events(self, source: str, count: int) -> list[dict[str, Any]]:
         """Return a source's events once there are so many."""
         assert self.gateway.tasks is not None
-        journal = self.gateway.tasks._store.journal
+        journal = self.gateway.retention._journal
         while True:
             records = (await journal.read(NO_SEQ, sources=frozenset({source}), limit=100)).records
             if len(records) >= count:

@@ -122,7 +122,14 @@ class Gateway:
             taken=taken,
             problem=lambda: self.retention.problem,
         ).register(self.operations)
-        self._watching.offer(self.operations, self._source_status, couriers, consumers, gates)
+        self._watching.offer(
+            self.operations,
+            self._source_status,
+            couriers,
+            consumers,
+            gates,
+            None if self.tasks is None else self.tasks.operations.glance,
+        )
         pauses = Pauses(
             store.database,
             {

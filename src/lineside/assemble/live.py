@@ -121,7 +121,9 @@ class LiveServices:
     def _changed(self, changed: list[Run]) -> None:
         now = time.time_ns()
         for run in changed:
-            self._tasks[run.task].publish(summary(run, now))
+            # A run that waits may be one of a task that is configured no more.
+            if run.task in self._tasks:
+                self._tasks[run.task].publish(summary(run, now))
 
     def _undecodable(self, source: str, seq: Seq, error: str) -> None:
         self._dead_letters.publish(unreadable(source, seq, error))

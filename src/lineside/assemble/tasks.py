@@ -70,7 +70,6 @@ class Tasks:
         gates: Mapping[str, Gate],
         retention: Callable[[], Retention],
     ) -> None:
-        self._store = store
         around = Around(reactor, store, sources, targets, gates, retention, random)
         self.runner = Runner(
             compile_tasks(settings, os.environ, around),
@@ -93,10 +92,11 @@ class Tasks:
             Trigger(name, self.consumers[spec.id], self.runner, reactor) for name, spec in specs.items()
         ]
         self.stages: list[list[Part]] = [[self.runner], [*self.triggers]]
+        self.operations = TaskOperations(lambda: self.runner, store.database, time.time_ns, running=True)
 
     def register(self, operations: Operations) -> None:
         """Offer the operations on tasks."""
-        TaskOperations(lambda: self.runner, self._store.database, time.time_ns, running=True).register(operations)
+        self.operations.register(operations)
 
 
 def erps_of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -20,7 +20,7 @@ from lineside.model.traffic import Traffic
 from lineside.operations.alarms import RecentAlarms
 from lineside.operations.overview import OverviewOperations, RouteAtWork
 from lineside.operations.registry import Operations
-from lineside.operations.results import SourceStatus
+from lineside.operations.results import SourceStatus, TasksView
 from lineside.operations.silence import MOST_DEVICES, Expectation, SilenceWatch
 from lineside.operations.texts import moment
 
@@ -75,6 +75,7 @@ class Watching:
         couriers: list[Courier],
         consumers: Mapping[str, DurableConsumer],
         gates: Mapping[str, Gate],
+        tasks: Callable[[], Awaitable[TasksView]] | None = None,
     ) -> None:
         """Offer the overview."""
         OverviewOperations(
@@ -89,4 +90,5 @@ class Watching:
             clock=self._reactor,
             now_ns=time.time_ns,
             live=self._live,
+            tasks=tasks,
         ).register(operations)

@@ -205,7 +205,7 @@ class Runner:
             WrongParameters: it does not take these.
 
         """
-        task = self._task(name)
+        task = self.task(name)
         merged = {**task.params, **(params or {})}
         check_params(task, merged)
         (asked,) = await self._ask([Ask(task, merged, cause, caller, occasion, delay)])
@@ -222,7 +222,7 @@ class Runner:
             NotFound: there is no such task.
 
         """
-        task = self._task(name)
+        task = self.task(name)
         answers: list[WrongParameters | None] = []
         good: list[Ask] = []
         for params, occasion in wishes:
@@ -264,7 +264,7 @@ class Runner:
 
         """
         run = await self.get(identifier)
-        self._task(run.task)
+        self.task(run.task)
         now = self._clocks.steady_ns()
         lane = self.lanes[run.task]
         if not await self._queue(lane, lambda connection: runs.requeue(connection, identifier, now)):
@@ -284,7 +284,7 @@ class Runner:
             NotFound: there is no such task.
 
         """
-        self._task(name)
+        self.task(name)
         place = self.places[name]
         if paused == (place.paused_ns is not None):
             return place
@@ -310,7 +310,13 @@ class Runner:
             raise NotFound(f"there is no run {identifier}")
         return run
 
-    def _task(self, name: str) -> Task:
+    def task(self, name: str) -> Task:
+        """Return a task.
+
+        Raises:
+            NotFound: there is no such task.
+
+        """
         if name not in self.tasks:
             raise NotFound(f'there is no task "{name}"{did_you_mean(name, self.tasks)}')
         return self.tasks[name]

@@ -24,6 +24,9 @@ MOST_INTERRUPTIONS = 5
 PARKED = 200
 """Runs that are parked at a time; writes of others come in between."""
 
+LOOKED_BACK_AT = 1_000
+"""Failures that are looked at for those of late."""
+
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -472,11 +475,14 @@ def queued(connection: Connection, task: str) -> int:
     return int(count)
 
 
-def counts(connection: Connection) -> dict[str, dict[State, int]]:
-    """Return how many runs there are, by task and state."""
+def open_counts(connection: Connection) -> dict[str, dict[State, int]]:
+    """Return how many runs have not ended, by task and state."""
     found: dict[str, dict[State, int]] = {}
-    for task, state, count in connection.execute("SELECT task, state, count(*) FROM task_run GROUP BY task, state"):
-        found.setdefault(task, {})[state] = count
+    for state in OPEN:
+        for task, count in connection.execute(
+            f"SELECT task, count(*) FROM task_run WHERE state = '{state}' GROUP BY task"
+        ):
+            found.setdefault(task, {})[state] = count
     return found
 
 
@@ -489,6 +495,48 @@ def tasks(connection: Connection) -> list[str]:
             SELECT task FROM named WHERE task IS NOT NULL"""
     )
     return [task for (task,) in found]
+
+
+def counts(connection: Connection) -> dict[str, dict[State, int]]:
+    """Return how many runs there are, by task and state; the more are kept, the longer it takes."""
+    found: dict[str, dict[State, int]] = {}
+    # Nearly all have succeeded: they are what is left of each task's number, which its index alone tells.
+    for task, total in connection.execute("SELECT task, count(*) FROM task_run GROUP BY task"):
+        found[task] = {"succeeded": total}
+    for task, state, count in connection.execute(
+        """SELECT task, state, count(*) FROM task_run INDEXED BY task_run_state
+            WHERE state IN ('queued', 'running', 'failed', 'cancelled', 'interrupted') GROUP BY task, state"""
+    ):
+        found[task][state] = count
+        found[task]["succeeded"] -= count
+    return found
+
+
+def newest_ended(connection: Connection, task: str, limit: int) -> list[Run]:
+    """Return a task's runs that ended last, the newest first."""
+    found = connection.execute(
+        f"""SELECT {COLUMNS} FROM task_run WHERE task = ? AND ended_ns IS NOT NULL
+            ORDER BY ended_ns DESC, id DESC LIMIT ?""",
+        (task, limit),
+    )
+    return [_run(row) for row in found]
+
+
+def glance(connection: Connection, since_ns: int) -> tuple[int, int]:
+    """Return how many runs are queued, and how many have failed or were interrupted since a moment.
+
+    Of each of the two kinds the newest `LOOKED_BACK_AT` are looked at: it costs the same however many are kept.
+    """
+    (waiting,) = connection.execute("SELECT count(*) FROM task_run WHERE state = 'queued'").fetchone()
+    (failed,) = connection.execute(
+        """SELECT count(*) FROM (
+            SELECT * FROM (SELECT ended_ns FROM task_run WHERE state = 'failed' ORDER BY id DESC LIMIT ?1)
+            UNION ALL SELECT * FROM
+                (SELECT ended_ns FROM task_run WHERE state = 'interrupted' ORDER BY id DESC LIMIT ?1))
+            WHERE ended_ns >= ?2""",
+        (LOOKED_BACK_AT, since_ns),
+    ).fetchone()
+    return waiting, failed
 
 
 def prune(connection: Connection, task: str, before_ns: int, now_ns: int, most: int) -> int:
