@@ -141,6 +141,8 @@ def compile_task(name: str, table: TaskSettings, settings: Settings) -> Task:
     thread = table.thread
     if ":" in table.run:
         function = find_function(settings.code, table.run)
+        if not takes_context(function):
+            raise NoSuchCode(f"{table.run} is called with one argument, its context, and takes none such")
         kind = params_type_of(function)
         if thread and (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)):
             raise NoSuchCode(f"{table.run} is a coroutine function; thread = true is for those that block")
@@ -173,6 +175,20 @@ def compile_task(name: str, table: TaskSettings, settings: Settings) -> Task:
         keep=table.keep,
         told=Told(table.run, words_of(table, settings), table.description),
     )
+
+
+def takes_context(function: Callable[..., Any]) -> bool:
+    """Tell whether a function can be called with a context alone."""
+    try:
+        signature = inspect.signature(function)
+    except ValueError:
+        # One that is written in C need not say.
+        return True
+    try:
+        signature.bind(None)
+    except TypeError:
+        return False
+    return True
 
 
 def params_type_of(function: Callable[..., Any]) -> type | None:
