@@ -30,6 +30,7 @@ from lineside.edges.frappe import changedrows
 from lineside.edges.frappe.changedrows import ChangedRows
 from lineside.edges.frappe.client import FrappeClient
 from lineside.edges.frappe.hooks import WITHIN, HookIntake
+from lineside.edges.frappe.newchanges import NewChanges
 from lineside.edges.frappe.poll import FrappePoll
 from lineside.edges.frappe.target import FrappeTarget
 from lineside.edges.frappe.webhook import WebhookFormat, signature
@@ -45,6 +46,7 @@ from lineside.standin.postman import Postman
 from lineside.standin.settings import SiteSettings
 from lineside.standin.site import make_site
 from lineside.testing.journals import JournalOnFile
+from lineside.wire.jsonl import JsonLines
 
 T = TypeVar("T")
 SECRET = "geheim"
@@ -172,20 +174,20 @@ class Both(SynchronousTestCase):
         if polled:
             client = FrappeClient(self.clock, "http://erp.example", "key", "secret", agent=self.agent)
             self.gate = Gate("erp", FrappeTarget(client), self.clock, Random(1), concurrency=4)
-            self.poll = FrappePoll(
+            changes = NewChanges(
+                "todos",
                 "todos",
                 ChangedRows(client, "ToDo", FIELDS, options.pop("filters", ())),
-                self.gate,
                 self.file.journal,
                 self.file.database,
-                self.clock,
-                Random(1),
-                every=EVERY,
+                decoder=JsonLines(None, None),
+                address="erp",
                 overlap=OVERLAP,
                 batch=options.pop("batch", 2),
                 begin=options.pop("begin", self.begin),
                 now=lambda: self.begun.timestamp() + self.clock.seconds(),
             )
+            self.poll = FrappePoll("todos", changes, self.gate, self.clock, Random(1), every=EVERY)
         self.hooks = HookIntake(
             "todos",
             WebhookFormat("ToDo"),
@@ -193,7 +195,7 @@ class Both(SynchronousTestCase):
             self.clock,
             secret=secret,
             fields=FIELDS,
-            poll=self.poll,
+            poll=None if self.poll is None else self.poll.changes,
         )
         desk = Desk([self.hooks.endpoint], Identification(NoTokens()), max_body=10_000)
         self.door = Door(GatewaySite(desk, self.clock))
@@ -380,7 +382,7 @@ class Repairing(Both):
         self.look(10)
         self.assertEqual(["before", "after", "lost"], self.descriptions())
         assert self.poll is not None
-        self.assertEqual((2, 1), (self.hooks.received, self.poll.received))
+        self.assertEqual((2, 1), (self.hooks.received, self.poll.changes.received))
 
     def test_the_event_is_the_same_whoever_brings_it(self) -> None:
         """The same fields, the same values, the same key."""
@@ -399,7 +401,7 @@ class Repairing(Both):
     def test_a_gateway_that_was_away_for_long_catches_up(self) -> None:
         """Nothing is lost or doubled when all keys are forgotten, pages overflow and rows share a moment."""
         self.patch(changedrows, "PAGE", 3)
-        self.patch(__import__("lineside.edges.frappe.poll", fromlist=["PAGE"]), "PAGE", 3)
+        self.patch(__import__("lineside.edges.frappe.newchanges", fromlist=["PAGE"]), "PAGE", 3)
         self.watch("after_insert")
         self.make("before")
         self.look()
@@ -488,14 +490,14 @@ class Repairing(Both):
         """And each change once."""
         name = self.make("x")
         assert self.poll is not None
-        whole = self.poll._rows.whole
+        whole = self.poll.changes._rows.whole
 
         async def changed_before(names: Any) -> Any:
-            self.poll._rows.whole = whole  # type: ignore[union-attr, method-assign]
+            self.poll.changes._rows.whole = whole  # type: ignore[union-attr, method-assign]
             self.close(name)
             return await whole(names)
 
-        self.poll._rows.whole = changed_before  # type: ignore[method-assign]
+        self.poll.changes._rows.whole = changed_before  # type: ignore[method-assign]
         self.look(3)
         self.assertEqual(["Closed"], [event["status"] for event in self.events()])
 
@@ -503,14 +505,14 @@ class Repairing(Both):
         """There is nothing to tell of it."""
         name = self.make("x")
         assert self.poll is not None
-        whole = self.poll._rows.whole
+        whole = self.poll.changes._rows.whole
 
         async def deleted_before(names: Any) -> Any:
-            self.poll._rows.whole = whole  # type: ignore[union-attr, method-assign]
+            self.poll.changes._rows.whole = whole  # type: ignore[union-attr, method-assign]
             self.change_site(lambda records: records.delete("ToDo", name))
             return await whole(names)
 
-        self.poll._rows.whole = deleted_before  # type: ignore[method-assign]
+        self.poll.changes._rows.whole = deleted_before  # type: ignore[method-assign]
         self.look(3)
         self.assertEqual([], self.events())
         self.assertIsNone(self.poll.problem)

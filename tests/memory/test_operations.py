@@ -116,7 +116,7 @@ class Permissions(SynchronousTestCase):
     def test_who_may_only_look_changes_nothing(self) -> None:
         """Lists and stories are for viewers, but for that of tokens; whatever changes something is not."""
         needed = {request.__name__: request.permission for request in get_args(AnyRequest)}
-        looking = {name for name in needed if name.startswith(("List", "Show", "Tail"))} - {"ListTokens"}
+        looking = {name for name in needed if name.startswith(("List", "Show", "Tail", "Follow"))} - {"ListTokens"}
         self.assertEqual({needed[name] for name in looking}, {"read"})
         self.assertEqual(needed["ListTokens"], "administer")
         self.assertNotIn("read", {needed[name] for name in needed.keys() - looking})

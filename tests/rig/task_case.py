@@ -19,6 +19,7 @@ from lineside.tasks.calendar import SECOND
 from lineside.tasks.lane import clocks
 from lineside.tasks.runner import Runner
 from lineside.tasks.runs import Run
+from lineside.tasks.sources import TaskSources
 from lineside.tasks.tables import TASKS
 from lineside.tasks.task import Task
 from lineside.testing.workers import HeldWorker, call_at_once
@@ -58,7 +59,7 @@ class TaskCase(SynchronousTestCase):
             self.clock,
             clocks(self.clock, self.wall_ns),
             Random(1),
-            journal,
+            TaskSources({}),
             doors=self.doors,
         )
         self.runner.on_change.append(self.told.extend)

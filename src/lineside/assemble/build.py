@@ -29,6 +29,7 @@ from lineside.assemble.edges import (
 from lineside.assemble.parts import Dormant, JournalPart
 from lineside.assemble.settings import Settings
 from lineside.assemble.sources import WayIn
+from lineside.assemble.tasksources import status_of, task_sources
 from lineside.assemble.translation import compile_route, consumer_spec, decoder_of
 from lineside.assemble.watching import Watching
 from lineside.delivery.backoff import Backoff
@@ -115,8 +116,9 @@ class Gateway:
         self.databases = databases(reactor, settings, store, self._watching.journals, random)
         self.hooks = frappe_sources(reactor, settings, store, self._watching.journals, self.targets, gates, random)
         self.posts = posts(reactor, settings, store, self._watching.journals)
+        self.task_sources = task_sources(settings, self._watching.journals)
         self.erp = erp_views(reactor, settings, self.targets)
-        self.tasks = tasks(reactor, settings, store, random, self._watching.journals, self.targets, gates)
+        self.tasks = tasks(reactor, settings, store, random, self.task_sources, self.targets, gates)
         if self.tasks is not None:
             # Events that start tasks are owed to them as others are to routes.
             consumers |= self.tasks.consumers
@@ -264,8 +266,9 @@ class Gateway:
         polled = [] if self.databases is None else self.databases.status
         hooked = [] if self.hooks is None else self.hooks.status
         posted = [] if self.posts is None else self.posts.status
+        filled = status_of(self.task_sources)
         ways = (way.status for way in self._ways_in)
-        return [self._watching.told(status) for status in (*ways, *polled, *hooked, *posted)]
+        return [self._watching.told(status) for status in (*ways, *polled, *hooked, *posted, *filled)]
 
     def _route_status(self) -> list[RouteStatus]:
         return [

@@ -148,7 +148,7 @@ class Databases:
     def status(self) -> list[SourceStatus]:
         """What is told of the tables that are polled."""
         return [
-            SourceStatus(source.id, source.address, 0, source.received, 0, problem=source.problem)
+            SourceStatus(source.id, source.address, 0, source.intake.received, 0, problem=source.problem)
             for source in self.sources
         ]
 
@@ -207,5 +207,5 @@ def _source(
         begin=table.begin,
         device=table.device,
     )
-    source.on_batch = journal.came
+    source.intake.on_batch = journal.came
     return source

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from lineside.operations.web import Endpoint
     from lineside.security.identity import Identity
     from lineside.tasks.runner import Runner
+    from lineside.tasks.sources import TaskSources
 
 
 class Source(Part, Protocol):
@@ -196,7 +197,7 @@ def tasks(
     settings: Settings,
     store: JournalPart,
     random: Random,
-    journals: Mapping[str, WatchedJournal],
+    sources: TaskSources,
     targets: Mapping[str, TargetPart],
     gates: Mapping[str, Gate],
 ) -> Tasks | None:
@@ -211,7 +212,7 @@ def tasks(
     with importing():
         from lineside.assemble.tasks import Tasks
 
-    return Tasks(reactor, settings, store, random, journals, targets, gates)
+    return Tasks(reactor, settings, store, random, sources, targets, gates)
 
 
 def offline_tasks(reactor: Any, settings: Settings, store: JournalPart) -> TaskOperations:

@@ -14,6 +14,7 @@ from lineside.assemble.settings import Settings
 from lineside.delivery.gate import Gate
 from lineside.edges.frappe.changedrows import ChangedRows
 from lineside.edges.frappe.hooks import HookIntake
+from lineside.edges.frappe.newchanges import NewChanges
 from lineside.edges.frappe.poll import FrappePoll
 from lineside.edges.frappe.webhook import WebhookFormat
 from lineside.journal import polls
@@ -22,6 +23,7 @@ from lineside.model.ports import Part
 from lineside.operations.results import SourceStatus
 from lineside.operations.web import Endpoint
 from lineside.store.database import Database
+from lineside.wire.jsonl import JsonLines
 
 
 class FrappeSource:
@@ -49,11 +51,11 @@ class FrappeSource:
                 reactor,
                 secret=None if table.secret is None else table.secret.reveal(),
                 fields=() if table.poll is None else table.poll.fields,
-                poll=poll,
+                poll=None if poll is None else poll.changes,
             )
             self.hooks.on_batch = journal.came
         if poll is not None:
-            poll.on_batch = journal.came
+            poll.changes.on_batch = journal.came
         ways = [
             *([] if self.hooks is None else [f"POST {self.hooks.path}"]),
             *([] if poll is None else [f"{table.doctype} at {settings.sites[settings.polled_by(table)].url}"]),
@@ -69,7 +71,7 @@ class FrappeSource:
             self.id,
             self.address,
             0,
-            (0 if hooks is None else hooks.received) + (0 if poll is None else poll.received),
+            (0 if hooks is None else hooks.received) + (0 if poll is None else poll.changes.received),
             0 if hooks is None else hooks.undecodable,
             problem=None if poll is None else poll.problem,
         )
@@ -121,20 +123,19 @@ class FrappeSources:
             target = settings.polled_by(table)
             part = targets[target]
             assert isinstance(part, FrappePart)
-            return FrappePoll(
+            changes = NewChanges(
+                name,
                 name,
                 ChangedRows(part.client, table.doctype, table.poll.fields, table.poll.filters),
-                gates[target],
                 journals[name],
                 store.database,
-                reactor,
-                random,
-                every=table.poll.every,
+                address=target,
                 overlap=table.poll.overlap,
                 batch=table.poll.batch,
                 begin=table.poll.begin,
-                device=table.device,
+                decoder=JsonLines(None, table.device),
             )
+            return FrappePoll(name, changes, gates[target], reactor, random, every=table.poll.every)
 
         self.sources = [
             FrappeSource(reactor, name, settings, journals[name], store.database, poll(name, table))

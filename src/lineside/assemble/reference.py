@@ -67,7 +67,7 @@ TABLES: dict[str, type[Table]] = {
 """What a page has to describe, by the names of its marks."""
 
 _MARKED = re.compile(r"(<!-- keys: (?P<name>[a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-_PLAIN = {str: "text", int: "whole number", bool: "`true` or `false`"} | dict.fromkeys(
+_PLAIN = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`"} | dict.fromkeys(
     (PollSettings, FrappePollSettings, FrappeRealtimeSettings, RetrySettings), "table"
 )
 
@@ -120,6 +120,9 @@ def _inner(annotation: Any) -> Any:
 def _literals(annotation: Any) -> Iterator[str]:
     if get_origin(annotation) is Literal:
         yield from get_args(annotation)
+    elif NoneType in get_args(annotation):
+        for part in get_args(annotation):
+            yield from _literals(part)
 
 
 def _metadata(annotation: Any) -> Iterator[object]:
@@ -145,6 +148,8 @@ def _toml(value: object, durations: bool) -> str:
             return f'"{duration_text(value)}"'
         case tuple():
             return f"[{', '.join(_toml(item, durations) for item in value)}]"
+        case Table():
+            return "{}"
         case Path():
             return f'"{value}"'
     return msgspec.json.encode(value).decode()

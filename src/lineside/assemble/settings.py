@@ -30,6 +30,7 @@ from lineside.assemble.sqlsettings import (
 )
 from lineside.assemble.table import Table
 from lineside.assemble.tasksettings import TaskSettings
+from lineside.assemble.tasksourcesettings import TaskSourceSettings
 from lineside.assemble.values import (
     Authorities,
     ByteText,
@@ -476,7 +477,9 @@ class ExampleSettings(Table):
 
 
 TargetSettings = FrappeTargetSettings | SqlTargetSettings
-SourceSettings = LinesSourceSettings | SqlSourceSettings | FrappeSourceSettings | HttpSourceSettings
+SourceSettings = (
+    LinesSourceSettings | SqlSourceSettings | FrappeSourceSettings | HttpSourceSettings | TaskSourceSettings
+)
 
 TARGETS: dict[str, type[TargetSettings]] = {"frappe": FrappeTargetSettings, "sql": SqlTargetSettings}
 """The kinds of targets, by ``type``."""
@@ -485,6 +488,7 @@ SOURCES: dict[str, type[SourceSettings]] = {
     "sql": SqlSourceSettings,
     "frappe": FrappeSourceSettings,
     "http": HttpSourceSettings,
+    "tasks": TaskSourceSettings,
 }
 """The kinds of sources, by ``type``."""
 
@@ -536,6 +540,11 @@ class Settings(Struct, frozen=True):
     def posts(self) -> dict[str, HttpSourceSettings]:
         """The sources to which programs post events."""
         return {name: each for name, each in self.sources.items() if isinstance(each, HttpSourceSettings)}
+
+    @property
+    def filled(self) -> dict[str, TaskSourceSettings]:
+        """The sources that tasks fill."""
+        return {name: each for name, each in self.sources.items() if isinstance(each, TaskSourceSettings)}
 
     def zone_of(self, target: str) -> str | None:
         """Return the zone that the configuration gives a target's times; None where the target is to say it."""

@@ -20,7 +20,6 @@ from lineside.delivery.backoff import Backoff
 from lineside.delivery.gate import Gate
 from lineside.delivery.route import Route
 from lineside.delivery.templates import compile_condition, compile_template
-from lineside.journal.watched import WatchedJournal
 from lineside.model.errors import ConfigurationError
 from lineside.model.ports import ConsumerSpec, Part
 from lineside.model.wording import key_path
@@ -28,8 +27,10 @@ from lineside.operations.registry import Operations
 from lineside.operations.tasks import TaskOperations
 from lineside.tasks.calendar import Cron, Every, Schedule
 from lineside.tasks.calling import params_type, typed
+from lineside.tasks.context import Erp
 from lineside.tasks.lane import clocks
 from lineside.tasks.runner import Runner
+from lineside.tasks.sources import TaskSources
 from lineside.tasks.task import RetryPolicy, Task, Told
 from lineside.tasks.triggers import Trigger
 
@@ -45,7 +46,7 @@ class Tasks:
         settings: of the whole gateway.
         store: the journal.
         random: for delays between attempts.
-        journals: by source, where events go.
+        sources: what tasks add events to.
         targets: by name, the parts that hold the connections.
         gates: by target.
 
@@ -60,7 +61,7 @@ class Tasks:
         settings: Settings,
         store: JournalPart,
         random: Random,
-        journals: Mapping[str, WatchedJournal],
+        sources: TaskSources,
         targets: Mapping[str, TargetPart],
         gates: Mapping[str, Gate],
     ) -> None:
@@ -71,8 +72,8 @@ class Tasks:
             reactor,
             clocks(reactor, time.time_ns),
             random,
-            store.journal,
-            {},
+            sources,
+            erps_of(settings, targets, gates, random),
             gates,
         )
         specs = {
@@ -92,6 +93,28 @@ class Tasks:
         TaskOperations(lambda: self.runner, self._store.database, time.time_ns, running=True).register(operations)
 
 
+def erps_of(
+    settings: Settings, targets: Mapping[str, TargetPart], gates: Mapping[str, Gate], random: Random
+) -> dict[str, Erp]:
+    """Return the ERP for tasks, by the targets that they name."""
+    erps: dict[str, Erp] = {}
+    for table in settings.tasks.values():
+        name = target_of(table, settings)
+        if name is not None and name not in erps:
+            from lineside.assemble.frappesites import FrappePart  # noqa: PLC0415 (an edge of its own)
+            from lineside.edges.frappe.taskcalls import TaskErp  # noqa: PLC0415
+
+            part = targets[name]
+            assert isinstance(part, FrappePart)
+            erps[name] = TaskErp(part.client, gates[name], random)
+    return erps
+
+
+def target_of(table: TaskSettings, settings: Settings) -> str | None:
+    """Return the name of the site that a task asks; None where there is none, or more than one to choose from."""
+    return table.target or (next(iter(settings.sites)) if len(settings.sites) == 1 else None)
+
+
 def offline(reactor: Any, settings: Settings, store: JournalPart) -> TaskOperations:
     """Return the operations where no gateway runs: what is asked for waits for the next one."""
 
@@ -104,7 +127,7 @@ def offline(reactor: Any, settings: Settings, store: JournalPart) -> TaskOperati
             reactor,
             clocks(reactor, time.time_ns),
             Random(0),  # noqa: S311 (jitter)
-            store.journal,
+            TaskSources({}),
         )
 
     return TaskOperations(runner, store.database, time.time_ns, running=False)
@@ -152,7 +175,6 @@ def compile_task(name: str, table: TaskSettings, settings: Settings) -> Task:
     if scheduled or kind is None:
         # What comes with an event, or from a person, may still be missing.
         typed(table.params, kind)
-    target = table.target or (next(iter(settings.sites)) if len(settings.sites) == 1 else None)
     return Task(
         name=name,
         function=function,
@@ -171,7 +193,7 @@ def compile_task(name: str, table: TaskSettings, settings: Settings) -> Task:
         catch_up=table.catch_up,
         interrupted=table.interrupted,
         erp=table.erp,
-        target=target,
+        target=target_of(table, settings),
         keep=table.keep,
         told=Told(table.run, words_of(table, settings), table.description),
     )

@@ -90,7 +90,9 @@ class TaskSettings(Table):
     when: Annotated[str, Shape("condition")] | None = Field(
         default=None, description="Of `on`: only events for which this is true. Default: all."
     )
-    params: dict[str, Any] = Field(default={}, description="What its function gets as `context.params`.")
+    params: Annotated[dict[str, Any], Shape("table")] = Field(
+        default={}, description="What its function gets as `context.params`."
+    )
     thread: bool = Field(default=False, description="Whether the function blocks, and so gets a thread of its own.")
     timeout: Annotated[Duration, Field(gt=0)] | None = Field(
         default=None, description="How long one attempt may take. Default: as long as it likes."

@@ -110,6 +110,11 @@ class Gate:
         finally:
             self._probing.release()
 
+    def shut(self, why: TargetDown) -> None:
+        """Close it, as somebody else who asks the target has found it down; the next probe tells."""
+        if self._ready is not None:
+            self._close(why)
+
     async def deliver(self, batch: list[Delivery]) -> list[Outcome]:
         """Carry out deliveries as `Target.deliver` does, once there is a place for them.
 

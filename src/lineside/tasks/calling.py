@@ -41,12 +41,13 @@ async def call(function: Callable[..., Any], context: Context[Any], cooperator: 
 def call_in_thread(function: Callable[..., Any], context: Context[Any], reactor: Any) -> Deferred[Any]:
     """Call a blocking function on a daemon thread of its own; the Deferred fires when it returns.
 
-    Cancelling it sets the context's ``cancelled``, and goes no further, for nothing can stop a thread: it still
-    fires when the function ends.
+    Cancelling it sets the context's ``cancelled``, ends what the function waits for by its context, and goes no
+    further, for nothing can stop a thread: it still fires when the function ends.
     """
 
     def tell(_: Deferred[Any]) -> None:
         context.cancelled = True
+        inside.interrupt()
 
     # The canceller must not make it fail: it waits for the function.
     done: Deferred[Any] = Deferred()

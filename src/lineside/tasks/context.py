@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Generic, Protocol, TypeVar, cast
 
@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.internet.threads import blockingCallFromThread
 
-from lineside.model.event import Event, Receipt
+from lineside.model.event import Receipt
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -51,8 +51,33 @@ class Erp(Protocol):
 class Appending(Protocol):
     """The journal, as far as tasks add to it."""
 
-    async def append(self, source: str, events: list[Event]) -> list[Receipt]:
-        """Store events; durable when it returns."""
+    async def append(
+        self,
+        source: str,
+        documents: Sequence[Mapping[str, Any]],
+        *,
+        keys: Sequence[str | None] | None = None,
+    ) -> list[Receipt]:
+        """Store documents as events of a source with ``type = "tasks"``; durable when it returns.
+
+        They are stored in order, a thousand in a transaction. A run that is resumed appends again what it had: a
+        document whose key is known is not stored again, so give the source a ``dedupe`` field, or keys here.
+
+        Args:
+            source: its name.
+            documents: what JSON can hold.
+            keys: one for each document, in place of the field that the source's ``dedupe`` names.
+
+        Returns:
+            For each document its sequence, and whether it is a repeat.
+
+        Raises:
+            NoSource: there is no such source, or it is of another type.
+            ValueError: a document cannot be an event; none is stored.
+            SourcePaused: a person stopped the source.
+            JournalFull: there is no room.
+
+        """
         ...
 
 
@@ -190,6 +215,12 @@ class ThreadContext(Generic[P]):
         self._inner = inner
         self._reactor = reactor
         self.run, self.task, self.attempt, self.params = inner.run, inner.task, inner.attempt, inner.params
+        self._waits: Deferred[Any] | None = None
+
+    def interrupt(self) -> None:
+        """End what `wait` waits for, if it does. Called on the reactor's thread, where the run is to end."""
+        if self._waits is not None:
+            self._waits.cancel()
 
     @property
     def cancelled(self) -> bool:
@@ -224,16 +255,18 @@ class ThreadContext(Generic[P]):
         So a blocking function asks the ERP: ``ctx.wait(lambda: ctx.erp.get("Item", name))``.
 
         Raises:
-            Cancelled: it is to end.
+            CancelledError: it is to end; what it waited for was cancelled.
 
         """
         self.check()
 
         async def awaited() -> T:
+            self.check()
             return await start()
 
         def begin() -> Deferred[T]:
-            return Deferred.fromCoroutine(awaited())
+            self._waits = Deferred.fromCoroutine(awaited())
+            return self._waits.addBoth(self._waited)
 
         # Its annotation knows functions of one kind only.
         return cast(T, blockingCallFromThread(self._reactor, cast(Any, begin)))
@@ -256,6 +289,10 @@ class ThreadContext(Generic[P]):
             stored = result = encoded(function(*args), f"step {name!r}")
             self.wait(lambda: self._inner._recording.keep_step(name, result))
         return msgspec.json.decode(stored)
+
+    def _waited(self, result: T) -> T:
+        self._waits = None
+        return result
 
     async def _stored(self, name: str) -> bytes | None:
         return self._inner._recording.finished_step(name)

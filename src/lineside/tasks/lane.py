@@ -264,7 +264,14 @@ class Lane:
         if why in {None, "timeout"} and self.task.retry.again(run.attempt, error):
             delay = self.task.retry.backoff.delay(run.attempt, self._random)
             due = self._clocks.steady_ns() + round(delay * SECOND)
-            log.warn("task.tried_again", task=run.task, run=run.id, reason=text, again_in=round(delay, 1))
+            log.warn(
+                "task.tried_again",
+                task=run.task,
+                run=run.id,
+                reason=text,
+                again_in=round(delay, 1),
+                remedy="none yet: it is tried again",
+            )
             return Ending(run.id, "queued", now, due, error=text, traceback=outcome.traceback)
         log.error("task.failed", task=run.task, run=run.id, reason=text, remedy=f"lineside tasks show {run.id}")
         return Ending(run.id, "failed", now, error=text, traceback=outcome.traceback)

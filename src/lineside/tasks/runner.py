@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from math import isinf
 from random import Random
 from sqlite3 import Connection
 from typing import Any, TypeVar
@@ -135,7 +136,10 @@ class Runner:
                 log.warn("task.interrupted", task=name, runs=again, remedy="none: they are run again")
             if waiting:
                 log.error(
-                    "task.interrupted", task=name, runs=waiting, remedy="lineside tasks runs --state interrupted"
+                    "task.left_interrupted",
+                    task=name,
+                    runs=waiting,
+                    remedy="lineside tasks runs --state interrupted",
                 )
         if abandoned:
             log.error("task.abandoned", runs=abandoned, remedy="lineside tasks runs --state interrupted")
@@ -397,6 +401,8 @@ class Runner:
 
     async def _forget_old(self) -> None:
         for name, task in self.tasks.items():
+            if isinf(task.keep):
+                continue
             before = self._clocks.wall_ns() - round(task.keep * SECOND)
             while (
                 await self._database.write(

@@ -79,7 +79,7 @@ class Task(Struct, frozen=True):
     target: str | None = None
     """The site that its context asks; None for none."""
     keep: float = 30 * 86_400.0
-    """Seconds for which a run that has ended is kept."""
+    """Seconds for which a run that has ended is kept; infinity for ever."""
     told: Told = Told()
 
     def key_of(self, params: Mapping[str, Any]) -> str | None:

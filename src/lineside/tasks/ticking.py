@@ -109,7 +109,7 @@ class Interval:
         drift.worst = max(drift.worst, drift.last)
         if count > 1:
             log.warn(
-                "task.ticks_skipped", task=self.task.name, count=count - 1, remedy="see the alarm reactor.slow"
+                "task.ticks_skipped", task=self.task.name, count=count - 1, remedy="see what held the gateway up"
             )
         now = self._wall_ns()
         return Deferred.fromCoroutine(self._asked(Plan([now], count - 1, now)))

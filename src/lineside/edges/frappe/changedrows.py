@@ -26,14 +26,23 @@ class Unlisted(Exception):
         reason: as the site says it.
         remedy: what to do.
         after: seconds after which the site asked to be tried again.
+        passing: it is the site that is away, and not the question that is wrong.
 
     """
 
-    def __init__(self, reason: str, remedy: str = "it is tried again", after: float | None = None) -> None:
-        super().__init__(reason)
+    def __init__(
+        self,
+        reason: str,
+        remedy: str = "it is tried again",
+        after: float | None = None,
+        *,
+        passing: bool = False,
+    ) -> None:
+        super().__init__(f"{reason}; {remedy}")
         self.reason = reason
         self.remedy = remedy
         self.after = after
+        self.passing = passing
 
 
 class Row(Struct, frozen=True):
@@ -133,7 +142,7 @@ class ChangedRows:
         why = unanswered(verdict, f"let the API user read {self.doctype}, and check the poll's fields and filters")
         if isinstance(why, Blocked):
             raise Unlisted(why.reason, why.remedy)
-        raise Unlisted(why.reason, after=why.after)
+        raise Unlisted(why.reason, after=why.after, passing=True)
 
     def _version(self, row: dict[str, Any]) -> Version:
         try:

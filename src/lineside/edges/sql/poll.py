@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable
 from random import Random
-from sqlite3 import Connection
-from typing import Literal, Protocol
+from typing import Literal
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -15,15 +13,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from lineside.delivery.backoff import Backoff
-from lineside.edges.sql.cells import encode_json, plain
-from lineside.edges.sql.newrows import NewRow, NewRows, Round
-from lineside.edges.sql.places import Place, place_of
+from lineside.edges.sql.newrows import NewRows
 from lineside.edges.sql.pool import Pool
+from lineside.edges.sql.rowintake import Ledger, RowIntake
 from lineside.edges.sql.trouble import DatabaseFailed
-from lineside.journal import polls
-from lineside.model.batch import Batch
 from lineside.model.errors import LinesideError, SourcePaused
-from lineside.model.event import Event, Receipt
 from lineside.store.database import Database
 
 log = Logger()
@@ -32,21 +26,8 @@ AWAY = Backoff((1.0, 2.0, 5.0, 15.0, 30.0), jitter=0.2)
 """Seconds between two attempts while the database is away, or the journal stores nothing."""
 
 
-class Ledger(Protocol):
-    """Where the events go: the journal, with something of ours in the same transaction."""
-
-    async def append(
-        self, source: str, events: list[Event], *, also: Callable[[Connection], None] | None
-    ) -> list[Receipt]:
-        """Store events, and ``also``; both or neither, synced when it returns."""
-        ...
-
-
 class SqlSource:
     """The `Part` that polls one table.
-
-    How far it has come is stored in the transaction that stores the events: after a crash at any moment no row is
-    lost, and none becomes two events, however long the gateway was away.
 
     Args:
         id: the source's name.
@@ -84,22 +65,13 @@ class SqlSource:
         self.address = address
         self.problem: str | None = None
         """What hinders it, in a line."""
-        self.received = 0
-        self.on_batch: Callable[[Batch, list[tuple[str, int]]], None] | None = None
-        """Called with each batch before it is stored."""
+        self.intake = RowIntake(
+            id, id, pool, rows, ledger, database, address=address, within=within, begin=begin, device=device
+        )
         self._pool = pool
-        self._rows = rows
-        self._ledger = ledger
-        self._database = database
         self._clock = clock
         self._random = random
         self._every = every
-        self._within = within
-        self._begin = begin
-        self._device = device
-        self._last: Place | None = None
-        self._seen: dict[str, Place] = {}
-        self._known = False
         self._failures = 0
         self._round: Deferred[None] | None = None
         self._loop = LoopingCall(self._start_round)
@@ -129,7 +101,7 @@ class SqlSource:
 
     async def _look_until_done(self) -> None:
         try:
-            while await self._look():
+            while await self.intake.look():
                 pass
         except CancelledError:
             raise
@@ -143,73 +115,17 @@ class SqlSource:
             await deferLater(self._clock, AWAY.delay(1, self._random))
         except (OSError, sqlite3.Error, LinesideError) as failed:
             # Perhaps it is stored all the same: the journal knows how far it has come.
-            self._known = False
+            self.intake.doubt()
             await self._rest(f"cannot store: {failed}", "free space on the journal's disk or check it")
         except Exception as failed:  # noqa: BLE001 (a row that nobody thought of must not end the source)
             log.failure("poll.stumbled", source=self.id)
-            self._known = False
+            self.intake.doubt()
             await self._rest(f"{type(failed).__name__}, see the log", _TRY)
         else:
             self._failures = 0
             if self.problem is not None:
                 self.problem = None
                 log.info("poll.works_again", source=self.id)
-
-    async def _look(self) -> bool:
-        """Take what is new; return whether there may be more."""
-        if not self._known:
-            await self._take_up()
-        last, seen = self._last, self._seen
-        found = await self._pool.run(
-            lambda connection: self._rows.look(connection, last, seen), within=self._within
-        )
-        if found.fresh or found.late:
-            await self._store(found)
-        return found.more
-
-    async def _take_up(self) -> None:
-        before, text, places = await self._database.read(lambda connection: polls.load(connection, self.id))
-        last = None if text is None else place_of(text)
-        seen = {identity: place_of(place) for identity, place in places.items()}
-        if not before and self._begin == "new":
-            last, window = await self._pool.run(self._rows.newest, within=self._within)
-            seen = {place.identity: place for place in window}
-        if not before:
-            await self._database.write(lambda connection: _keep(connection, self.id, last, seen.values(), ()))
-        self._last, self._seen, self._known = last, seen, True
-
-    async def _store(self, found: Round) -> None:
-        # What a database's own order of text gives twice is taken once.
-        rows = [row for row in (*found.late, *found.fresh) if row.place.identity not in self._seen]
-        events = [
-            Event(
-                encode_json({name: plain(cell) for name, cell in row.columns.items()}),
-                key=row.place.identity,
-                device=self._named(row),
-            )
-            for row in rows
-        ]
-        last = found.fresh[-1].place if found.fresh else self._last
-        assert last is not None
-        lowest = self._rows.lowest(last)
-        taken = [row.place for row in rows if self._rows.value_of(row.place) > lowest]
-        passed = [identity for identity, place in self._seen.items() if not self._rows.value_of(place) > lowest]
-        if self.on_batch is not None and events:
-            self.on_batch(Batch.of(events), [(self.address, len(events))])
-        await self._ledger.append(
-            self.id,
-            events,
-            also=lambda connection: _keep(connection, self.id, last, taken, passed),
-        )
-        self._last = last
-        for identity in passed:
-            del self._seen[identity]
-        self._seen.update((place.identity, place) for place in taken)
-        self.received += len(rows)
-
-    def _named(self, row: NewRow) -> str | None:
-        name = None if self._device is None else row.columns.get(self._device)
-        return None if name is None else str(name)
 
     async def _rest(self, reason: str, remedy: str, told: str | None = None) -> None:
         """Wait before the next attempt; ``told`` is what the log gets of the reason."""
@@ -219,13 +135,6 @@ class SqlSource:
             log.warn("poll.failing", source=self.id, reason=told or reason, again_in=round(delay, 1), remedy=remedy)
         self.problem = f"{reason}; {remedy}"
         await deferLater(self._clock, delay)
-
-
-def _keep(
-    connection: Connection, source: str, last: Place | None, taken: Iterable[Place], passed: Iterable[str]
-) -> None:
-    seen = {place.identity: place.stored() for place in taken}
-    polls.store(connection, source, None if last is None else last.stored(), seen, passed)
 
 
 def _not_if_cancelled(failure: Failure) -> None:
