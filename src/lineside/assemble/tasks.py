@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from lineside.delivery.gate import Gate
 from lineside.delivery.route import Route
 from lineside.delivery.templates import compile_condition, compile_template
 from lineside.model.errors import ConfigurationError
-from lineside.model.ports import ConsumerSpec, Part
+from lineside.model.ports import ConsumerSpec, Part, Ready
 from lineside.model.wording import key_path
 from lineside.operations.registry import Operations
 from lineside.operations.tasks import TaskOperations
@@ -76,15 +76,15 @@ class Tasks:
             erps_of(settings, targets, gates, random),
             gates,
         )
-        specs = {
-            name: trigger_spec(name, table, settings)
-            for name, table in settings.tasks.items()
-            if table.on is not None
+        routes = {
+            name: trigger_route(name, table) for name, table in settings.tasks.items() if table.on is not None
         }
-        self.consumers = {spec.id: store.consumer(spec) for spec in specs.values()}
+        self.consumers = {route.id: store.consumer(trigger_spec(route)) for route in routes.values()}
         """The places in the journal of what starts tasks."""
+        ready = Ready(settings.plant.time_zone or "UTC")
         self.triggers = [
-            Trigger(name, self.consumers[spec.id], self.runner, reactor) for name, spec in specs.items()
+            Trigger(name, self.consumers[route.id], partial(route.render, ready=ready), self.runner, reactor)
+            for name, route in routes.items()
         ]
         self.stages: list[list[Part]] = [[self.runner], [*self.triggers]]
 
@@ -247,14 +247,12 @@ def words_of(table: TaskSettings, settings: Settings) -> str:
     return "when asked for" if table.on is None else f"on events of {', '.join(table.sources)}"
 
 
-def trigger_spec(name: str, table: TaskSettings, settings: Settings) -> ConsumerSpec:
-    """Return how a task's events are read from the journal: what came before it was configured starts nothing."""
+def trigger_route(name: str, table: TaskSettings) -> Route:
+    """Return what decides on the events that start a task: a route that leads nowhere."""
     path = key_path("tasks", name)
-    sources = frozenset(table.sources)
-    # A route that leads nowhere: what it accepts is what starts the task.
-    route = Route(
+    return Route(
         id=f"task.{name}",
-        sources=sources,
+        sources=frozenset(table.sources),
         target="",
         action="call",
         doctype="",
@@ -263,4 +261,8 @@ def trigger_spec(name: str, table: TaskSettings, settings: Settings) -> Consumer
         order_by=None,
         concurrency=1,
     )
-    return ConsumerSpec(route.id, sources, route.accepts, route.order_key, deliver_policy="new")
+
+
+def trigger_spec(route: Route) -> ConsumerSpec:
+    """Return how a task's events are read from the journal: what came before it was configured starts nothing."""
+    return ConsumerSpec(route.id, route.sources, route.accepts, route.order_key, deliver_policy="new")

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.assemble.config import load
 from lineside.assemble.settings import Settings
-from lineside.assemble.tasks import compile_tasks, trigger_spec
+from lineside.assemble.tasks import compile_tasks, trigger_route, trigger_spec
 from lineside.model.errors import ConfigurationError
 from lineside.model.event import Event, Record, Seq
 from lineside.tasks.calendar import Cron, Every
@@ -136,8 +136,7 @@ class TaskSettings(SynchronousTestCase):
             + RUN
             + 'on = "sources.gate"\nwhen = "{{ kind == \'empty\' }}"\nkey = "event.item"'
         )
-        table = settings.tasks["nightly"]
-        spec = trigger_spec("nightly", table, settings)
+        spec = trigger_spec(trigger_route("nightly", settings.tasks["nightly"]))
         self.assertEqual(("task.nightly", {"gate"}, "new"), (spec.id, spec.sources, spec.deliver_policy))
         assert spec.accepts is not None
         empty, full = (
@@ -159,8 +158,8 @@ class TaskSettings(SynchronousTestCase):
             ('run = "../up:look"', 'run: "../up:look" is neither module:function nor the name of a built-in task'),
             (
                 'run = "erp-pol"',
-                'run: there is no built-in task "erp-pol"; your own are written module:function; did you mean '
-                '"erp-poll"?',
+                'run: there is no built-in task "erp-pol"; your own are written module:function'
+                + '; did you mean "erp-poll"?',
             ),
             ('run = "settled:plaim"', 'run: settled has no function plaim; did you mean "plain"?'),
             (
@@ -300,8 +299,8 @@ class TaskSettings(SynchronousTestCase):
             ("code = 5\n" + SOURCE + task, "code: expected a table, got a whole number"),
             (
                 SOURCE + '[code]\npath = "jobs"' + task,
-                f"tasks.nightly.run: there is no folder {self.path.parent}/jobs to find settled in; make it, or set "
-                "code.path",
+                f"tasks.nightly.run: there is no folder {self.path.parent}/jobs to find settled in"
+                + "; make it, or set code.path",
             ),
             (SOURCE + task.replace("tasks", "task"), 'task: unknown key; did you mean "tasks"?'),
         ]
