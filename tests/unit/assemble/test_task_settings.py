@@ -55,6 +55,8 @@ def two(context, other): ...
 '''
 RUN = 'run = "settled:plain"\n'
 NO_DURATION = 'is no duration such as "250ms", "10s", "5m", "12h" or "7d"'
+YOURS = "your own are written module:function"
+REMEDY = "make it, or set code.path"
 A_NAME = "a name has lower-case letters, digits, - and _, and begins with a letter or digit"
 
 
@@ -158,8 +160,7 @@ class TaskSettings(SynchronousTestCase):
             ('run = "../up:look"', 'run: "../up:look" is neither module:function nor the name of a built-in task'),
             (
                 'run = "erp-pol"',
-                'run: there is no built-in task "erp-pol"; your own are written module:function'
-                + '; did you mean "erp-poll"?',
+                f'run: there is no built-in task "erp-pol"; {YOURS}; did you mean "erp-poll"?',
             ),
             ('run = "settled:plaim"', 'run: settled has no function plaim; did you mean "plain"?'),
             (
@@ -299,8 +300,7 @@ class TaskSettings(SynchronousTestCase):
             ("code = 5\n" + SOURCE + task, "code: expected a table, got a whole number"),
             (
                 SOURCE + '[code]\npath = "jobs"' + task,
-                f"tasks.nightly.run: there is no folder {self.path.parent}/jobs to find settled in"
-                + "; make it, or set code.path",
+                f"tasks.nightly.run: there is no folder {self.path.parent}/jobs to find settled in; {REMEDY}",
             ),
             (SOURCE + task.replace("tasks", "task"), 'task: unknown key; did you mean "tasks"?'),
         ]
