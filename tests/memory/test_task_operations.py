@@ -8,7 +8,7 @@ from typing import Any
 from tests.rig.task_case import TaskCase
 from twisted.internet.defer import Deferred
 
-from lineside.model.errors import NotFound
+from lineside.model.errors import NotFound, Unfit
 from lineside.operations.registry import Operations
 from lineside.operations.requests import (
     CancelRun,
@@ -27,7 +27,7 @@ from lineside.operations.tasks import TaskOperations
 from lineside.security.identity import LOCAL_USER, Identity, NotPermitted
 from lineside.tasks.calendar import Cron, Every
 from lineside.tasks.context import Context
-from lineside.tasks.runner import NotNow, WrongParameters
+from lineside.tasks.runner import NotNow
 from lineside.tasks.task import Task, Told
 
 VIEWER, OPERATOR = Identity("wall board", "viewer"), Identity("shift lead", "operator")
@@ -181,9 +181,7 @@ class Asking(OperationsCase):
         self.assertEqual(
             'there is no task "nightl"; did you mean "nightly"?', self.refused(RunTask(task="nightl"), NotFound)
         )
-        self.assertEqual(
-            "tasks.nightly: which order?", self.refused(RunTask(task="nightly", params={}), WrongParameters)
-        )
+        self.assertEqual("tasks.nightly: which order?", self.refused(RunTask(task="nightly", params={}), Unfit))
         self.assertEqual([], self.states())
 
     def test_cancels_and_runs_again(self) -> None:

@@ -21,7 +21,7 @@ from lineside.edges.http.channel import SILENCE, PatientChannel
 from lineside.edges.http.identification import CHALLENGE, Identification
 from lineside.edges.http.request import AT_ONCE, EarlyRequest, header_texts
 from lineside.edges.http.routing import Found, Routes
-from lineside.model.errors import JournalClosed, JournalUnusable, LinesideError, NotFound
+from lineside.model.errors import JournalClosed, JournalUnusable, LinesideError, NotFound, Unfit
 from lineside.operations.web import Answer, Call, Endpoint, Problem
 from lineside.security.identity import NOBODY, Identity, NotPermitted, check
 
@@ -283,6 +283,8 @@ def _refusal(refused: LinesideError) -> Answer:
             return Problem(403, str(refused)).answer()
         case NotFound():
             return Problem(404, str(refused)).answer()
+        case Unfit():
+            return Problem(422, str(refused)).answer()
         case OSError() | JournalClosed() | JournalUnusable():
             return Problem(503, str(refused), headers={"Retry-After": str(LATER)}).answer()
     return Problem(409, str(refused)).answer()
