@@ -174,6 +174,8 @@ class LiveCase(TestCase):
     """The most that a client is sent when it comes back."""
     origins = ""
     """Further sites whose pages may connect, as in a list of TOML."""
+    more = ""
+    """Further tables of the configuration."""
 
     @pytest.fixture(autouse=True)
     def own_directory(self, tmp_path: Path) -> None:
@@ -198,7 +200,7 @@ class LiveCase(TestCase):
         """Start the gateway, at the address that it had before; the device calls it."""
         configuration = self.directory / "lineside.toml"
         configuration.write_text(
-            CONFIGURATION.format(port=self._port, key=KEY, limit=self.limit, origins=self.origins)
+            CONFIGURATION.format(port=self._port, key=KEY, limit=self.limit, origins=self.origins) + self.more
         )
         self.gateway = Program(
             self.reactor, [sys.executable, *LINESIDE, "run", "--log-format", "json"], self.directory
