@@ -19,7 +19,6 @@ async def count(context):
 async def hang(context):
     await context.sleep(3600)
 """
-OPERATOR = {"meta": {"role": "operator"}}
 KEYS = ("run", "task", "state", "done", "message")
 UNKNOWN_CHANNEL, DENIED = 102, 103
 """Codes of refusals; see the guide "Live channels"."""
@@ -45,7 +44,7 @@ run = "live_floor:hang"
 
     async def watcher(self, channel: str = "tasks:count") -> Any:
         """Start a client of an operator's that is subscribed."""
-        client = await self.client(token("olga", **OPERATOR))
+        client = await self.client(token("olga", meta={"role": "operator"}))
         await client.do("connect")
         await client.do("subscribe", channel=channel)
         await client.heard("subscribed", channel=channel)

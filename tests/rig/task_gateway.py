@@ -235,7 +235,7 @@ class TaskGateway:
         story: dict[str, Any] = json.loads(self("tasks", "show", str(number), "--json").out)
         return story
 
-    def until(self, what: str, holds: Callable[[], T]) -> T:
+    def until(self, what: str, holds: Callable[[], T | None]) -> T:
         """Wait until ``holds`` returns something true, and return it."""
         late = time.monotonic() + PATIENCE
         while not (found := holds()):
