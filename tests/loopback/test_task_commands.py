@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -129,6 +130,38 @@ class AtWork(FloorCase):
         self.assertRegex(done.out, r"^run 1 of broken failed in .* s: OSError: the printer is out of paper\n$")
         self.assertIn("Traceback", self.ok("show", "1"))
         self.assertIn('raise OSError("the printer is out of paper")', self.ok("show", "1"))
+
+    def test_following_ends_before_the_run_does(self) -> None:
+        """With Ctrl-C the run goes on, without the gateway it waits: neither is success, and each is said."""
+        for number, (ending, said) in enumerate(
+            (
+                ("INT", "lineside: run 1 goes on; `lineside tasks cancel 1` ends it\n"),
+                ("KILL", "lineside: the gateway has stopped; run 2 goes on after its next start\n"),
+            ),
+            1,
+        ):
+            with subprocess.Popen(
+                [
+                    *(sys.executable, *LINESIDE, "tasks", "run", "hang", "--follow", "--json"),
+                    *("-c", str(self.floor.configuration)),
+                ],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            ) as process:
+                assert process.stdout is not None
+                process.stdout.readline()
+                self.floor.until("it to run", lambda: self.state(number) == "running")  # noqa: B023
+                if ending == "INT":
+                    process.send_signal(signal.SIGINT)
+                else:
+                    self.floor.kill()
+                _, err = process.communicate(timeout=PATIENCE)
+            self.assertEqual((1, said), (process.returncode, err))
+            if ending == "INT":
+                self.assertEqual("running", self.state(1))
+                self.ok("cancel", "1")
+                self.floor.until_state(1, "cancelled")
 
     def test_a_person_follows_on_a_terminal(self) -> None:
         """A bar, how far it is, and what the function says: on standard error, apart from the result."""
