@@ -357,6 +357,27 @@ class WithoutAGateway(FloorCase):
             self.floor.until_state(run, "succeeded")
         self.assertEqual(["cancelled", "queued"], [self.state(second), self.state(4)])
 
+    def test_what_starts_a_task_keeps_its_place(self) -> None:
+        """It cannot be forgotten like a route that is gone, and its dead letters may be tried again meanwhile."""
+        self.floor.start()
+        self.floor.send(b'{"item": 5}')
+        self.floor.until("the letter", lambda: self.lines("deadletters", "list"))
+        self.floor.stop()
+        (place,) = self.lines("consumers", "list")
+        self.assertEqual(("task.scan", True, 1), (place["id"], place["route"], place["dead_letters"]))
+        self.assertIn("still in the configuration", self.floor("consumers", "forget", "task.scan").err)
+        (letter,) = self.lines("deadletters", "list")
+        self.assertEqual("template", letter["code"])
+        text = self.floor.configuration.read_text()
+        self.floor.configuration.write_text(text.replace("when = \"{{ item < 'part' }}\"\n", ""))
+        self.assertEqual(0, self.floor("deadletters", "retry", str(letter["id"])).code)
+        self.floor.start()
+        self.floor.until_state(1, "succeeded")
+        self.assertEqual((["5"], []), (self.floor.marks(), self.lines("deadletters", "list")))
+
+    def lines(self, *arguments: str) -> list[Any]:
+        return [json.loads(line) for line in self.floor(*arguments, "--json").out.splitlines()]
+
     def test_without_tasks_the_command_says_how_to_make_one(self) -> None:
         """Where the configuration has none."""
         self.floor.configuration.write_text(NO_TASKS)

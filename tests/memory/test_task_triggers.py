@@ -8,8 +8,8 @@ import msgspec
 from tests.rig.task_case import TaskCase
 from twisted.internet.defer import Deferred
 
-from lineside.assemble.tasks import trigger_route, trigger_spec
 from lineside.assemble.tasksettings import TaskSettings
+from lineside.assemble.tasktriggers import trigger_route, trigger_spec
 from lineside.journal import deadletters
 from lineside.journal.consumer import DurableConsumer
 from lineside.journal.deadletters import DeadLetter

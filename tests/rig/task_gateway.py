@@ -63,6 +63,7 @@ params = { upto = 1, pause = 0 }
 [tasks.scan]
 run = "floor:scan"
 on = "sources.gate"
+when = "{{ item < 'part' }}"
 """
 CODE = """
 import time

@@ -30,6 +30,7 @@ from lineside.assemble.parts import Dormant, JournalPart
 from lineside.assemble.settings import Settings
 from lineside.assemble.sources import WayIn
 from lineside.assemble.tasksources import status_of, task_sources
+from lineside.assemble.tasktriggers import trigger_routes, trigger_spec
 from lineside.assemble.translation import compile_route, consumer_spec, decoder_of
 from lineside.assemble.watching import Watching
 from lineside.delivery.backoff import Backoff
@@ -300,6 +301,8 @@ class Offline:
             route.id: Dormant(self._store.consumer(consumer_spec(settings.routes[name], route)))
             for name, route in routes.items()
         }
+        for route in trigger_routes(settings).values():
+            self._consumers[route.id] = Dormant(self._store.consumer(trigger_spec(route)))
         self.operations = Operations()
         offer(self.operations, self._store, settings, self._consumers, reactor, running=False)
         TokenOperations(self._store.database, settings.sources, time.time_ns).register(self.operations)

@@ -14,14 +14,13 @@ import msgspec
 from lineside.assemble.parts import JournalPart
 from lineside.assemble.settings import Settings
 from lineside.assemble.tasksettings import TaskSettings
+from lineside.assemble.tasktriggers import trigger_routes, trigger_spec
 from lineside.assemble.usercode import NoSuchCode, find_function
 from lineside.assemble.values import duration_text
 from lineside.delivery.backoff import Backoff
 from lineside.delivery.gate import Gate
-from lineside.delivery.route import Route
-from lineside.delivery.templates import compile_condition, compile_template
 from lineside.model.errors import ConfigurationError
-from lineside.model.ports import ConsumerSpec, Part, Ready
+from lineside.model.ports import Part, Ready
 from lineside.model.wording import key_path
 from lineside.operations.registry import Operations
 from lineside.operations.tasks import TaskOperations
@@ -76,9 +75,7 @@ class Tasks:
             erps_of(settings, targets, gates, random),
             gates,
         )
-        routes = {
-            name: trigger_route(name, table) for name, table in settings.tasks.items() if table.on is not None
-        }
+        routes = trigger_routes(settings)
         self.consumers = {route.id: store.consumer(trigger_spec(route)) for route in routes.values()}
         """The places in the journal of what starts tasks."""
         ready = Ready(settings.plant.time_zone or "UTC")
@@ -245,24 +242,3 @@ def words_of(table: TaskSettings, settings: Settings) -> str:
     if table.cron is not None:
         return Cron(table.cron, zone_of(table, settings)).words()
     return "when asked for" if table.on is None else f"on events of {', '.join(table.sources)}"
-
-
-def trigger_route(name: str, table: TaskSettings) -> Route:
-    """Return what decides on the events that start a task: a route that leads nowhere."""
-    path = key_path("tasks", name)
-    return Route(
-        id=f"task.{name}",
-        sources=frozenset(table.sources),
-        target="",
-        action="call",
-        doctype="",
-        document=compile_template({}, path),
-        when=None if table.when is None else compile_condition(table.when, f"{path}.when"),
-        order_by=None,
-        concurrency=1,
-    )
-
-
-def trigger_spec(route: Route) -> ConsumerSpec:
-    """Return how a task's events are read from the journal: what came before it was configured starts nothing."""
-    return ConsumerSpec(route.id, route.sources, route.accepts, route.order_key, deliver_policy="new")

@@ -13,7 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.assemble.config import load
 from lineside.assemble.settings import Settings
-from lineside.assemble.tasks import compile_tasks, trigger_route, trigger_spec
+from lineside.assemble.tasks import compile_tasks
+from lineside.assemble.tasktriggers import trigger_route, trigger_spec
 from lineside.model.errors import ConfigurationError
 from lineside.model.event import Event, Record, Seq
 from lineside.tasks.calendar import Cron, Every
