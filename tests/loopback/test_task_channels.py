@@ -9,11 +9,21 @@ from tests.rig.live_case import LiveCase, token
 from tests.rig.told import of
 
 CODE = """
+from lineside.tasks.context import Context
+from msgspec import Struct
+
 async def count(context):
     for number in range(1, 4):
         await context.sleep(0.6)
         context.progress(number, 3, f"bin {number}")
     return {"counted": 3}
+
+
+class Params(Struct):
+    event: dict[str, str]
+
+
+def strict(context: Context[Params]): ...
 
 
 async def hang(context):
@@ -34,6 +44,11 @@ run = "live_floor:count"
 
 [tasks.hang]
 run = "live_floor:hang"
+
+[tasks.strict]
+run = "live_floor:strict"
+on = "sources.gate"
+when = "{{ n > 0 }}"
 """
 
     async def start_gateway(self) -> None:
@@ -92,6 +107,16 @@ run = "live_floor:hang"
         await client.do("subscribe", channel="tasks:nothing")
         gone = await client.heard("unsubscribed", channel="tasks:nothing")
         self.assertEqual(UNKNOWN_CHANNEL, gone["code"])
+
+    async def test_an_event_that_starts_nothing_is_a_dead_letter_at_once(self) -> None:
+        """Its parameters are not what the function takes: those who watch the dead letters hear of it."""
+        client = await self.watcher("deadletters")
+        self.device.send([1])
+        await self.device.answered()
+        letter = await client.heard("publication", channel="deadletters")
+        self.assertEqual(
+            ("task.strict", 1, "parameters"), tuple(letter["data"][key] for key in ("route", "seq", "code"))
+        )
 
     async def test_a_run_that_a_crash_interrupted_goes_on_in_its_channel(self) -> None:
         """A client that was subscribed is told that it may have missed something; asked, it is running again."""

@@ -68,7 +68,12 @@ class TriggerCase(TaskCase):
             return route.render(pending, Ready("UTC"))
 
         self.trigger = Trigger(task.name, self.consumer, read, self.runner, self.clock)
+        self.refused: list[tuple[int, str]] = []
+        self.trigger.on_refused.append(self.tell)
         self.done(self.trigger.start())
+
+    def tell(self, refused: list[tuple[Pending, Any]]) -> None:
+        self.refused += [(pending.record.seq, outcome.code) for pending, outcome in refused]
 
     def end_all(self) -> None:
         """Stop it as SIGTERM does."""
@@ -236,6 +241,7 @@ class Wrong(TriggerCase):
         self.append(b"{oh", b'{"item": "b"}')
         self.assertEqual(["b"], [params["event"]["item"] for params in self.seen])
         self.assertEqual(["payload"], [letter.code for letter in self.letters()])
+        self.assertEqual([(1, "payload")], self.refused)
         self.end_all()
 
 

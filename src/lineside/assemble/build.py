@@ -172,6 +172,8 @@ class Gateway:
             None if self.erp is None else self.erp.reader,
             None if self.tasks is None else self.tasks.runner,
         )
+        if self.live is not None and self.tasks is not None:
+            self.live.tell_of(dict(zip(self.tasks.consumers, self.tasks.triggers, strict=True)))
         self.http = (
             None
             if settings.http is None or self.posts is None

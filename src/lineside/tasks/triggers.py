@@ -57,9 +57,12 @@ class Trigger:
         self._read = read
         self._runner = runner
         self._clock = clock
+        self.on_refused: list[Callable[[list[tuple[Pending, Outcome]]], None]] = []
+        """Each is called with events that became dead letters, once that is stored. Must not raise."""
         self._pulled: list[Pending] = []
         """Handed out, and not asked a run for yet: they are handed out once."""
         self._unstored = False
+        self._untold: list[tuple[Pending, Outcome]] = []
         self._wakeup = Wakeup()
         self._work = Background(self.name)
 
@@ -124,8 +127,21 @@ class Trigger:
     async def _settle(self, done: list[tuple[Pending, Outcome]]) -> None:
         # Where the disk refuses, the consumer keeps them for the next call.
         self._unstored = True
+        self._untold += [each for each in done if isinstance(each[1], Refused)]
         await self.consumer.settle(done)
         self._unstored = False
+        refused, self._untold = self._untold, []
+        for pending, outcome in refused:
+            assert isinstance(outcome, Refused)
+            log.warn(
+                "trigger.refused",
+                task=self.task,
+                seq=pending.record.seq,
+                code=outcome.code,
+                remedy="lineside deadletters list",
+            )
+        for tell in self.on_refused if refused else ():
+            tell(refused)
 
 
 def _outcome(answer: Asked | WrongParameters) -> Outcome:
