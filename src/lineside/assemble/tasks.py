@@ -161,8 +161,6 @@ def compile_task(name: str, table: TaskSettings, settings: Settings) -> Task:
     thread = table.thread
     if ":" in table.run:
         function = find_function(settings.code, table.run)
-        if not takes_context(function):
-            raise NoSuchCode(f"{table.run} is called with one argument, its context, and takes none such")
         kind = params_type_of(function)
         if thread and (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)):
             raise NoSuchCode(f"{table.run} is a coroutine function; thread = true is for those that block")
@@ -196,6 +194,21 @@ def compile_task(name: str, table: TaskSettings, settings: Settings) -> Task:
     )
 
 
+def params_type_of(function: Callable[..., Any]) -> type | None:
+    """Return what a function wants its parameters to be.
+
+    Raises:
+        NoSuchCode: nothing that they can be made into; or it takes no context.
+
+    """
+    if not takes_context(function):
+        raise NoSuchCode(f"{function.__name__} is called with one argument, its context, and takes none such")
+    try:
+        return params_type(function)
+    except TypeError as wrong:
+        raise NoSuchCode(str(wrong)) from wrong
+
+
 def takes_context(function: Callable[..., Any]) -> bool:
     """Tell whether a function can be called with a context alone."""
     try:
@@ -208,19 +221,6 @@ def takes_context(function: Callable[..., Any]) -> bool:
     except TypeError:
         return False
     return True
-
-
-def params_type_of(function: Callable[..., Any]) -> type | None:
-    """Return what a function wants its parameters to be.
-
-    Raises:
-        NoSuchCode: nothing that they can be made into.
-
-    """
-    try:
-        return params_type(function)
-    except TypeError as wrong:
-        raise NoSuchCode(str(wrong)) from wrong
 
 
 def schedule_of(table: TaskSettings, settings: Settings) -> Schedule | None:

@@ -170,11 +170,11 @@ class TaskSettings(SynchronousTestCase):
             ),
             (
                 'run = "settled:alone"',
-                "run: settled:alone is called with one argument, its context, and takes none such",
+                "run: alone is called with one argument, its context, and takes none such",
             ),
             (
                 'run = "settled:two"',
-                "run: settled:two is called with one argument, its context, and takes none such",
+                "run: two is called with one argument, its context, and takes none such",
             ),
             (
                 'run = "settled:coroutine"\nthread = true',
