@@ -182,6 +182,8 @@ class LiveCase(TestCase):
     """Bytes that may wait for a client."""
     secure = False
     """Whether clients come over TLS."""
+    more = ""
+    """Further tables of the configuration."""
 
     @pytest.fixture(autouse=True)
     def own_directory(self, tmp_path: Path) -> None:
@@ -213,6 +215,7 @@ class LiveCase(TestCase):
             CONFIGURATION.format(
                 listen=self._listen(), key=KEY, limit=self.limit, origins=self.origins, room=self.room
             )
+            + self.more
         )
         self.gateway = Program(
             self.reactor, [sys.executable, *LINESIDE, "run", "--log-format", "json"], self.directory

@@ -29,6 +29,7 @@ from lineside.assemble.parts import Dormant, JournalPart
 from lineside.assemble.settings import Settings
 from lineside.assemble.sources import WayIn
 from lineside.assemble.tasksources import status_of, task_sources
+from lineside.assemble.tasktriggers import trigger_routes, trigger_spec
 from lineside.assemble.translation import compile_route, consumer_spec, decoder_of
 from lineside.assemble.watching import Watching
 from lineside.edges.systemd.notify import UNSUPERVISED, Supervision, Supervisor, sender
@@ -164,6 +165,8 @@ class Gateway:
             None if self.erp is None or not settings.erp else self.erp.reader,
             None if self.tasks is None else self.tasks.runner,
         )
+        if self.live is not None and self.tasks is not None:
+            self.live.tell_of(dict(zip(self.tasks.consumers, self.tasks.triggers, strict=True)))
         self._share_descriptors(descriptors)
         self.http = (
             None
@@ -286,6 +289,8 @@ class Offline:
             route.id: Dormant(self._store.consumer(consumer_spec(settings.routes[name], route)))
             for name, route in routes.items()
         }
+        for route in trigger_routes(settings).values():
+            self._consumers[route.id] = Dormant(self._store.consumer(trigger_spec(route)))
         self.operations = Operations()
         offer(self.operations, self._store, settings, self._consumers, reactor, running=False)
         TokenOperations(self._store.database, settings.sources, time.time_ns).register(self.operations)

@@ -6,7 +6,7 @@ import inspect
 import os
 import time
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +16,14 @@ from lineside.assemble.builtintasks import Around, WrongBuiltIn, prepared
 from lineside.assemble.parts import JournalPart
 from lineside.assemble.settings import Settings
 from lineside.assemble.tasksettings import TaskSettings
+from lineside.assemble.tasktriggers import trigger_routes, trigger_spec
 from lineside.assemble.usercode import NoSuchCode, find_function
 from lineside.assemble.values import duration_text
 from lineside.delivery.backoff import Backoff
 from lineside.delivery.gate import Gate
-from lineside.delivery.route import Route
-from lineside.delivery.templates import compile_condition, compile_template
 from lineside.journal.retention import Retention
 from lineside.model.errors import ConfigurationError
-from lineside.model.ports import ConsumerSpec, Part
+from lineside.model.ports import Part, Ready
 from lineside.model.wording import key_path
 from lineside.operations.registry import Operations
 from lineside.operations.tasks import TaskOperations
@@ -81,15 +80,13 @@ class Tasks:
             erps_of(settings, targets, gates, random),
             gates,
         )
-        specs = {
-            name: trigger_spec(name, table, settings)
-            for name, table in settings.tasks.items()
-            if table.on is not None
-        }
-        self.consumers = {spec.id: store.consumer(spec) for spec in specs.values()}
+        routes = trigger_routes(settings)
+        self.consumers = {route.id: store.consumer(trigger_spec(route)) for route in routes.values()}
         """The places in the journal of what starts tasks."""
+        ready = Ready(settings.plant.time_zone or "UTC")
         self.triggers = [
-            Trigger(name, self.consumers[spec.id], self.runner, reactor) for name, spec in specs.items()
+            Trigger(name, self.consumers[route.id], partial(route.render, ready=ready), self.runner, reactor)
+            for name, route in routes.items()
         ]
         self.stages: list[list[Part]] = [[self.runner], [*self.triggers]]
         self.operations = TaskOperations(lambda: self.runner, store.database, time.time_ns, running=True)
@@ -244,13 +241,29 @@ def params_type_of(function: Callable[..., Any]) -> type | None:
     """Return what a function wants its parameters to be.
 
     Raises:
-        NoSuchCode: nothing that they can be made into.
+        NoSuchCode: nothing that they can be made into; or it takes no context.
 
     """
+    if not takes_context(function):
+        raise NoSuchCode(f"{function.__name__} is called with one argument, its context, and takes none such")
     try:
         return params_type(function)
     except TypeError as wrong:
         raise NoSuchCode(str(wrong)) from wrong
+
+
+def takes_context(function: Callable[..., Any]) -> bool:
+    """Tell whether a function can be called with a context alone."""
+    try:
+        signature = inspect.signature(function)
+    except ValueError:
+        # One that is written in C need not say.
+        return True
+    try:
+        signature.bind(None)
+    except TypeError:
+        return False
+    return True
 
 
 def schedule_of(table: TaskSettings, settings: Settings) -> Schedule | None:
@@ -272,22 +285,3 @@ def words_of(table: TaskSettings, settings: Settings) -> str:
     if table.cron is not None:
         return Cron(table.cron, zone_of(table, settings)).words()
     return "when asked for" if table.on is None else f"on events of {', '.join(table.sources)}"
-
-
-def trigger_spec(name: str, table: TaskSettings, settings: Settings) -> ConsumerSpec:
-    """Return how a task's events are read from the journal: what came before it was configured starts nothing."""
-    path = key_path("tasks", name)
-    sources = frozenset(table.sources)
-    # A route that leads nowhere: what it accepts is what starts the task.
-    route = Route(
-        id=f"task.{name}",
-        sources=sources,
-        target="",
-        action="call",
-        doctype="",
-        document=compile_template({}, path),
-        when=None if table.when is None else compile_condition(table.when, f"{path}.when"),
-        order_by=None,
-        concurrency=1,
-    )
-    return ConsumerSpec(route.id, sources, route.accepts, route.order_key, deliver_policy="new")

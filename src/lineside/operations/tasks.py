@@ -8,6 +8,7 @@ from sqlite3 import Connection
 
 import msgspec
 
+from lineside.model.errors import Unfit
 from lineside.operations.registry import Operations
 from lineside.operations.requests import (
     CancelRun,
@@ -40,7 +41,7 @@ from lineside.security.identity import Identity
 from lineside.store.database import Database
 from lineside.tasks import runs
 from lineside.tasks.calendar import SECOND, Schedule, upcoming
-from lineside.tasks.runner import Runner
+from lineside.tasks.runner import Runner, WrongParameters
 from lineside.tasks.runs import OPEN, Run, State
 from lineside.tasks.task import Task
 from lineside.tasks.ticking import Interval
@@ -108,14 +109,17 @@ class TaskOperations:
 
         Raises:
             NotFound: there is no such task.
-            WrongParameters: it does not take these.
+            Unfit: it does not take these parameters.
 
         """
         runner = self._runner()
         await runner.load()
-        asked = await runner.ask(
-            request.task, request.params, cause="person", caller=identity.name, delay=request.delay
-        )
+        try:
+            asked = await runner.ask(
+                request.task, request.params, cause="person", caller=identity.name, delay=request.delay
+            )
+        except WrongParameters as wrong:
+            raise Unfit(str(wrong)) from wrong
         assert asked.run is not None
         return AskedRun(asked.run, asked.outcome)
 
