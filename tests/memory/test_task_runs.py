@@ -10,7 +10,7 @@ from tests.rig.task_case import Hung, TaskCase
 from twisted.internet.defer import Deferred
 
 from lineside.delivery.backoff import Backoff
-from lineside.tasks import runs
+from lineside.tasks import lookups
 from lineside.tasks.context import Context
 from lineside.tasks.runner import NotNow
 from lineside.tasks.task import GiveUp, RetryPolicy, Task
@@ -95,7 +95,7 @@ class Running(TaskCase):
 
         self.begin(Task("talk", talk))
         run = self.run_of(self.ask("talk"))
-        lines = self.successResultOf(self.database.read(lambda connection: runs.lines_of(connection, run.id)))
+        lines = self.successResultOf(self.database.read(lambda connection: lookups.lines_of(connection, run.id)))
         self.assertEqual(["begun", "done"], [text for _, text in lines])
 
 

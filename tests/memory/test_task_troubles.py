@@ -12,7 +12,7 @@ from lineside.delivery.backoff import Backoff
 from lineside.model.errors import CommitInDoubt
 from lineside.store.database import WRITER
 from lineside.tasks import context as contexts
-from lineside.tasks import runs
+from lineside.tasks import lookups, runs
 from lineside.tasks.calendar import Cron
 from lineside.tasks.context import Cancelled, Context
 from lineside.tasks.runner import NotNow
@@ -451,7 +451,7 @@ class Misbehaving(TaskCase):
                 context.log(f"{number} " + "x" * 5_000)
 
         run = self.finished(talkative)
-        lines = self.successResultOf(self.database.read(lambda connection: runs.lines_of(connection, run.id)))
+        lines = self.successResultOf(self.database.read(lambda connection: lookups.lines_of(connection, run.id)))
         self.assertEqual((contexts.LINES, contexts.LONGEST_LINE), (len(lines), max(len(text) for _, text in lines)))
         self.assertEqual("more lines than 1000; the others are left out", lines[-1][1])
 

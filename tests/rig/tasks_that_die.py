@@ -27,7 +27,7 @@ from twisted.internet.task import react
 from lineside.delivery.backoff import Backoff
 from lineside.store.commits import Commits
 from lineside.store.database import Database
-from lineside.tasks import runs
+from lineside.tasks import lookups, runs
 from lineside.tasks.context import Context
 from lineside.tasks.lane import clocks
 from lineside.tasks.runner import Runner
@@ -172,12 +172,12 @@ class Life:
                 self.effect("asked", asked.run)
         # Who dies of the same for the fifth time waits for a person: here it is.
         for run in await database.read(
-            lambda connection: runs.page(connection, states=["interrupted"], limit=1000)
+            lambda connection: lookups.page(connection, states=["interrupted"], limit=1000)
         ):
             await runner.retry(run.id)
         while True:
             change = changed
-            if not await database.read(lambda connection: runs.page(connection, states=runs.OPEN, limit=1)):
+            if not await database.read(lambda connection: lookups.page(connection, states=runs.OPEN, limit=1)):
                 break
             await change
         self._passed("stop")

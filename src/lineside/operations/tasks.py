@@ -39,7 +39,7 @@ from lineside.operations.taskresults import (
 from lineside.operations.texts import clipped, moment, readable
 from lineside.security.identity import Identity
 from lineside.store.database import Database
-from lineside.tasks import runs
+from lineside.tasks import lookups
 from lineside.tasks.calendar import SECOND, Schedule, upcoming
 from lineside.tasks.runner import Runner, WrongParameters
 from lineside.tasks.runs import OPEN, Run, State
@@ -90,9 +90,9 @@ class TaskOperations:
         await runner.load()
 
         def work(connection: Connection) -> tuple[dict[str, dict[State, int]], dict[str, Run]]:
-            newest = {name: found for name in runner.tasks if (found := runs.page(connection, task=name, limit=1))}
-            counted = runs.counts if request.totals else runs.open_counts
-            return counted(connection), {name: found[0] for name, found in newest.items()}
+            pages = {name: lookups.page(connection, task=name, limit=1) for name in runner.tasks}
+            counted = lookups.counts if request.totals else lookups.open_counts
+            return counted(connection), {name: found[0] for name, found in pages.items() if found}
 
         counts, last = await self._database.read(work)
         now = self._now_ns()
@@ -127,7 +127,7 @@ class TaskOperations:
         """Return runs."""
         states = () if request.state is None else (request.state,)
         found = await self._database.read(
-            lambda connection: runs.page(
+            lambda connection: lookups.page(
                 connection, task=request.task, states=states, before=request.before, limit=request.limit + 1
             )
         )
@@ -146,7 +146,7 @@ class TaskOperations:
         runner = self._runner()
         names = list(runner.tasks) if request.task is None else [runner.task(request.task).name]
         found = await self._database.read(
-            lambda connection: {name: runs.newest_ended(connection, name, request.limit) for name in names}
+            lambda connection: {name: lookups.newest_ended(connection, name, request.limit) for name in names}
         )
         now = self._now_ns()
         return TaskHistory([_ended(name, [summary(run, now) for run in those]) for name, those in found.items()])
@@ -155,7 +155,7 @@ class TaskOperations:
         """Return what tasks do, in a few figures; it costs the same however many runs are kept."""
         runner = self._runner()
         since = self._now_ns() - DAY
-        queued, failed = await self._database.read(lambda connection: runs.glance(connection, since))
+        queued, failed = await self._database.read(lambda connection: lookups.glance(connection, since))
         due = [
             (schedule.next_ns, name)
             for name, schedule in runner.schedules.items()
@@ -179,7 +179,7 @@ class TaskOperations:
         """
         run = await self._runner().get(request.run)
         lines, steps = await self._database.read(
-            lambda connection: (runs.lines_of(connection, run.id), runs.finished_steps(connection, run.id))
+            lambda connection: (lookups.lines_of(connection, run.id), lookups.finished_steps(connection, run.id))
         )
         return RunStory(
             summary(run, self._now_ns()),

@@ -18,13 +18,14 @@ from lineside.background import Background
 from lineside.model.errors import CommitInDoubt, LinesideError, NotFound
 from lineside.model.wording import did_you_mean
 from lineside.store.database import Database
-from lineside.tasks import runs
+from lineside.tasks import places, recovery, runs
 from lineside.tasks.calendar import SECOND, Every, Plan
 from lineside.tasks.calling import call, call_in_thread
 from lineside.tasks.context import Appending, Context, Erp
 from lineside.tasks.execution import WORDS, Execution, Why
 from lineside.tasks.lane import Clocks, Door, Lane
-from lineside.tasks.runs import Ask, Asked, Cause, Place, Run
+from lineside.tasks.places import Place
+from lineside.tasks.runs import Ask, Asked, Cause, Run
 from lineside.tasks.task import KEEP, Task
 from lineside.tasks.ticking import Calendar, Interval
 
@@ -126,13 +127,13 @@ class Runner:
 
             def work(connection: Connection) -> dict[str, Place]:
                 # What is asked for now is in the same time as what is there already.
-                runs.catch_up_with_clock(connection, now)
-                return runs.places(connection)
+                recovery.catch_up_with_clock(connection, now)
+                return places.places(connection)
 
             self._remember(await self._database.write(work))
 
-    def _remember(self, places: dict[str, Place]) -> None:
-        self.places = {name: places.get(name, Place()) for name in self.tasks}
+    def _remember(self, found: dict[str, Place]) -> None:
+        self.places = {name: found.get(name, Place()) for name in self.tasks}
         self._loaded = True
 
     async def start(self) -> None:
@@ -140,11 +141,11 @@ class Runner:
         now, wall = self._clocks.steady_ns(), self._clocks.wall_ns()
 
         def work(connection: Connection) -> tuple[dict[str, tuple[int, int]], int, dict[str, Place]]:
-            runs.catch_up_with_clock(connection, now)
-            recovered = {name: runs.recover(connection, task, now, wall) for name, task in self.tasks.items()}
-            return recovered, runs.abandon(connection, self.tasks.keys(), wall), runs.places(connection)
+            recovery.catch_up_with_clock(connection, now)
+            recovered = {name: recovery.recover(connection, task, now, wall) for name, task in self.tasks.items()}
+            return recovered, recovery.abandon(connection, self.tasks.keys(), wall), places.places(connection)
 
-        recovered, abandoned, places = await self._database.write(work)
+        recovered, abandoned, remembered = await self._database.write(work)
         for name, (again, waiting) in recovered.items():
             if again:
                 log.warn("task.interrupted", task=name, runs=again, remedy="none: they are run again")
@@ -157,7 +158,7 @@ class Runner:
                 )
         if abandoned:
             log.error("task.abandoned", runs=abandoned, remedy="lineside tasks runs --state interrupted")
-        self._remember(places)
+        self._remember(remembered)
         for name, lane in self.lanes.items():
             lane.paused = self.places[name].paused_ns is not None
             if lane.paused:
@@ -289,7 +290,7 @@ class Runner:
         if paused == (place.paused_ns is not None):
             return place
         since = self._clocks.wall_ns() if paused else None
-        await self._database.write(lambda connection: runs.pause(connection, name, since))
+        await self._database.write(lambda connection: places.pause(connection, name, since))
         self.places[name] = msgspec.structs.replace(place, paused_ns=since)
         self.lanes[name].paused = paused
         if paused:
@@ -331,7 +332,7 @@ class Runner:
             asked = [runs.ask(connection, wish, now, wall) for wish in wishes]
             skipped = sum(each.outcome == "skipped" for each in asked)
             if skipped:
-                runs.skip(connection, wishes[0].task.name, skipped)
+                places.skip(connection, wishes[0].task.name, skipped)
             new = [each.run for each in asked if each.outcome == "queued" and each.run is not None]
             displaced = {run for each in asked for run in each.displaced}
             gone = [run for run in displaced if runs.cancel_queued(connection, run, wall, WORDS["displaced"])]
@@ -388,7 +389,7 @@ class Runner:
             Ask(task, task.params, "clock", "schedule", f"{moment // SECOND}" if timed else None)
             for moment in due.due
         ]
-        await self._ask(wishes, lambda connection: runs.decide(connection, task.name, due.through, due.skipped))
+        await self._ask(wishes, lambda connection: places.decide(connection, task.name, due.through, due.skipped))
         place = self.places[task.name]
         self.places[task.name] = msgspec.structs.replace(
             place, decided_ns=due.through, skipped=place.skipped + due.skipped
@@ -443,7 +444,7 @@ class Runner:
 
     async def _went_ahead(self, ahead: int) -> None:
         """Keep how far the clocks are apart, so that the next start knows what its moments are in its own time."""
-        await self._database.write(lambda connection: runs.went_ahead(connection, ahead))
+        await self._database.write(lambda connection: recovery.went_ahead(connection, ahead))
         self._ahead = ahead
 
     def _prune(self) -> Deferred[None]:

@@ -16,8 +16,8 @@ from lineside.cli import tasks
 from lineside.model.event import Event, Record, Seq
 from lineside.tasks.calendar import MOST
 from lineside.tasks.context import LINES, Context, ThreadContext
+from lineside.tasks.recovery import MOST_INTERRUPTIONS
 from lineside.tasks.runner import PATIENCE
-from lineside.tasks.runs import MOST_INTERRUPTIONS
 from lineside.tasks.triggers import ENOUGH, params_of
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "guides" / "tasks.md").read_text(encoding="utf-8")
