@@ -27,7 +27,7 @@ from twisted.internet.task import react
 from lineside.delivery.backoff import Backoff
 from lineside.store.commits import Commits
 from lineside.store.database import Database
-from lineside.tasks import lookups, runs
+from lineside.tasks import lookups, recovery, runs
 from lineside.tasks.context import Context
 from lineside.tasks.lane import clocks
 from lineside.tasks.runner import Runner
@@ -85,7 +85,8 @@ def watch_statements(passed: Callable[[str], None]) -> None:
         return failure
 
     for name in STATEMENTS:
-        setattr(runs, name, watched(name, getattr(runs, name)))
+        module = recovery if name == "recover" else runs
+        setattr(module, name, watched(name, getattr(module, name)))
     replace(Commits, "_commit", watched_commit)
 
 
