@@ -13,7 +13,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from lineside.delivery.templates import RenderError, Scope, Template, TemplateProblem, compile_template, scope_of
-from lineside.edges.http.outgoing import Answer, CallError, Outgoing
+from lineside.edges.http.outgoing import CallError, Outgoing
+from lineside.exchanges import Answer
 from lineside.tasks.context import Context
 from lineside.tasks.task import GiveUp
 
