@@ -75,6 +75,8 @@ class Looking(BrowserCase):
         expect(page.get_by_role("link", name=str(seq), exact=True)).to_be_visible()
         self.assertEqual(sockets, [])
         self.assertEqual(len([url for url in loaded if url.endswith(".js")]), 1)
+        # A question that is under way must not end in the next test's page.
+        page.unroute_all(behavior="wait")
 
     def test_what_cannot_be_read_is_shown_as_it_came(self) -> None:
         """A line that is no JSON is found among the unreadable ones, with the reason and the very bytes."""

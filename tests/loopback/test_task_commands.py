@@ -101,7 +101,7 @@ class AtWork(FloorCase):
         for line in (
             r"task +count",
             r"state +succeeded",
-            r"because of +person",
+            r"because of +person, local user",
             r'parameters +{"pause":0.02,"upto":2}',
             r"progress +2 of 2",
             r"message +bin 2",
