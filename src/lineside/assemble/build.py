@@ -13,9 +13,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from lineside.assemble.deliveries import Deliveries
-from lineside.assemble.descriptors import RESERVED, share
+from lineside.assemble.descriptors import HANDSHAKES, RESERVED, share
 from lineside.assemble.documentlinks import document_links
 from lineside.assemble.edges import (
+    certificates,
     databases,
     erp_views,
     frappe_sources,
@@ -84,8 +85,9 @@ class Gateway:
         targets, gates, couriers = self.deliveries.targets, self.deliveries.gates, self.deliveries.couriers
         consumers = dict(self.deliveries.consumers)
         self._watching = Watching(reactor, settings, store)
+        self.certificates = certificates(reactor, settings)
         self._ways_in = [
-            WayIn(reactor, name, source, self._watching.journals[name], random)
+            WayIn(reactor, name, source, self._watching.journals[name], random, self.certificates)
             for name, source in settings.lines.items()
         ]
         for way in self._ways_in:
@@ -174,13 +176,14 @@ class Gateway:
                     *([] if self.live is None else [self.live.part.endpoint]),
                     *([] if self.erp is None else self.erp.endpoints),
                 ],
+                certificates=self.certificates,
             )
         )
         waiting: list[Part] = [way.patience for way in self._ways_in if way.patience is not None]
         self.stages: list[list[Part]] = [
             [store],
             [tokens, pauses, commands],
-            self._watching.parts,
+            [*self._watching.parts, *([] if self.certificates is None else [self.certificates])],
             [*targets.values(), *([] if self.databases is None else self.databases.parts)],
             [*couriers],
             *([] if self.tasks is None else self.tasks.stages),
@@ -223,7 +226,8 @@ class Gateway:
         # Dialled sources and datagrams have one each, which the reserve bears.
         intakes = {way.source.id: way.source.intake for way in self._ways_in if way.takes_connections}
         wanted = {name: intake.limits.max_connections for name, intake in intakes.items()}
-        allowed = share(self._descriptors, wanted)
+        handshakes = HANDSHAKES * self._settings.secured
+        allowed = share(self._descriptors - handshakes, wanted)
         for name, intake in intakes.items():
             intake.limits = msgspec.structs.replace(intake.limits, max_connections=allowed[name])
         if allowed != wanted:
@@ -232,8 +236,8 @@ class Gateway:
                 limit=self._descriptors,
                 connections=sum(allowed.values()),
                 wanted=sum(wanted.values()),
-                remedy=f"allow {sum(wanted.values()) + RESERVED} open files (LimitNOFILE in the unit, ulimit -n in "
-                "a shell), or lower max_connections",
+                remedy=f"allow {sum(wanted.values()) + RESERVED + handshakes} open files (LimitNOFILE in the unit, "
+                "ulimit -n in a shell), or lower max_connections",
             )
 
     def _uncommanded(self) -> list[ConnectedDevice]:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 RESERVED = 128
 """What the gateway needs beside its devices: the journal, the control socket, connections to targets, and those
 that are just being turned away."""
+HANDSHAKES = 256
+"""Connections of one listener whose TLS handshake may be under way at a time."""
 
 
 def share(descriptors: int, wanted: Mapping[str, int]) -> dict[str, int]:

@@ -12,7 +12,7 @@ from lineside import straight
 from lineside.edges.lines.intake import Intake
 from lineside.edges.lines.receiver import LineReceiver
 from lineside.edges.lines.session import Session
-from lineside.edges.lines.stream import AnswerPressure, end_stream, name_peer
+from lineside.edges.lines.stream import AnswerPressure, Naming, end_stream, name_peer
 from lineside.wire.lines import content, contents, too_long
 
 log = Logger()
@@ -26,9 +26,10 @@ class DeviceConnection(LineReceiver):
     judges_length = True
     transport: ITCPTransport
 
-    def __init__(self, intake: Intake) -> None:
+    def __init__(self, intake: Intake, named: Naming = name_peer) -> None:
         self.MAX_LENGTH = intake.limits.max_line
         self._intake = intake
+        self._named = named
         self._session = Session(intake, self)
         self._begun = bytearray()
         """The latest part of a line whose end has not come. To split all of it for each byte costs its square."""
@@ -39,7 +40,7 @@ class DeviceConnection(LineReceiver):
 
     def connectionMade(self) -> None:
         """Begin the session, unless there is no room for it."""
-        self.peer = name_peer(self.transport)
+        self.peer = self._named(self.transport)
         if self._session.open():
             IConsumer(self.transport).registerProducer(AnswerPressure(self._session), streaming=True)
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from twisted.internet.interfaces import IConsumer, IPushProducer, ITCPTransport
+from twisted.protocols.policies import ProtocolWrapper
 from zope.interface import implementer
 
 from lineside.edges.lines.session import Session
+
+Naming = Callable[[ITCPTransport], str]
+"""Tells who is at the other end of a connection."""
 
 
 def name_peer(transport: ITCPTransport) -> str:
@@ -28,6 +32,12 @@ def end_stream(transport: ITCPTransport, discard: Callable[[], None], *, at_once
     """
     IConsumer(transport).unregisterProducer()
     if at_once:
+        transport.loseConnection()
+        return
+    if isinstance(transport, ProtocolWrapper):
+        # TLS has an end of its own (RFC 8446, section 6.1): the connection stays until the device sends its, too.
+        # To end the side of the socket beneath would cut off what TLS has still to send.
+        discard()
         transport.loseConnection()
         return
     # Closing a socket with unread bytes resets it, and the device would lose its last answers:

@@ -1,0 +1,432 @@
+"""Listeners with TLS, on real sockets and with OpenSSL's own client: what is offered, and who is turned away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from cryptography import x509
+from tests.rig.certificates import Authority, Identity
+from tests.rig.openssl_client import s_client
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, wrapClientTLS
+from twisted.internet.error import ConnectionDone
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.ssl import Certificate, optionsForClientTLS
+from twisted.internet.task import deferLater
+from twisted.logger import capturedLogs
+from twisted.protocols.basic import LineReceiver
+from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
+
+from lineside.assemble.build import Gateway
+from lineside.assemble.config import load
+from lineside.assemble.lifecycle import System
+from lineside.model.event import Record
+
+CONFIGURATION = """
+[journal]
+control = "CONTROL"
+
+[targets.erp]
+type = "frappe"
+url = "http://127.0.0.1:9"
+api_key = "none"
+api_secret = "none"
+
+[routes.note]
+doctype = "ToDo"
+document = { description = "{{ payload }}" }
+
+[sources.gate]
+type = "lines"
+listen = "tcp:0:interface=127.0.0.1"
+tls = ["plant", "office"]
+GATE
+
+[http]
+listen = "tcp:0:interface=127.0.0.1"
+tls = "plant"
+"""
+REFUSED = "no peer certificate available"
+"""What OpenSSL's client says where no handshake was done."""
+SUITES = {
+    "TLSv1.3": {"TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_GCM_SHA256"},
+    "TLSv1.2": {"ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305"},
+}
+"""All that is promised, to a certificate with an EC key."""
+
+
+class Secured(TestCase):
+    """A gateway whose listeners have TLS."""
+
+    timeout = 120
+    gate = ""
+
+    @pytest.fixture(autouse=True)
+    def own_directory(self, tmp_path: Path) -> None:
+        self.directory = tmp_path
+
+    async def asyncSetUp(self) -> None:
+        from twisted.internet import reactor  # noqa: PLC0415, TID251 (the sockets are real)
+
+        self.reactor = cast(Any, reactor)
+        self.ca = Authority(self.directory)
+        self.plant = self.ca.sign("gateway.plant", "127.0.0.1", name="gateway", begins=-1, ends=365)
+        self.office = self.ca.sign("gateway.office", "*.shop.plant", name="office", begins=-1, ends=365)
+        self.records: list[Record] = []
+        await self.begin()
+
+    def setUp(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self.asyncSetUp())
+
+    async def begin(self) -> None:
+        path = self.directory / "lineside.toml"
+        text = CONFIGURATION.replace("CONTROL", str(self.directory / "c")).replace("GATE", self.gate)
+        for name, identity in (("plant", self.plant), ("office", self.office)):
+            text += f'[tls.{name}]\ncertificate = "{identity.certificate}"\nkey = "{identity.key}"\n'
+        path.write_text(text.replace("CA_PATH", str(self.ca.path)))
+        self.gateway = Gateway(self.reactor, load(path, {}))
+        system = System(self.gateway.stages)
+        self.addCleanup(lambda: Deferred.fromCoroutine(system.stop()))
+        await system.start()
+        store: Any = self.gateway.stages[0][0]
+        store.journal.on_commit(self.records.extend)
+        assert self.gateway.http is not None
+        self.web = int(self.gateway.http.part.address.rpartition(":")[2])
+        self.lines = int(self.gateway.sources[0].address.rpartition(":")[2])
+
+    def ask(self, port: int, *options: str, says: bytes = b"", until: bytes | None = None) -> Deferred[str]:
+        return s_client(self.reactor, port, *options, says=says, until=until)
+
+    def line(self, *options: str, says: bytes = b'{"kg": 1}\n', until: bytes = b"OK ") -> Deferred[str]:
+        return self.ask(self.lines, "-CAfile", str(self.ca.path), *options, says=says, until=until)
+
+
+class WhoIsLetIn(Secured):
+    """Where devices must show a certificate."""
+
+    gate = 'ca = "CA_PATH"\ncrl = "CRL_PATH"\ndevice = "reader"\nown_device_only = true'
+
+    async def begin(self) -> None:
+        self.scanner = self.device("scanner-3")
+        self.lost = self.device("lost")
+        self.gate = self.gate.replace("CRL_PATH", str(self.ca.revoke(self.lost)))
+        await super().begin()
+
+    def device(self, name: str, *addresses: str, ca: Authority | None = None, ends: float = 1) -> Identity:
+        return (ca or self.ca).sign(*addresses, name=name, for_clients=True, begins=-3, ends=ends)
+
+    def as_device(
+        self, identity: Identity, *options: str, says: bytes = b'{"kg": 1}\n', until: bytes = b"OK "
+    ) -> Deferred[str]:
+        shown = ("-cert", str(identity.certificate), "-key", str(identity.key))
+        return self.line(*shown, *options, says=says, until=until)
+
+    async def test_a_device_is_known_by_its_certificate(self) -> None:
+        """Its name is that of its events, in both versions."""
+        for version in ("-tls1_2", "-tls1_3"):
+            self.assertIn("OK ", await self.as_device(self.scanner, version))
+        self.assertEqual(["scanner-3"] * 2, [each.event.device for each in self.records])
+
+    async def test_who_is_refused(self) -> None:
+        """In the handshake, with the alert that says why (RFC 8446, section 6.2), and in our log in words."""
+        stranger = self.device("scanner-3", ca=Authority(self.directory, "Other CA"))
+        cases: list[tuple[Identity, str, str]] = [
+            (stranger, "unknown ca", "the certificate of scanner-3 is signed by another CA"),
+            (self.device("old", ends=-1), "certificate expired", "the certificate of old has expired"),
+            (self.lost, "certificate revoked", "the certificate of lost is revoked"),
+            (
+                self.device("shelf-1", "lineside://shelf/shelf-1"),
+                # OpenSSL has none for what is not its own finding.
+                "internal error",
+                "the certificate of shelf-1 is for the source shelf",
+            ),
+        ]
+        for version in ("-tls1_2", "-tls1_3"):
+            for identity, alert, reason in cases:
+                self.assertEqual(reason, await self.refused(alert, version, identity))
+        self.assertEqual("it showed no certificate", await self.refused("certificate required", "-tls1_3"))
+        self.assertEqual("it showed no certificate", await self.refused("handshake failure", "-tls1_2"))
+        self.assertEqual([], self.records)
+
+    async def refused(self, alert: str, version: str, identity: Identity | None = None) -> str:
+        arrivals_said(self.gateway).clear()
+        with capturedLogs() as logged:
+            if identity is None:
+                said = await self.line(version, until=b"alert")
+            else:
+                said = await self.as_device(identity, version, until=b"alert")
+        self.assertIn(f"alert {alert}", said)
+        self.assertNotIn("OK ", said)
+        [told] = [each for each in logged if each["log_format"] == "tls.refused"]
+        self.assertEqual(("sources.gate", "127.0.0.1"), (told["listener"], told["peer"]))
+        return str(told["reason"])
+
+    async def test_bound_to_this_source(self) -> None:
+        """A certificate for this source is good here, under the name that it has here."""
+        device = self.device("anything", "lineside://shelf/other", "lineside://gate/dock%20scale")
+        self.assertIn("OK ", await self.as_device(device))
+        self.assertEqual(["dock scale"], [each.event.device for each in self.records])
+
+    async def test_one_that_speaks_for_another(self) -> None:
+        """Its line is kept as a dead letter under its own name, has no key, and is told so."""
+        said = await self.as_device(self.scanner, says=b'{"reader": "scanner-4"}\n', until=b"ERR ")
+        self.assertIn("ERR forged it names another device than the sender's certificate", said)
+        await self.as_device(self.scanner, says=b'{"reader": "scanner-3"}\n')
+        forged, own = (each.event for each in self.records)
+        self.assertEqual(("scanner-3", b"", b'{"reader": "scanner-4"}'), (forged.device, forged.body, forged.raw))
+        self.assertEqual(("scanner-3", None), (own.device, own.error))
+
+    async def test_revoked_while_it_runs(self) -> None:
+        """A new list is read without a restart: who stands on it is turned away from then on."""
+        self.assertIn("OK ", await self.as_device(self.scanner))
+        self.ca.revoke(self.lost, self.scanner)
+        assert self.gateway.certificates is not None
+        await self.gateway.certificates.look()
+        self.assertEqual(
+            "the certificate of scanner-3 is revoked",
+            await self.refused("certificate revoked", "-tls1_3", self.scanner),
+        )
+
+
+def arrivals_said(gateway: Gateway) -> dict[str, float]:
+    """Return when the gate's listener said what; emptied, it says all of it again."""
+    source: Any = gateway.sources[0]
+    said: dict[str, float] = source._port.factory.wrappedFactory._said
+    return said
+
+
+class WhatIsOffered(Secured):
+    """To each who connects."""
+
+    async def test_a_line_is_acknowledged(self) -> None:
+        """Over both versions, to a client that trusts our CA and looks for the gateway's name."""
+        for version in ("-tls1_2", "-tls1_3"):
+            said = await self.line(version, "-verify_return_error", "-verify_hostname", "gateway.plant")
+            self.assertIn("Verification: OK", said)
+            self.assertIn("OK ", said)
+        self.assertEqual([b'{"kg": 1}'] * 2, [each.event.body for each in self.records])
+
+    async def test_http(self) -> None:
+        """Requests are answered, and HTTP/1.1 is what was agreed on."""
+        request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        said = await self.ask(self.web, "-alpn", "h2,http/1.1", says=request, until=b"HTTP/1.1 200")
+        self.assertIn("ALPN protocol: http/1.1", said)
+        self.assertIn("HTTP/1.1 200", said)
+
+    async def test_another_protocol(self) -> None:
+        """Who speaks only others to HTTP's listener is told so (RFC 7301); devices speak none that has a name."""
+        self.assertIn("alert no application protocol", await self.ask(self.web, "-alpn", "smtp"))
+        said = await self.line("-alpn", "smtp")
+        self.assertIn("No ALPN negotiated", said)
+
+    async def test_old_versions(self) -> None:
+        """There are none before TLS 1.2."""
+        for port in (self.lines, self.web):
+            for version in ("-tls1", "-tls1_1"):
+                said = await self.ask(port, version, "-cipher", "ALL:@SECLEVEL=0")
+                self.assertIn("alert protocol version", said)
+                self.assertIn(REFUSED, said)
+
+    async def test_ciphers(self) -> None:
+        """Those that are promised, and no others: ephemeral keys, and encryption that authenticates."""
+        for port in (self.lines, self.web):
+            for suite in SUITES["TLSv1.2"]:
+                self.assertIn(f"Cipher is {suite}", await self.ask(port, "-tls1_2", "-cipher", suite))
+            for suite in SUITES["TLSv1.3"]:
+                said = await self.ask(port, "-tls1_3", "-ciphersuites", suite)
+                self.assertIn(f"Cipher is {suite}", said)
+            rest = "ALL:COMPLEMENTOFALL:@SECLEVEL=0:!eNULL:" + ":".join(f"!{suite}" for suite in SUITES["TLSv1.2"])
+            said = await self.ask(port, "-tls1_2", "-cipher", rest)
+            self.assertIn("alert handshake failure", said)
+
+    async def test_no_second_handshake(self) -> None:
+        """A client that begins one is refused, and nothing is compressed or resumed."""
+        said = await self.line("-tls1_2", says=b"R\n", until=b"no renegotiation")
+        self.assertIn("no renegotiation", said)
+        self.assertIn("Compression: NONE", said)
+        said = await self.ask(self.lines, "-tls1_2", "-reconnect")
+        self.assertEqual((6, 0), (said.count("New, TLSv1.2"), said.count("Reused")))
+        session = self.directory / "session"
+        await self.line("-tls1_3", "-sess_out", str(session))
+        self.assertTrue(session.exists())
+        said = await self.line("-tls1_3", "-sess_in", str(session))
+        self.assertEqual((1, 0), (said.count("New, TLSv1.3"), said.count("Reused")))
+
+    async def test_certificates_by_name(self) -> None:
+        """Each who asks for a name is shown its certificate; who asks for none, or another one, the first."""
+        for name, shown in (
+            ("gateway.plant", "gateway"),
+            ("gateway.office", "office"),
+            ("GATEWAY.office", "office"),
+            ("till-1.shop.plant", "office"),
+            ("a.till-1.shop.plant", "gateway"),
+            ("unknown.plant", "gateway"),
+            (None, "gateway"),
+        ):
+            said = await self.ask(self.lines, *(["-noservername"] if name is None else ["-servername", name]))
+            self.assertIn(f"subject=CN = {shown}\n", said, name)
+
+    async def test_who_speaks_no_tls(self) -> None:
+        """They get nothing but the end, and the log says so; nothing of it is an event."""
+        gone: Deferred[None] = Deferred()
+
+        class Plain(Protocol):
+            def connectionMade(self) -> None:
+                assert self.transport is not None
+                self.transport.write(b'{"kg": 1}\n')
+
+            def connectionLost(self, reason: Failure = connectionDone) -> None:
+                gone.callback(None)
+
+        with capturedLogs() as logged:
+            endpoint = TCP4ClientEndpoint(self.reactor, "127.0.0.1", self.lines)
+            await endpoint.connect(Factory.forProtocol(Plain))
+            await gone
+        [told] = [each for each in logged if each["log_format"] == "tls.failed"]
+        self.assertEqual(("sources.gate", "127.0.0.1"), (told["listener"], told["peer"]))
+        self.assertEqual("it does not speak TLS", told["reason"])
+        self.assertEqual([], self.records)
+
+    async def test_a_silent_client_has_no_place(self) -> None:
+        """One that has connected and begun no handshake is none of the source's connections, nor of HTTP's."""
+        for port in (self.lines, self.web):
+            endpoint = TCP4ClientEndpoint(self.reactor, "127.0.0.1", port)
+            silent = await endpoint.connect(Factory.forProtocol(Protocol))
+            self.addCleanup(cast(Any, silent).transport.abortConnection)
+        await self.line()
+        status = next(each for each in self.gateway._source_status() if each.id == "gate")
+        self.assertLessEqual(status.connections, 1)
+
+    async def test_the_metric(self) -> None:
+        """For how long each certificate is good is one of the gateway's numbers."""
+        request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        said = await self.ask(self.web, says=request, until=b"lineside_uptime_seconds ")
+        name = "lineside_certificate_expires_seconds"
+        left = {
+            each: float(line.rpartition(" ")[2])
+            for line in said.splitlines()
+            for each in ("tls.plant", "tls.office")
+            if line.startswith(f'{name}{{certificate="{each}"}} ')
+        }
+        self.assertEqual({"tls.plant", "tls.office"}, left.keys())
+        for seconds in left.values():
+            self.assertTrue(365 * 86_400 - 600 < seconds <= 365 * 86_400)
+
+
+class Talker(LineReceiver):
+    """A device that sends its next line as soon as the one before is acknowledged, as long as it is to."""
+
+    delimiter = b"\n"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.acknowledged = 0
+        self.lost: Failure | None = None
+        self.done: Deferred[None] | None = None
+        self.shown = 0
+        """The serial number of the certificate that it was shown."""
+
+    def connectionMade(self) -> None:
+        self.say()
+
+    def say(self) -> None:
+        self.sendLine(b'{"from": "%s", "n": %d}' % (self.name.encode(), self.acknowledged))
+
+    def lineReceived(self, line: bytes) -> None:
+        assert line.startswith(b"OK "), line
+        self.acknowledged += 1
+        if self.acknowledged == 1:
+            transport: Any = self.transport
+            self.shown = transport.getPeerCertificate().to_cryptography().serial_number
+        if self.done is None:
+            self.say()
+        else:
+            self.done.callback(None)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.lost = reason
+
+
+class Renewal(Secured):
+    """Certificates whose files are replaced while devices send."""
+
+    async def connect(self, name: str) -> Talker:
+        trust = Certificate.loadPEM(self.ca.pem)
+        plain = HostnameEndpoint(self.reactor, "127.0.0.1", self.lines)
+        secured = wrapClientTLS(optionsForClientTLS("gateway.plant", trustRoot=trust), plain)
+        talker = Talker(name)
+        await secured.connect(Factory.forProtocol(lambda: talker))
+        transport: Any = talker.transport
+        self.addCleanup(lambda: None if talker.lost else transport.abortConnection())
+        return talker
+
+    def replace(self, identity: Identity) -> int:
+        """Put a new certificate and key where the old ones are, each at once; return its serial number."""
+        for new, old in ((identity.certificate, self.plant.certificate), (identity.key, self.plant.key)):
+            new.replace(old)
+        found = x509.load_pem_x509_certificate(self.plant.certificate.read_bytes())
+        return found.serial_number
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            await deferLater(self.reactor, 0.01)
+
+    async def all_go_on(self, talkers: list[Talker]) -> None:
+        before = [each.acknowledged for each in talkers]
+        await self.until(lambda: all(now.acknowledged > n for now, n in zip(talkers, before, strict=True)))
+
+    async def test_under_load(self) -> None:
+        """Of 200 devices none loses its connection or a line in ten reloads, one of them of a broken file."""
+        assert self.gateway.certificates is not None
+        look = self.gateway.certificates.look
+        # The looks are the test's.
+        await self.gateway.certificates.stop()
+        talkers = [await self.connect(f"device-{number}") for number in range(200)]
+        await self.until(lambda: all(each.acknowledged for each in talkers))
+        shown = {each.shown for each in talkers}
+        self.assertEqual(1, len(shown))
+        newcomers = []
+        with capturedLogs() as logged:
+            for reload in range(10):
+                if reload == 4:
+                    kept = self.plant.certificate.read_bytes()
+                    self.plant.certificate.write_bytes(kept[: len(kept) // 2])
+                    await look()
+                    self.assertEqual([], [each for each in logged if each["log_format"] == "certificate.kept"])
+                else:
+                    serial = self.replace(self.ca.sign("gateway.plant", "127.0.0.1", begins=-1, ends=365))
+                await look()
+                newcomers.append(await self.connect(f"newcomer-{reload}"))
+                await self.until(lambda: newcomers[-1].acknowledged > 0)
+                self.assertEqual(serial, newcomers[-1].shown)
+                await self.all_go_on(talkers)
+        [broken] = [each for each in logged if each["log_format"] == "certificate.kept"]
+        self.assertEqual(f"{self.plant.certificate} holds no certificate in PEM", broken["reason"])
+        self.assertEqual(9, len([each for each in logged if each["log_format"] == "certificate.reloaded"]))
+        for each in (*talkers, *newcomers):
+            each.done = Deferred()
+        for each in (*talkers, *newcomers):
+            await cast(Any, each.done)
+        self.assertEqual([], [each.lost for each in (*talkers, *newcomers) if each.lost is not None])
+        sent = sorted(
+            b'{"from": "%s", "n": %d}' % (each.name.encode(), number)
+            for each in (*talkers, *newcomers)
+            for number in range(each.acknowledged)
+        )
+        self.assertEqual(sent, sorted(record.event.body for record in self.records))
+
+    async def test_answers_before_the_end(self) -> None:
+        """When the gateway stops, each line that was received is answered before TLS is ended."""
+        talker = await self.connect("device")
+        await self.until(lambda: talker.acknowledged > 0)
+        stopping = Deferred.fromCoroutine(self.gateway.sources[0].stop())
+        await self.until(lambda: talker.lost is not None)
+        await stopping
+        assert talker.lost is not None
+        self.assertTrue(talker.lost.check(ConnectionDone), talker.lost)
+        bodies = [record.event.body for record in self.records]
+        self.assertEqual(talker.acknowledged, len(bodies))
