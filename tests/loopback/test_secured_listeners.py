@@ -69,7 +69,7 @@ class Secured(TestCase):
     def own_directory(self, tmp_path: Path) -> None:
         self.directory = tmp_path
 
-    async def asyncSetUp(self) -> None:
+    async def prepare(self) -> None:
         from twisted.internet import reactor  # noqa: PLC0415, TID251 (the sockets are real)
 
         self.reactor = cast(Any, reactor)
@@ -79,8 +79,8 @@ class Secured(TestCase):
         self.records: list[Record] = []
         await self.begin()
 
-    def setUp(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self.asyncSetUp())
+    def setUp(self) -> Any:
+        return Deferred.fromCoroutine(self.prepare())
 
     async def begin(self) -> None:
         path = self.directory / "lineside.toml"

@@ -20,7 +20,7 @@ from lineside.assemble.translation import framing_of
 from lineside.edges.lines.framed import connections
 from lineside.edges.lines.intake import Intake
 from lineside.edges.lines.source import LinesSource
-from lineside.edges.lines.stream import name_peer
+from lineside.edges.lines.stream import Naming, name_peer
 
 if TYPE_CHECKING:
     from lineside.security.tls import ServerSide
@@ -43,7 +43,7 @@ def lines_source(
     """
     assert settings.listen is not None
     endpoint = listener(reactor, settings.listen, f"sources.{intake.id}", side)
-    named = name_peer
+    named: Naming = name_peer
     if side is not None and settings.ca is not None:
         # Only who asks for certificates needs what reads them.
         from lineside.edges.lines.certified import certified_name  # noqa: PLC0415
@@ -70,7 +70,9 @@ def listener(reactor: Any, listen: str, where: str, side: ServerSide | None) -> 
     given = dict(parsed.arguments)
     if parsed.kind == "tcp":
         backlog = int(given.get("backlog", BACKLOG))
-        plain = SSL4ServerEndpoint(reactor, int(given["port"]), side, backlog, given.get("interface", ""))
+        plain: IStreamServerEndpoint = SSL4ServerEndpoint(
+            reactor, int(given["port"]), side, backlog, given.get("interface", "")
+        )
     else:
         plain = wrapServerTLS(side, server_endpoint(reactor, listen), reactor)
     return Threshold(plain, where, reactor, most=HANDSHAKES)

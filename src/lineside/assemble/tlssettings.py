@@ -62,7 +62,7 @@ def check_tls(raw: Mapping[str, Any], tls: Mapping[str, TlsSettings | None], *, 
         if table is not None and (problem := _unfit(table)):
             yield f"{key_path('tls', name)}: {problem}"
     sources = raw.get("sources")
-    listeners = [(("http",), raw.get("http"))]
+    listeners: list[tuple[tuple[str, ...], Any]] = [(("http",), raw.get("http"))]
     listeners += [
         (("sources", name), each) for name, each in (sources if isinstance(sources, dict) else {}).items()
     ]

@@ -177,9 +177,9 @@ class Arrival(Protocol):
             self._gone = True
             self.transport.loseConnection()
             return
-        # From here on this object is in nobody's way.
-        self.transport.wrappedProtocol = made
+        # Were it to fail, what comes after the handshake would still come here, and nowhere else.
         made.makeConnection(self.transport)
+        self.transport.wrappedProtocol = made
 
     def dataReceived(self, data: bytes) -> None:
         """Take nothing: only who was turned away still says something here."""

@@ -108,6 +108,7 @@ class Certificates:
         self._in_thread = in_thread
         self._shown = {name: _Watched(f"tls.{name}", _shown(each, now)) for name, each in files.items()}
         self._revoked: dict[str, _Watched] = {}
+        self._authorities: list[_Watched] = []
         self._listeners: list[tuple[ServerSide, Callable[[], Setting]]] = []
         self._looking = LoopingCall(self._begin)
         self._looking.clock = clock
@@ -126,6 +127,8 @@ class Certificates:
         if guests is not None and guests.revoked is not None:
             source = _revoked(guests.revoked, guests.authorities, self._now)
             self._revoked[guests.where] = _Watched(f"{guests.where}.crl", source)
+        if guests is not None:
+            self._authorities.append(_Watched(f"{guests.where}.ca", _trusted(guests.authorities)))
 
         def setting() -> Setting:
             return Setting(tuple(self._shown[name].value for name in names), self._admitted(guests), protocols)
@@ -171,7 +174,7 @@ class Certificates:
         return self._background.run("look", self.look())
 
     def _watched(self) -> list[_Watched]:
-        return [*self._shown.values(), *self._revoked.values()]
+        return [*self._shown.values(), *self._revoked.values(), *self._authorities]
 
     def _admitted(self, guests: GuestFiles | None) -> Guests | None:
         if guests is None:
@@ -185,7 +188,7 @@ class Certificates:
         facts: dict[str, Any] = {
             "certificate": watched.label,
             "expires": f"{watched.ends:%Y-%m-%d %H:%M} UTC",
-            "remedy": f"put a new one into {watched.source.paths[0]}; it is taken up by itself",
+            "remedy": watched.source.remedy,
         }
         if left <= timedelta(0):
             log.error("certificate.expired", **facts)
@@ -202,12 +205,17 @@ class _Source(Struct, frozen=True):
     read: Callable[[], Any]
     begins: Callable[[Any], datetime]
     ends: Callable[[Any], datetime]
+    remedy: str
+    """What to do when its end is near."""
 
 
 def _shown(files: KeyFiles, now: Callable[[], datetime]) -> _Source:
-    paths = tuple(dict.fromkeys((files.certificate, files.key)))
     return _Source(
-        paths, lambda: read_shown(files, now()), lambda pair: pair.certificate.not_valid_before_utc, expires
+        tuple(dict.fromkeys((files.certificate, files.key))),
+        lambda: read_shown(files, now()),
+        lambda pair: pair.certificate.not_valid_before_utc,
+        expires,
+        f"put a new one into {files.certificate}; it is taken up by itself",
     )
 
 
@@ -217,6 +225,19 @@ def _revoked(path: Path, authorities: Sequence[x509.Certificate], now: Callable[
         lambda: read_revoked(path, authorities, now()),
         lambda lists: max(each.last_update_utc for each in lists),
         lambda lists: min(each.next_update_utc for each in lists),
+        f"put a new one into {path} (lineside pki renew); it is taken up by itself",
+    )
+
+
+def _trusted(authorities: Sequence[x509.Certificate]) -> _Source:
+    # The last of them counts: an old one and its successor stand side by side for a while.
+    last = max(authorities, key=lambda each: each.not_valid_after_utc)
+    return _Source(
+        (),
+        lambda: last,
+        lambda ca: ca.not_valid_before_utc,
+        lambda ca: ca.not_valid_after_utc,
+        "give the source's ca a file with the next CA as well, and restart; devices need certificates of the next",
     )
 
 

@@ -18,6 +18,8 @@ from lineside.security.renewal import DAILY, LOOK, Certificates, GuestFiles, Key
 
 T = TypeVar("T")
 
+ALL = {"tls.plant", "sources.gate.crl", "sources.gate.ca"}
+
 
 def at_once(work: Callable[[], T]) -> Deferred[T]:
     return succeed(work())
@@ -108,7 +110,7 @@ class Renewed(SynchronousTestCase):
     def test_the_end_is_foretold(self) -> None:
         """Thirty days before, seven days before and when it is there, once a day, and as a metric."""
         watched = self.watch()
-        self.assertEqual({"tls.plant", "sources.gate.crl"}, watched.left().keys())
+        self.assertEqual(ALL, watched.left().keys())
         begun = self.now
         for passed, level, event in (
             (334, None, None),
@@ -118,7 +120,7 @@ class Renewed(SynchronousTestCase):
         ):
             self.now = begun + timedelta(days=passed)
             told = self.logged(DAILY)
-            names = {"tls.plant", "sources.gate.crl"} if event else set()
+            names = ALL if event else set()
             self.assertEqual(names, {each["certificate"] for each in told})
             self.assertEqual(len(names), len(told))
             for each in told:
