@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
@@ -15,6 +17,8 @@ with importing():
     from lineside.security.pki import CA_LIFE, LIFE, Paper, Pki
     from lineside.security.x509forms import Purpose
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 folder_option = click.option(
     "--folder",
     metavar="FOLDER",
@@ -25,7 +29,7 @@ folder_option = click.option(
 )
 
 
-def days_option(life: timedelta) -> object:
+def days_option(life: timedelta) -> Callable[[F], F]:
     return click.option(
         "--days", type=click.IntRange(1, 7300), default=life.days, show_default=True, help="How long it is good."
     )
@@ -87,7 +91,7 @@ def issue(
 def renew(folder: Path, names: tuple[str, ...], days: int, as_json: bool) -> None:
     """Make new keys and certificates in the place of old ones, and a new list of revoked ones.
 
-    Without NAMEs, what ends within 30 days is renewed: fit for a timer. An old certificate is good until it expires.
+    Without NAMEs, what ends within 30 days is renewed: fit for a timer. An old one is good until it expires.
     """
     renewed = 0
     for paper in Pki(folder).renew(names, timedelta(days=days)):
