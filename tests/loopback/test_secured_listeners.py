@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import pytest
 from cryptography import x509
@@ -25,6 +26,8 @@ from lineside.assemble.build import Gateway
 from lineside.assemble.config import load
 from lineside.assemble.lifecycle import System
 from lineside.model.event import Record
+
+P = TypeVar("P", bound=Protocol)
 
 CONFIGURATION = """
 [journal]
@@ -49,6 +52,8 @@ GATE
 [http]
 listen = "tcp:0:interface=127.0.0.1"
 tls = "plant"
+
+[live]
 """
 REFUSED = "no peer certificate available"
 """What OpenSSL's client says where no handshake was done."""
@@ -99,7 +104,8 @@ class Secured(TestCase):
         self.lines = int(self.gateway.sources[0].address.rpartition(":")[2])
 
     def ask(self, port: int, *options: str, says: bytes = b"", until: bytes | None = None) -> Deferred[str]:
-        return s_client(self.reactor, port, *options, says=says, until=until)
+        talk = [] if until is None else [(says, until)]
+        return s_client(self.reactor, port, *options, talk=talk)
 
     def line(self, *options: str, says: bytes = b'{"kg": 1}\n', until: bytes = b"OK ") -> Deferred[str]:
         return self.ask(self.lines, "-CAfile", str(self.ca.path), *options, says=says, until=until)
@@ -216,6 +222,21 @@ class WhatIsOffered(Secured):
         said = await self.ask(self.web, "-alpn", "h2,http/1.1", says=request, until=b"HTTP/1.1 200")
         self.assertIn("ALPN protocol: http/1.1", said)
         self.assertIn("HTTP/1.1 200", said)
+
+    async def test_live_channels(self) -> None:
+        """WebSocket rides on HTTP's listener: a client is greeted over TLS as without."""
+        head = (
+            b"GET /connection/websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+            b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        said = b'{"id":1,"connect":{}}'
+        # A client's frame is masked; this mask changes nothing.
+        frame = bytes((0x81, 0x80 | len(said), 0, 0, 0, 0)) + said
+        talk = [(head, b"HTTP/1.1 101"), (frame, b'"client"')]
+        told = await s_client(self.reactor, self.web, talk=talk)
+        self.assertIn("HTTP/1.1 101", told)
+        self.assertIn('{"id":1,"connect":{"client":', told)
 
     async def test_another_protocol(self) -> None:
         """Who speaks only others to HTTP's listener is told so (RFC 7301); devices speak none that has a name."""
@@ -349,6 +370,90 @@ class Talker(LineReceiver):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.lost = reason
+
+
+class Burst(LineReceiver):
+    """Says all of its lines at once; where it is deaf it reads on after its first answers only when it is told."""
+
+    delimiter = b"\n"
+
+    def __init__(self, lines: int, *, deaf: bool = False) -> None:
+        self.answers: list[bytes] = []
+        self.over: Deferred[None] = Deferred()
+        self.lost: Deferred[None] = Deferred()
+        self._lines = lines
+        self._deaf = deaf
+
+    def connectionMade(self) -> None:
+        assert self.transport is not None
+        self.transport.write(b"".join(b'{"n":%d}\n' % number for number in range(self._lines)))
+
+    def lineReceived(self, line: bytes) -> None:
+        self.answers.append(line)
+        if self._deaf:
+            self._deaf = False
+            self.pauseProducing()
+        if len(self.answers) == self._lines:
+            self.over.callback(None)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.lost.callback(None)
+
+
+class Talk(Secured):
+    """What the gateway promises of lines holds over TLS as it does without."""
+
+    gate = "max_in_flight = 64\nmax_connections = 2"
+    lines_sent = 20_000
+
+    async def connect(self, device: P) -> P:
+        trust = Certificate.loadPEM(self.ca.pem)
+        plain = HostnameEndpoint(self.reactor, "127.0.0.1", self.lines)
+        secured = wrapClientTLS(optionsForClientTLS("gateway.plant", trustRoot=trust), plain)
+        await secured.connect(Factory.forProtocol(lambda: device))
+        transport: Any = device.transport
+        self.addCleanup(lambda: transport.abortConnection() if transport.connected else None)
+        return device
+
+    async def test_many_lines_at_once(self) -> None:
+        """Far more than may be in flight: each is acknowledged, in order."""
+        device = await self.connect(Burst(self.lines_sent))
+        await device.over
+        self.assertEqual([b'{"n":%d}' % number for number in range(self.lines_sent)], self.bodies())
+        self.assertEqual([b"OK %d" % record.seq for record in self.records], device.answers)
+
+    async def test_a_device_that_does_not_read(self) -> None:
+        """Nothing more is read from it than its answers have room for; when it reads, it gets all of them."""
+        device = await self.connect(Burst(10 * self.lines_sent, deaf=True))
+        [session] = await self.sessions()
+        # The system would hold all the answers there are.
+        session._link.transport.transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+        while "answers" not in session._held_by:
+            await deferLater(self.reactor, 0.01)
+        await deferLater(self.reactor, 0.2)
+        self.assertLess(len(self.records), 10 * self.lines_sent)
+        device.resumeProducing()
+        await device.over
+        self.assertEqual(10 * self.lines_sent, len(self.records))
+        self.assertEqual({b"OK"}, {answer[:2] for answer in device.answers})
+
+    async def test_no_room(self) -> None:
+        """Who is too many is told so, over TLS, and none of its lines is taken."""
+        for _ in range(2):
+            await self.connect(Burst(1))
+        await self.sessions(2)
+        device = await self.connect(Burst(3))
+        await device.lost
+        self.assertEqual([b"ERR busy too many connections"], device.answers)
+
+    async def sessions(self, count: int = 1) -> list[Any]:
+        found = self.gateway.sources[0].intake.sessions
+        while len(found) < count:
+            await deferLater(self.reactor, 0.01)
+        return list(found)
+
+    def bodies(self) -> list[bytes]:
+        return [record.event.body for record in self.records]
 
 
 class Renewal(Secured):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -17,24 +18,32 @@ PATIENCE = 60.0
 class Conversation(ProcessProtocol):
     """One run of ``openssl s_client``: says something, and listens until it has heard what it waits for."""
 
-    def __init__(self, reactor: Any, says: bytes, until: bytes | None) -> None:
+    def __init__(self, reactor: Any, talk: Sequence[tuple[bytes, bytes]]) -> None:
         self.over: Deferred[str] = Deferred()
-        self._says = says
-        self._until = until
+        self._talk = list(talk)
+        self._until: bytes | None = None
         self._heard = b""
         self._late = reactor.callLater(PATIENCE, self._cut)
 
     def connectionMade(self) -> None:
         assert self.transport is not None
-        if self._says:
-            self.transport.write(self._says)
-        if self._until is None:
+        if self._talk:
+            self._go_on()
+        else:
             self.transport.closeStdin()
 
     def outReceived(self, data: bytes) -> None:
         self._heard += data
         if self._until is not None and self._until in self._heard:
-            self._cut()
+            if self._talk:
+                self._go_on()
+            else:
+                self._cut()
+
+    def _go_on(self) -> None:
+        assert self.transport is not None
+        says, self._until = self._talk.pop(0)
+        self.transport.write(says)
 
     def errReceived(self, data: bytes) -> None:
         self.outReceived(data)
@@ -51,20 +60,17 @@ class Conversation(ProcessProtocol):
             self.transport.signalProcess("KILL")
 
 
-def s_client(
-    reactor: Any, port: int, *options: str, says: bytes = b"", until: bytes | None = None
-) -> Deferred[str]:
+def s_client(reactor: Any, port: int, *options: str, talk: Sequence[tuple[bytes, bytes]] = ()) -> Deferred[str]:
     """Connect to 127.0.0.1; the Deferred fires with all that was said, by OpenSSL and by the server.
 
     Args:
         reactor: runs the process.
         port: where to.
         options: further ones of ``openssl s_client``.
-        says: what is sent.
-        until: what is waited for; None for the end of the handshake.
+        talk: what is sent, and what is waited for then, one after the other; nothing to end after the handshake.
 
     """
-    talk = Conversation(reactor, says, until)
+    conversation = Conversation(reactor, talk)
     arguments = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", *options]
-    reactor.spawnProcess(talk, "openssl", arguments, env=None)
-    return talk.over
+    reactor.spawnProcess(conversation, "openssl", arguments, env=None)
+    return conversation.over
