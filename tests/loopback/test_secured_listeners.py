@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, TypeVar, cast
 import pytest
 from cryptography import x509
 from tests.rig.certificates import Authority, Identity
+from tests.rig.daemon import lacking
 from tests.rig.openssl_client import s_client
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, wrapClientTLS
@@ -77,6 +79,8 @@ class Secured(TestCase):
     async def prepare(self) -> None:
         from twisted.internet import reactor  # noqa: PLC0415, TID251 (the sockets are real)
 
+        if shutil.which("openssl") is None:
+            lacking("openssl is not installed")
         self.reactor = cast(Any, reactor)
         self.ca = Authority(self.directory)
         self.plant = self.ca.sign("gateway.plant", "127.0.0.1", name="gateway", begins=-1, ends=365)

@@ -44,7 +44,7 @@ def lines_source(
     assert settings.listen is not None
     endpoint = listener(reactor, settings.listen, f"sources.{intake.id}", side)
     named: Naming = name_peer
-    if side is not None and settings.ca is not None:
+    if settings.certified:
         # Only who asks for certificates needs what reads them.
         from lineside.edges.lines.certified import certified_name  # noqa: PLC0415
 

@@ -355,6 +355,11 @@ class LinesSourceSettings(Table):
         return None if self.connect is None else parse_client(self.connect)
 
     @property
+    def certified(self) -> bool:
+        """Whether its devices are known by certificates that they show."""
+        return self.tls is not None and self.ca is not None
+
+    @property
     def datagrams(self) -> bool:
         """Whether it takes datagrams."""
         return self.listen is not None and parse_listener(self.listen).datagrams

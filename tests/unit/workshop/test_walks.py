@@ -11,6 +11,8 @@ import pytest
 from tests.rig.chapters import WORKSHOP
 
 from lineside.assemble.config import load
+from lineside.security.pki import Pki
+from lineside.security.x509forms import Purpose
 
 BLOCK = re.compile(r"^```toml\n(.*?)^```", re.DOTALL | re.MULTILINE)
 WALKS = {
@@ -21,8 +23,9 @@ WALKS = {
 
 
 def test_there_are_walks() -> None:
-    """Those of chapters 3 and 5 are found."""
-    assert {"03_real_time_data_processing", "05_custom_network_services"} <= WALKS.keys()
+    """Those of chapters 3, 5 and 6 are found."""
+    chapters = {"03_real_time_data_processing", "05_custom_network_services", "06_enhanced_security_features"}
+    assert chapters <= WALKS.keys()
 
 
 @pytest.mark.parametrize("chapter", WALKS)
@@ -30,6 +33,11 @@ def test_what_a_walk_adds_is_right(chapter: str, tmp_path: Path) -> None:
     """The gateway of `lineside demo --keep` would start with it."""
     scenario = files("lineside.demo").joinpath("scenario.toml").read_text(encoding="utf-8")
     scenario = Template(scenario).substitute(erp="http://127.0.0.1:8000", port=7001, web=8080)
+    if "[tls." in "".join(WALKS[chapter]):
+        # As the walk does, before.
+        pki = Pki(tmp_path / "pki")
+        pki.init()
+        pki.issue("gateway", Purpose(hosts=("localhost",)))
     path = tmp_path / "lineside.toml"
     path.write_text("\n".join([scenario, *WALKS[chapter]]), encoding="utf-8")
     settings = load(path, {"LINESIDE_DEMO_KEY": "key", "LINESIDE_DEMO_SECRET": "secret"})
