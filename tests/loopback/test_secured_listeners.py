@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import socket
 from collections.abc import Callable
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import pytest
+import tls_scanner
 from cryptography import x509
 from tests.rig.certificates import Authority, Identity
 from tests.rig.daemon import lacking
@@ -19,6 +22,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.ssl import Certificate, optionsForClientTLS
 from twisted.internet.task import deferLater
+from twisted.internet.utils import getProcessOutputAndValue
 from twisted.logger import capturedLogs
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
@@ -26,6 +30,7 @@ from twisted.trial.unittest import TestCase
 
 from lineside.assemble.build import Gateway
 from lineside.assemble.config import load
+from lineside.assemble.descriptors import HANDSHAKES
 from lineside.assemble.lifecycle import System
 from lineside.model.event import Record
 
@@ -317,12 +322,15 @@ class WhatIsOffered(Secured):
         self.assertEqual([], self.records)
 
     async def test_a_silent_client_has_no_place(self) -> None:
-        """One that has connected and begun no handshake is none of the source's connections, nor of HTTP's."""
+        """Hundreds that have connected and begun no handshake are none of the source's connections, nor of HTTP's."""
         for port in (self.lines, self.web):
             endpoint = TCP4ClientEndpoint(self.reactor, "127.0.0.1", port)
-            silent = await endpoint.connect(Factory.forProtocol(Protocol))
-            self.addCleanup(cast(Any, silent).transport.abortConnection)
-        await self.line()
+            for _ in range(HANDSHAKES + 50):
+                silent = await endpoint.connect(Factory.forProtocol(Protocol))
+                self.addCleanup(cast(Any, silent).transport.abortConnection)
+        self.assertIn("OK ", await self.line())
+        request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        self.assertIn("HTTP/1.1 200", await self.ask(self.web, says=request, until=b"HTTP/1.1 200"))
         status = next(each for each in self.gateway._source_status() if each.id == "gate")
         self.assertLessEqual(status.connections, 1)
 
@@ -340,6 +348,56 @@ class WhatIsOffered(Secured):
         self.assertEqual({"tls.plant", "tls.office"}, left.keys())
         for seconds in left.values():
             self.assertTrue(365 * 86_400 - 600 < seconds <= 365 * 86_400)
+
+
+class Scanned(Secured):
+    """What sslyze finds at each kind of listener."""
+
+    gate = 'ca = "CA_PATH"'
+    weak = ("ssl_2_0", "ssl_3_0", "tls_1_0", "tls_1_1")
+    asked = ("reneg", "resum", "compression", "heartbleed", "openssl_ccs", "robot", "fallback", "early_data")
+
+    async def scan(self, port: int, *options: str) -> dict[str, Any]:
+        """Return what it found, by what it looked for."""
+        if not tls_scanner.is_there():
+            lacking("sslyze is not installed; tools/tls_scanner.py does it")
+        versions = ("sslv2", "sslv3", "tlsv1", "tlsv1_1", "tlsv1_2", "tlsv1_3")
+        told = self.directory / f"{port}.json"
+        arguments = ["--quiet", "--mozilla_config=disable", f"--json_out={told}", *options, f"127.0.0.1:{port}"]
+        arguments += [f"--{each}" for each in (*versions, *self.asked)]
+        said = await getProcessOutputAndValue(
+            str(tls_scanner.PROGRAM), arguments, env=dict(os.environ), reactor=self.reactor
+        )
+        self.assertEqual(0, said[2], said)
+        [scanned] = json.loads(told.read_text(encoding="utf-8"))["server_scan_results"]
+        found = {name: each for name, each in scanned["scan_result"].items() if each["status"] != "NOT_SCHEDULED"}
+        self.assertEqual({"COMPLETED"}, {each["status"] for each in found.values()})
+        return {name: each["result"] for name, each in found.items()}
+
+    async def test_nothing_weak(self) -> None:
+        """No version, cipher, renegotiation, compression or resumption, with a client's certificate and without."""
+        device = self.ca.sign(name="scanner-3", for_clients=True)
+        shown = (f"--cert={device.certificate}", f"--key={device.key}")
+        for port, options in ((self.web, ()), (self.lines, shown)):
+            found = await self.scan(port, *options)
+            for version in self.weak:
+                self.assertFalse(found[f"{version}_cipher_suites"]["is_tls_version_supported"])
+            for version, name in (("tls_1_2", "TLSv1.2"), ("tls_1_3", "TLSv1.3")):
+                accepted = found[f"{version}_cipher_suites"]["accepted_cipher_suites"]
+                self.assertEqual(SUITES[name], {each["cipher_suite"]["openssl_name"] for each in accepted})
+            again = found["session_renegotiation"]
+            self.assertTrue(again["supports_secure_renegotiation"])
+            self.assertFalse(again["is_vulnerable_to_client_renegotiation_dos"])
+            self.assertEqual(0, again["client_renegotiations_success_count"])
+            resumed = found["session_resumption"]
+            self.assertEqual("NOT_SUPPORTED", resumed["session_id_resumption_result"])
+            self.assertEqual("NOT_SUPPORTED", resumed["tls_ticket_resumption_result"])
+            self.assertFalse(found["tls_compression"]["supports_compression"])
+            self.assertFalse(found["tls_1_3_early_data"]["supports_early_data"])
+            self.assertFalse(found["heartbleed"]["is_vulnerable_to_heartbleed"])
+            self.assertFalse(found["openssl_ccs_injection"]["is_vulnerable_to_ccs_injection"])
+            self.assertTrue(found["tls_fallback_scsv"]["supports_fallback_scsv"])
+            self.assertEqual("NOT_VULNERABLE_RSA_NOT_SUPPORTED", found["robot"]["robot_result"])
 
 
 class Talker(LineReceiver):
