@@ -322,7 +322,7 @@ class WhatIsOffered(Secured):
         self.assertEqual([], self.records)
 
     async def test_a_silent_client_has_no_place(self) -> None:
-        """Hundreds that have connected and begun no handshake are none of the source's connections, nor of HTTP's."""
+        """Hundreds that have connected and begun no handshake are none of the source's connections, nor HTTP's."""
         for port in (self.lines, self.web):
             endpoint = TCP4ClientEndpoint(self.reactor, "127.0.0.1", port)
             for _ in range(HANDSHAKES + 50):

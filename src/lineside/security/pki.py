@@ -195,9 +195,8 @@ class Pki:
         """
         with self._open():
             revoked = self._revoked()
-            found = [(path, _read(path)) for path in self._issued.glob("*.pem")]
-            found.sort(key=lambda item: (common_name(item[1]), item[1].not_valid_before_utc, item[0]))
-            return [self._paper(each, path, revoked) for path, each in found]
+            found = [self._paper(_read(path), path, revoked) for path in sorted(self._issued.glob("*.pem"))]
+            return sorted(found, key=lambda paper: (paper.name, paper.issued, paper.state == "good"))
 
     @contextmanager
     def _open(self) -> Iterator[Signer]:
