@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from typing import Any, TypeVar, cast
 import pytest
 import tls_scanner
 from cryptography import x509
+from OpenSSL import SSL
 from tests.rig.certificates import Authority, Identity
 from tests.rig.daemon import lacking
 from tests.rig.openssl_client import s_client
@@ -32,6 +34,7 @@ from lineside.assemble.build import Gateway
 from lineside.assemble.config import load
 from lineside.assemble.descriptors import HANDSHAKES
 from lineside.assemble.lifecycle import System
+from lineside.edges.lines import stream
 from lineside.model.event import Record
 
 P = TypeVar("P", bound=Protocol)
@@ -507,6 +510,36 @@ class Talk(Secured):
         device = await self.connect(Burst(3))
         await device.lost
         self.assertEqual([b"ERR busy too many connections"], device.answers)
+
+    async def test_who_does_not_leave(self) -> None:
+        """Who is too many and never ends TLS is cut after some seconds: no device holds more than its places."""
+        for _ in range(2):
+            await self.connect(Burst(1))
+        await self.sessions(2)
+        self.patch(stream, "LINGER", 0.2)
+        gone: Deferred[None] = Deferred()
+
+        class Socket(Protocol):
+            """TCP that is left open, whatever TLS says over it."""
+
+            def connectionLost(self, reason: Failure = connectionDone) -> None:
+                gone.callback(None)
+
+        plain = Socket()
+        await TCP4ClientEndpoint(self.reactor, "127.0.0.1", self.lines).connect(Factory.forProtocol(lambda: plain))
+        context = SSL.Context(SSL.TLS_METHOD)
+        device = SSL.Connection(context)
+        device.set_connect_state()
+        heard = b""
+        plain.dataReceived = device.bio_write  # type: ignore[method-assign,assignment]
+        while not heard:
+            with contextlib.suppress(SSL.WantReadError):
+                heard = device.recv(100)
+            with contextlib.suppress(SSL.WantReadError):
+                cast(Any, plain.transport).write(device.bio_read(65_536))
+            await deferLater(self.reactor, 0.01)
+        self.assertEqual(b"ERR busy too many connections\n", heard)
+        await gone
 
     async def sessions(self, count: int = 1) -> list[Any]:
         found = self.gateway.sources[0].intake.sessions

@@ -142,11 +142,12 @@ class Handshakes(SynchronousTestCase):
         self.assertEqual(0, len(self.arrivals))
 
     def test_no_room_behind_it(self) -> None:
-        """Where there is no protocol for one whose handshake is done, it is told so in TLS's own way."""
+        """Where there is no protocol for one whose handshake is done, it is closed, and TLS told so before."""
         self.full = True
         server, client = self.arrive(), self.client()
         self.pass_on(client, server)
         self.assertEqual((0, []), (len(self.arrivals), self.devices))
+        self.assertTrue(server[1].cut)
         self.assertTrue(client[1].disconnecting)
 
     def test_the_end(self) -> None:

@@ -174,8 +174,8 @@ class Arrival(Protocol):
         self._leave()
         made = self._arrivals.factory.buildProtocol(self.transport.getPeer())
         if made is None:
-            self._gone = True
-            self.transport.loseConnection()
+            # Not more gently: TLS would wait for the other end's word, and who never says it would stay.
+            self.cut()
             return
         # Were it to fail, what comes after the handshake would still come here, and nowhere else.
         made.makeConnection(self.transport)

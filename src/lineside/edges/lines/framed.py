@@ -21,7 +21,7 @@ from lineside import straight
 from lineside.edges.lines.intake import Intake
 from lineside.edges.lines.protocol import DeviceConnection
 from lineside.edges.lines.session import Session
-from lineside.edges.lines.stream import AnswerPressure, Naming, end_stream, name_peer
+from lineside.edges.lines.stream import AnswerPressure, Farewell, Naming, end_stream, name_peer
 from lineside.wire.framing import Fault, Framing
 
 log = Logger()
@@ -55,6 +55,7 @@ class FramedConnection(Protocol):
         self._named = named
         self._framing = framing
         self._session = Session(intake, self)
+        self._farewell = Farewell(intake.clock)
         self._unread = bytearray()
         self._paused = False
         self._ended = False
@@ -78,6 +79,7 @@ class FramedConnection(Protocol):
         left = self._framing.pending + len(self._unread)
         if left and self._intake.may_say("lines.unterminated"):
             log.info("lines.unterminated", source=self._intake.id, peer=self.peer, bytes=left)
+        self._farewell.over()
         self._session.closed()
 
     def dataReceived(self, data: bytes) -> None:
@@ -134,7 +136,7 @@ class FramedConnection(Protocol):
         self._discarding = True
         if self._intake.limits.ack:
             self.transport.write(self._framing.answer(answer.removesuffix(b"\n")))
-        self.transport.loseConnection()
+        self._farewell.begin(self.transport)
 
     def end(self) -> None:
         """Close, or end our side first; see `lineside.edges.lines.session.Link`."""

@@ -12,7 +12,7 @@ from lineside import straight
 from lineside.edges.lines.intake import Intake
 from lineside.edges.lines.receiver import LineReceiver
 from lineside.edges.lines.session import Session
-from lineside.edges.lines.stream import AnswerPressure, Naming, end_stream, name_peer
+from lineside.edges.lines.stream import AnswerPressure, Farewell, Naming, end_stream, name_peer
 from lineside.wire.lines import content, contents, too_long
 
 log = Logger()
@@ -31,6 +31,7 @@ class DeviceConnection(LineReceiver):
         self._intake = intake
         self._named = named
         self._session = Session(intake, self)
+        self._farewell = Farewell(intake.clock)
         self._begun = bytearray()
         """The latest part of a line whose end has not come. To split all of it for each byte costs its square."""
         self._overlong = bytearray()
@@ -53,6 +54,7 @@ class DeviceConnection(LineReceiver):
         left = len(self._buffer) + len(self._begun) + self._overlong_size
         if left and self._intake.may_say("lines.unterminated"):
             log.info("lines.unterminated", source=self._intake.id, peer=self.peer, bytes=left)
+        self._farewell.over()
         self._session.closed()
 
     def dataReceived(self, data: bytes) -> None:
@@ -135,7 +137,7 @@ class DeviceConnection(LineReceiver):
         """Hang up with one answer. What the device has sent meanwhile is not taken: it is told so."""
         self._discarding = True
         self.transport.write(answer)
-        self.transport.loseConnection()
+        self._farewell.begin(self.transport)
 
     def end(self) -> None:
         """Close, or end our side first; see `lineside.edges.lines.session.Link`."""
