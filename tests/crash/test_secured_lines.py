@@ -103,7 +103,7 @@ class SecuredLines(SynchronousTestCase):
         devices = [Device(name, plant, self.context(name)) for name in map("scanner-{}".format, range(DEVICES))]
         for device in devices:
             device.start()
-        self.addCleanup(lambda: [device.enough.set() for device in devices])
+            self.addCleanup(device.enough.set)
         for _ in range(DEATHS):
             before = [len(device.acknowledged) for device in devices]
             plant.until(
