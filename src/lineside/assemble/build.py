@@ -13,9 +13,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from lineside.assemble.deliveries import Deliveries
-from lineside.assemble.descriptors import RESERVED, shares
+from lineside.assemble.descriptors import HANDSHAKES, RESERVED, shares
 from lineside.assemble.documentlinks import document_links
 from lineside.assemble.edges import (
+    certificates,
     databases,
     erp_views,
     frappe_sources,
@@ -85,8 +86,9 @@ class Gateway:
         targets, gates, couriers = self.deliveries.targets, self.deliveries.gates, self.deliveries.couriers
         consumers = dict(self.deliveries.consumers)
         self._watching = Watching(reactor, settings, store)
+        self.certificates = certificates(reactor, settings)
         self._ways_in = [
-            WayIn(reactor, name, source, self._watching.journals[name], random)
+            WayIn(reactor, name, source, self._watching.journals[name], random, self.certificates)
             for name, source in settings.lines.items()
         ]
         for way in self._ways_in:
@@ -185,13 +187,14 @@ class Gateway:
                     *([] if self.live is None else [self.live.part.endpoint]),
                     *([] if self.erp is None else self.erp.endpoints),
                 ],
+                certificates=self.certificates,
             )
         )
         waiting: list[Part] = [way.patience for way in self._ways_in if way.patience is not None]
         self.stages: list[list[Part]] = [
             [store],
             [tokens, pauses, commands],
-            self._watching.parts,
+            [*self._watching.parts, *([] if self.certificates is None else [self.certificates])],
             [*targets.values(), *([] if self.databases is None else self.databases.parts)],
             [*couriers],
             *([] if self.tasks is None else self.tasks.stages),
@@ -235,7 +238,8 @@ class Gateway:
         intakes = {way.source.id: way.source.intake for way in self._ways_in if way.takes_connections}
         wanted = {name: intake.limits.max_connections for name, intake in intakes.items()}
         viewers = 0 if self.live is None else self.live.part.max_connections
-        allowed = shares(descriptors, wanted, viewers)
+        handshakes = HANDSHAKES * self._settings.secured
+        allowed = shares(descriptors - handshakes, wanted, viewers)
         for name, intake in intakes.items():
             intake.limits = msgspec.structs.replace(intake.limits, max_connections=allowed.sources[name])
         if self.live is not None:
@@ -247,8 +251,8 @@ class Gateway:
                 limit=descriptors,
                 connections=connections,
                 wanted=total,
-                remedy=f"allow {total + RESERVED} open files (LimitNOFILE in the unit, ulimit -n in a shell), or "
-                "lower max_connections",
+                remedy=f"allow {total + RESERVED + handshakes} open files (LimitNOFILE in the unit, ulimit -n in a "
+                "shell), or lower max_connections",
             )
 
     def _uncommanded(self) -> list[ConnectedDevice]:

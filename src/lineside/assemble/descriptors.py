@@ -8,6 +8,8 @@ from typing import NamedTuple
 RESERVED = 128
 """What the gateway needs beside its devices: the journal, the control socket, connections to targets, and those
 that are just being turned away."""
+HANDSHAKES = 256
+"""Connections of one listener whose TLS handshake may be under way at a time."""
 
 VIEWERS = 8
 """Live clients get one in so many at least, where sources would take all."""

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from lineside.operations.tokens import TokenOperations
     from lineside.operations.web import Endpoint
     from lineside.security.identity import Identity
+    from lineside.security.renewal import Certificates
+    from lineside.security.tls import ServerSide
     from lineside.tasks.runner import Runner
     from lineside.tasks.sources import TaskSources
 
@@ -140,6 +142,16 @@ def frappe_client(
     return made(reactor, settings, around)
 
 
+def certificates(reactor: Any, settings: Settings) -> Certificates | None:
+    """Return what watches over the certificates that listeners show; None where the configuration has none."""
+    if not settings.tls:
+        return None
+    with importing():
+        from lineside.assemble.certificates import certificates as made
+
+    return made(reactor, settings)
+
+
 def http_services(
     reactor: Any,
     settings: HttpSettings,
@@ -149,12 +161,27 @@ def http_services(
     *,
     hindered: Callable[[], list[str]],
     described: Iterable[Endpoint] = (),
+    certificates: Certificates | None = None,
 ) -> HttpServices:
     """Return the parts that serve HTTP requests; see `lineside.assemble.web.HttpServices`."""
     with importing():
         from lineside.assemble.web import HttpServices as Made
 
-    return Made(reactor, settings, operations, tokens, gates, hindered=hindered, described=described)
+    if certificates is None:
+        return Made(reactor, settings, operations, tokens, gates, hindered=hindered, described=described)
+    from lineside.assemble.certificates import secured_http
+
+    return Made(
+        reactor,
+        settings,
+        operations,
+        tokens,
+        gates,
+        hindered=hindered,
+        described=described,
+        side=secured_http(certificates, settings),
+        certificates=certificates.left,
+    )
 
 
 def live_services(
@@ -225,7 +252,13 @@ def offline_tasks(reactor: Any, settings: Settings, store: JournalPart) -> TaskO
     return offline(reactor, settings, store)
 
 
-def source_part(reactor: Any, settings: LinesSourceSettings, intake: Intake, random: Random) -> Source:
+def source_part(
+    reactor: Any,
+    settings: LinesSourceSettings,
+    intake: Intake,
+    random: Random,
+    certificates: Certificates | None = None,
+) -> Source:
     """Return the part that listens or dials, as the settings say."""
     if settings.dial is not None:
         from lineside.assemble.dialling import dialled_source
@@ -237,4 +270,9 @@ def source_part(reactor: Any, settings: LinesSourceSettings, intake: Intake, ran
         return datagram_source(reactor, settings, intake)
     from lineside.assemble.listening import lines_source
 
-    return lines_source(reactor, settings, intake)
+    side: ServerSide | None = None
+    if certificates is not None:
+        from lineside.assemble.certificates import secured
+
+        side = secured(certificates, intake.id, settings)
+    return lines_source(reactor, settings, intake, side)

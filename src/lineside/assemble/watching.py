@@ -10,7 +10,7 @@ import msgspec
 from twisted.logger import globalLogPublisher
 
 from lineside.assemble.parts import JournalPart
-from lineside.assemble.settings import Settings
+from lineside.assemble.settings import LinesSourceSettings, Settings
 from lineside.delivery.courier import Courier
 from lineside.delivery.gate import Gate
 from lineside.journal.consumer import DurableConsumer
@@ -50,7 +50,9 @@ class Watching:
             self.journals[name] = WatchedJournal(store.journal, traffic, reactor, time.time_ns)
             if source.silence:
                 hours = settings.hours_of(source)
-                named = source.device is not None
+                # A certificate names its device always: no address stands for one that does not say its name.
+                certified = isinstance(source, LinesSourceSettings) and source.certified
+                named = source.device is not None and not certified
                 expectations.append(Expectation(name, traffic, source.silence, hours, devices, named))
         self._alarms = RecentAlarms(globalLogPublisher, reactor, time.time_ns)
         self._silence = SilenceWatch(expectations, store.journal, store.database, reactor, time.time_ns)
