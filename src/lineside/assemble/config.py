@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from lineside.assemble.complaints import complaints, kind, not_listed
-from lineside.assemble.crosschecks import Tables, cross_check, warn
+from lineside.assemble.crosschecks import Tables, cross_check, unfit_lists, warn
 from lineside.assemble.erpsettings import ErpCallSettings, ErpSettings, check_calls, check_erp
 from lineside.assemble.formats import FORMATS, JsonFormat
 from lineside.assemble.frappesettings import check_frappe_sources
@@ -167,6 +167,8 @@ class _Reading:
         sources = {
             name: self._typed(SOURCES, table, key_path("sources", name)) for name, table in tables.sources.items()
         }
+        if self._secrets:
+            self.problems += unfit_lists(sources)
         routes = {name: self._route(table, key_path("routes", name)) for name, table in tables.routes.items()}
         examples = raw.get("tests", [])
         if not isinstance(examples, list):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from itertools import combinations
 from typing import Any
@@ -13,9 +14,10 @@ from msgspec import Struct
 from lineside.assemble.clientendpoints import parse_client
 from lineside.assemble.endpoints import Listen, parse_listener
 from lineside.assemble.frappesettings import warn_of_frappe_sources
-from lineside.assemble.settings import FrappeTargetSettings, Settings
+from lineside.assemble.settings import FrappeTargetSettings, LinesSourceSettings, Settings
 from lineside.assemble.sqlsettings import warn_of_databases
 from lineside.assemble.tlssettings import check_guests
+from lineside.model.errors import LinesideError
 from lineside.model.wording import did_you_mean, key_path
 
 
@@ -45,6 +47,20 @@ def cross_check(tables: Tables, tests: list[dict[str, Any]]) -> list[str]:
         *_reserved_fields(tables),
         *_dangling_tests(tables, tests),
     ]
+
+
+def unfit_lists(sources: Mapping[str, object]) -> Iterator[str]:
+    """Yield what is wrong with lists of revoked certificates, as far as their sources could be read."""
+    for name, source in sources.items():
+        if not isinstance(source, LinesSourceSettings) or source.crl is None or not source.ca:
+            continue
+        # Only who has one waits for OpenSSL.
+        from lineside.security.revocations import read_revoked  # noqa: PLC0415
+
+        try:
+            read_revoked(source.crl, source.ca, datetime.now(UTC))
+        except LinesideError as wrong:
+            yield f"{key_path('sources', name, 'crl')}: {wrong}"
 
 
 def warn(settings: Settings) -> list[str]:

@@ -111,11 +111,16 @@ class Tls(SynchronousTestCase):
 
     def test_devices_with_certificates(self) -> None:
         """They are asked for one where there is a CA; what belongs to that does nothing without."""
+        self.ca.revoke().rename("ca.crl")
         asked = self.read(
             'listen = "tcp:7443"\ntls = "plant"\nca = "CA_PATH"\ncrl = "ca.crl"\n'
             'device = "id"\nown_device_only = true'
         ).lines["gate"]
         self.assertEqual((1, Path.cwd() / "ca.crl", True), (len(asked.ca or ()), asked.crl, asked.own_device_only))
+        self.assertEqual(
+            [f"sources.gate.crl: cannot read {Path.cwd() / 'none.crl'}: No such file or directory"],
+            self.problems('listen = "tcp:7443"\ntls = "plant"\nca = "CA_PATH"\ncrl = "none.crl"'),
+        )
         self.assertEqual(
             ["sources.gate.crl: devices are asked for no certificate; set tls and ca"],
             self.problems('listen = "tcp:7443"\ntls = "plant"\ncrl = "ca.crl"'),
