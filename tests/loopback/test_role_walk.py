@@ -31,6 +31,8 @@ REFUSED = frozenset({101, 103})
 NEVER = REFUSED | {108}
 """What nobody may is not there to be had, either."""
 LIVE_FAILED = 400
+LOOKS = frozenset({"tokens.list", "audit.list", "audit.verify"})
+"""What needs a permission to change something, and does not."""
 COUNT = "/api/v1/calls/count"
 """A call that changes nothing, for everybody who may consult."""
 WRITTEN = {COUNT: b"{}", "/api/v1/calls/note": b'{"doc": {"doctype": "ToDo", "description": "walked"}}'}
@@ -106,8 +108,14 @@ class TheWalk(TestCase):
             self.tokens[role] = made.text
         self.plant.spare_tokens = True
 
-    async def judge(self, row: Row, role: str, ask: Callable[[], Awaitable[str]], *, changes: bool) -> None:
-        """Ask, and hold what happened, in a word, to the page: ``yes`` or ``no``; refused means unchanged."""
+    async def judge(
+        self, row: Row, role: str, ask: Callable[[], Awaitable[str]], *, changes: bool, on_record: str = ""
+    ) -> None:
+        """Ask, and hold what happened, in a word, to the page: ``yes`` or ``no``; refused means unchanged.
+
+        An operation that is to change something is on record, before and after; nothing else is.
+        """
+        newest = (await self.plant.recorded())[0].number
         before = await self.plant.state()
         happened = await ask()
         after = await self.plant.state()
@@ -117,6 +125,15 @@ class TheWalk(TestCase):
             self.assertEqual(before, after, f"{what} changed something")
         else:
             self.assertNotEqual(before, after, f"{what} changed nothing")
+        end, asked = await self.plant.recorded()
+        if happened == "no" or not on_record:
+            self.assertEqual(end.number, newest, f"{what} is on record")
+        else:
+            ended = "failed" if on_record in NOT_WHILE_RUNNING else "done"
+            self.assertEqual((asked.state, end.state, end.facts["of"]), ("asked", ended, asked.number), what)
+            names = {"local user": "local user", "device": "r-1"}
+            told = (asked.number, asked.who, asked.what)
+            self.assertEqual(told, (newest + 1, names.get(role, role), on_record), what)
 
     async def test_http(self) -> None:
         """Every path, by nobody's token and by everybody's, and by who is at the machine while there is none."""
@@ -163,10 +180,17 @@ class TheWalk(TestCase):
             self.assertIn(status, {200, 202}, f"{endpoint.method} {path} as {role}: {told!r}")
             return "yes"
 
-        await self.judge(row, role, ask, changes=changes)
+        await self.judge(row, role, ask, changes=changes, on_record=self.operation(endpoint) if changes else "")
         if row.may[role] == "signed":
             headers = {"X-Frappe-Webhook-Signature": signature("another secret", body)}
             self.assertEqual((await self.plant.http("POST", path, body, token, **headers))[0], 401)
+
+    def operation(self, endpoint: Endpoint) -> str:
+        """Return the operation that a path carries out; "" where it is none."""
+        if endpoint.path.startswith("/api/v1/calls/"):
+            return "erp.call"
+        names = [name for name in KINDS if endpoint.name.startswith(name.replace(".", "_"))]
+        return max(names, key=len, default="")
 
     async def filled(self, endpoint: Endpoint) -> tuple[str, bytes, dict[str, str]]:
         """Return the path, the body and further headers of a request that does something."""
@@ -177,11 +201,11 @@ class TheWalk(TestCase):
             change = {"name": f"I-{next(self.numbers)}", "modified": "2026-01-01 00:00:00", "docstatus": 0}
             body = json.dumps(change).encode()
             return path, body, {"X-Frappe-Webhook-Signature": signature("of-the-webhooks", body)}
-        names = [name for name in KINDS if endpoint.name.startswith(name.replace(".", "_"))]
-        if not names or path in WRITTEN:
+        operation = self.operation(endpoint)
+        if not operation or path in WRITTEN:
             written = WRITTEN.get(path, b"")
             return path.replace("{name}", "HR-EMP-00001"), written, {}
-        given = await self.plant.asking(max(names, key=len))
+        given = await self.plant.asking(operation)
         if endpoint.name.endswith("_one"):
             given = {"id": given["ids"][0]}
         for kind, name in SPARE.items():
@@ -225,7 +249,8 @@ class TheWalk(TestCase):
             self.assertEqual(code, refused, f"{row.what} as {role}: {told}")
             return "yes"
 
-        await self.judge(row, role, ask, changes=changing(row.what))
+        changes = changing(row.what)
+        await self.judge(row, role, ask, changes=changes, on_record=recorded(row.what))
 
     def stranger(self, identity: Identity = NOBODY) -> Client:
         """Return a live client that has said nothing yet."""
@@ -330,7 +355,8 @@ class TheWalk(TestCase):
                     await remote.call(request)
                 return "yes"
 
-            await self.judge(row, LOCAL, ask, changes=changing(row.what))
+            changes = changing(row.what)
+            await self.judge(row, LOCAL, ask, changes=changes, on_record=recorded(row.what))
 
 
 class PlayedOracle:
@@ -343,9 +369,15 @@ class PlayedOracle:
         return credential.session == "reader's"
 
 
+def recorded(operation: str) -> str:
+    """Return an operation that has to be on record; "" for another."""
+    looks = operation not in KINDS or KINDS[operation].permission in READ or operation in LOOKS
+    return "" if looks else operation
+
+
 def changing(operation: str) -> bool:
     """Tell whether an operation that is carried out has to leave a trace."""
     if operation in KINDS:
-        looks = KINDS[operation].permission in READ or operation in {"tokens.list", *NOT_WHILE_RUNNING}
+        looks = KINDS[operation].permission in READ or operation in LOOKS | NOT_WHILE_RUNNING
         return not looks
     return operation == "events.append"

@@ -30,6 +30,7 @@ from lineside.assemble.lifecycle import System
 from lineside.edges.frappe.prepare import prepare
 from lineside.operations import requests
 from lineside.operations.requests import AnyRequest, Request
+from lineside.operations.results import AuditEntry
 from lineside.operations.web import Endpoint
 from lineside.security.identity import LOCAL_USER
 from lineside.standin.authentication import Credentials
@@ -260,6 +261,12 @@ class RolePlant:
         stored: str = await store.database.read(digest)
         return f"{stored} {await self._erp_count()}"
 
+    async def recorded(self) -> list[AuditEntry]:
+        """Return the newest entries of the record of who did what."""
+        page = await self.call(requests.ListAudit(limit=2))
+        entries: list[AuditEntry] = page.entries
+        return entries
+
     async def _erp_count(self) -> int:
         headers = Headers({"Authorization": ["token key:secret"]})
         path = "/api/method/frappe.client.get_count?doctype=ToDo"
@@ -394,4 +401,6 @@ _ASKING: dict[type[Request[Any]], Callable[[RolePlant], Awaitable[dict[str, Any]
     requests.RetryRun: RolePlant._cancelled_run,
     requests.PauseTask: RolePlant._task,
     requests.ResumeTask: RolePlant._paused_task,
+    requests.ListAudit: RolePlant._nothing,
+    requests.VerifyAudit: RolePlant._nothing,
 }

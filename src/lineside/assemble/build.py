@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from random import Random
 from typing import Any
 
@@ -39,6 +40,7 @@ from lineside.journal.inspection import Inspection
 from lineside.journal.retention import Retention
 from lineside.model.event import Event
 from lineside.model.ports import Part
+from lineside.operations.audit import Audit
 from lineside.operations.commands import CommandRecords, DeviceCommands
 from lineside.operations.consumers import ConsumerOperations
 from lineside.operations.control import ControlSocket
@@ -79,7 +81,10 @@ class Gateway:
         self._settings = settings
         random = Random()  # noqa: S311 (jitter)
         store = JournalPart(reactor, settings.journal)
-        self.operations = Operations()
+        began = {"configuration": str(settings.path), "blake2b": settings.digest, "version": version("lineside")}
+        audit = Audit(store.database, reactor, time.time_ns, began=began)
+        self.operations = Operations(audit)
+        audit.register(self.operations)
         self.deliveries = Deliveries(reactor, settings, store, random)
         targets, gates, couriers = self.deliveries.targets, self.deliveries.gates, self.deliveries.couriers
         consumers = dict(self.deliveries.consumers)
@@ -95,7 +100,7 @@ class Gateway:
         self.hooks = frappe_sources(reactor, settings, store, self._watching.journals, targets, gates, random)
         self.posts = posts(reactor, settings, store, self._watching.journals)
         self.task_sources = task_sources(settings, self._watching.journals)
-        self.erp = erp_views(reactor, settings, targets)
+        self.erp = erp_views(reactor, settings, targets, self.operations)
         (ErpCallOperations(None) if self.erp is None else self.erp.calls).register(self.operations)
         self.tasks = tasks(reactor, settings, store, random, self.task_sources, targets, gates)
         if self.tasks is not None:
@@ -156,6 +161,7 @@ class Gateway:
             {} if self.posts is None else {"events.append": self.posts.append},
             None if self.erp is None or not settings.erp else self.erp.reader,
             None if self.tasks is None else self.tasks.runner,
+            failed_login=audit.failed_login,
         )
         self.http = (
             None
@@ -167,6 +173,7 @@ class Gateway:
                 tokens,
                 gates,
                 hindered=self._hindered,
+                failed_login=audit.failed_login,
                 described=[
                     *self.posts.endpoints,
                     *([] if self.databases is None else self.databases.endpoints),
@@ -179,6 +186,7 @@ class Gateway:
         waiting: list[Part] = [way.patience for way in self._ways_in if way.patience is not None]
         self.stages: list[list[Part]] = [
             [store],
+            [audit],
             [tokens, pauses, commands],
             self._watching.parts,
             [*targets.values(), *([] if self.databases is None else self.databases.parts)],
@@ -274,7 +282,9 @@ class Offline:
             route.id: Dormant(self._store.consumer(consumer_spec(settings.routes[name], route)))
             for name, route in routes.items()
         }
-        self.operations = Operations()
+        self._audit = Audit(self._store.database, reactor, time.time_ns)
+        self.operations = Operations(self._audit)
+        self._audit.register(self.operations)
         offer(self.operations, self._store, settings, self._consumers, reactor, running=False)
         TokenOperations(self._store.database, settings.sources, time.time_ns).register(self.operations)
         paused: dict[Kind, dict[str, Callable[[bool], None]]] = {
@@ -305,6 +315,7 @@ class Offline:
         """Let go of the journal."""
         for consumer in self._consumers.values():
             await consumer.close()
+        await self._audit.stop()
         await self._store.stop()
 
 

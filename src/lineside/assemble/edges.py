@@ -119,14 +119,16 @@ def frappe_sources(
     return FrappeSources(reactor, settings, store, journals, targets, gates, random)
 
 
-def erp_views(reactor: Any, settings: Settings, targets: Mapping[str, TargetPart]) -> ErpViews | None:
+def erp_views(
+    reactor: Any, settings: Settings, targets: Mapping[str, TargetPart], operations: Operations
+) -> ErpViews | None:
     """Return what is shown of the ERP, and what may be called there; None where the configuration has neither."""
     if not settings.erp and not settings.calls:
         return None
     with importing():
         from lineside.assemble.erpviews import ErpViews
 
-    return ErpViews(reactor, settings, targets)
+    return ErpViews(reactor, settings, targets, operations)
 
 
 def frappe_client(
@@ -147,13 +149,23 @@ def http_services(
     gates: Mapping[str, Gate],
     *,
     hindered: Callable[[], list[str]],
+    failed_login: Callable[[str], None],
     described: Iterable[Endpoint] = (),
 ) -> HttpServices:
     """Return the parts that serve HTTP requests; see `lineside.assemble.web.HttpServices`."""
     with importing():
         from lineside.assemble.web import HttpServices as Made
 
-    return Made(reactor, settings, operations, tokens, gates, hindered=hindered, described=described)
+    return Made(
+        reactor,
+        settings,
+        operations,
+        tokens,
+        gates,
+        hindered=hindered,
+        failed_login=failed_login,
+        described=described,
+    )
 
 
 def live_services(
@@ -168,6 +180,8 @@ def live_services(
     offered: Mapping[str, Callable[[Any, Identity], Awaitable[Any]]],
     reader: ErpReader | None,
     runner: Runner | None,
+    *,
+    failed_login: Callable[[str], None],
 ) -> LiveServices | None:
     """Return the live channels; None where the configuration has none."""
     if settings.live is None:
@@ -176,7 +190,18 @@ def live_services(
         from lineside.assemble.live import LiveServices
 
     return LiveServices(
-        reactor, settings, store, operations, tokens, couriers, journals, targets, offered, reader, runner
+        reactor,
+        settings,
+        store,
+        operations,
+        tokens,
+        couriers,
+        journals,
+        targets,
+        offered,
+        reader,
+        runner,
+        failed_login=failed_login,
     )
 
 

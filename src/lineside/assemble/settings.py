@@ -538,6 +538,8 @@ class Settings(Struct, frozen=True):
     code: Path = Path("tasks")
     """The folder of the user's own modules."""
     tasks: dict[str, TaskSettings] = {}
+    digest: str = ""
+    """BLAKE2b of the file, in hex."""
 
     @property
     def sites(self) -> dict[str, FrappeTargetSettings]:

@@ -14,6 +14,7 @@ from lineside.operations.requests import (
     CommandDevice,
     CreateToken,
     DiscardDeadLetters,
+    ListAudit,
     ListConsumers,
     ListDeadLetters,
     ListDeviceCommands,
@@ -36,6 +37,7 @@ from lineside.operations.requests import (
     ShowOverview,
     ShowRun,
     ShowStatus,
+    VerifyAudit,
 )
 from lineside.operations.web import JSON, Answer, Endpoint, Reply
 
@@ -88,6 +90,8 @@ def operation_endpoints(operations: Operations) -> list[Endpoint]:
         asked(operations, "GET", f"{API}/tokens", ListTokens, tag="tokens"),
         asked(operations, "POST", f"{API}/tokens", CreateToken, tag="tokens"),
         asked(operations, "POST", f"{API}/tokens/{{token}}/revoke", RevokeToken, tag="tokens"),
+        asked(operations, "GET", f"{API}/audit", ListAudit, tag="audit"),
+        asked(operations, "GET", f"{API}/audit/verdict", VerifyAudit, tag="audit"),
     ]
 
 
