@@ -88,3 +88,25 @@ class Commands(TestCase):
         self.assertIn("entry 2 was altered", broken.err)
         wrong = await self.lineside("audit", "verify", "--noted", "17")
         self.assertEqual(wrong.code, 2)
+
+    async def test_what_an_auditor_asks(self) -> None:
+        """`lineside check --security` tells of the configuration, and of tokens and the record once they are."""
+        (self.directory / "lineside.toml").write_text(CONFIGURATION)
+        alone: dict[str, Any] = json.loads((await self.lineside("check", "--security", "--json")).out)
+        self.assertEqual((alone["tokens"], alone["audit"]), (None, None))
+        self.assertIn("there is no journal", alone["problem"])
+        sqlite3.connect(self.directory / "journal.db").close()
+        self.assertEqual((await self.lineside("token", "create", "board", "--role", "viewer")).code, 0)
+        found: dict[str, Any] = json.loads((await self.lineside("check", "--security", "--json")).out)
+        self.assertEqual((found["tokens"], found["never_expire"]), ({"viewer": 1}, 1))
+        self.assertEqual((found["audit"]["entries"], found["audit"]["broken"]), (2, None))
+        shown = await self.lineside("check", "--security")
+        self.assertEqual(shown.code, 0, shown.err)
+        for told in (
+            "this machine",
+            "1 viewer; 0 expired, 1 that never do",
+            "the secret stands in the configuration",
+        ):
+            self.assertIn(told, shown.out)
+        both = await self.lineside("check", "--security", "--connect")
+        self.assertEqual(both.code, 2)

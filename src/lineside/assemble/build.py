@@ -26,6 +26,8 @@ from lineside.assemble.edges import (
     posts,
     tasks,
 )
+from lineside.assemble.exposure import AskedDoor
+from lineside.assemble.httpsettings import HttpSettings
 from lineside.assemble.parts import Dormant, JournalPart
 from lineside.assemble.settings import Settings
 from lineside.assemble.sources import WayIn
@@ -195,6 +197,7 @@ class Gateway:
             [self.retention, Inspection(store.database, reactor)],
             # Only once the routes have their places can anything be told of them.
             [ControlSocket(reactor, settings.journal.control_path, self.operations, reactor)],
+            *([] if settings.http is None else [list[Part]([_door(settings.http, tokens)])]),
             *([] if self.live is None else [self.live.parts]),
             *([] if self.http is None else [self.http.watchers, list[Part]([self.http.part])]),
             *([waiting] if waiting else []),
@@ -338,6 +341,10 @@ def offer(
     DeadLetterOperations(store.journal, store.database, decoders, consumers).register(operations)
     ConsumerOperations(store.journal, store.database, consumers.keys(), running=running).register(operations)
     CommandRecords(store.database).register(operations)
+
+
+def _door(http: HttpSettings, tokens: TokenOperations) -> AskedDoor:
+    return AskedDoor(http.listen, tokens, meant=http.public)
 
 
 def _to_nobody(datagram: bytes) -> None:
