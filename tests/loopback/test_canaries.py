@@ -359,7 +359,7 @@ class Canaries(TestCase):
         for given, last in ((token, None), (MARK, None), (f"{MARK}.{MARK}.{MARK}", None), (token, MARK)):
             gone: Deferred[None] = Deferred()
 
-            class Client(WebSocketClientProtocol):  # type: ignore[misc]
+            class Client(WebSocketClientProtocol):
                 def onOpen(self, given: str = given, last: str | None = last) -> None:
                     told = [{"id": 1, "connect": {"token": given}}]
                     told += [{"id": number, **each} for number, each in enumerate(commands, 2)]
