@@ -27,7 +27,6 @@ from lineside.assemble.edges import (
     tasks,
 )
 from lineside.assemble.exposure import AskedDoor
-from lineside.assemble.httpsettings import HttpSettings
 from lineside.assemble.parts import Dormant, JournalPart
 from lineside.assemble.settings import Settings
 from lineside.assemble.sources import WayIn
@@ -197,9 +196,12 @@ class Gateway:
             [self.retention, Inspection(store.database, reactor)],
             # Only once the routes have their places can anything be told of them.
             [ControlSocket(reactor, settings.journal.control_path, self.operations, reactor)],
-            *([] if settings.http is None else [list[Part]([_door(settings.http, tokens)])]),
             *([] if self.live is None else [self.live.parts]),
-            *([] if self.http is None else [self.http.watchers, list[Part]([self.http.part])]),
+            *(
+                []
+                if self.http is None
+                else [[*self._doors(tokens), *self.http.watchers], list[Part]([self.http.part])]
+            ),
             *([waiting] if waiting else []),
             [
                 *self.sources,
@@ -246,6 +248,10 @@ class Gateway:
                 remedy=f"allow {sum(wanted.values()) + RESERVED} open files (LimitNOFILE in the unit, ulimit -n in "
                 "a shell), or lower max_connections",
             )
+
+    def _doors(self, tokens: TokenOperations) -> list[Part]:
+        http = self._settings.http
+        return [] if http is None else [AskedDoor(http.listen, tokens, meant=http.public)]
 
     def _uncommanded(self) -> list[ConnectedDevice]:
         """Return the devices of sources that send no commands, as far as their addresses tell who is connected."""
@@ -341,10 +347,6 @@ def offer(
     DeadLetterOperations(store.journal, store.database, decoders, consumers).register(operations)
     ConsumerOperations(store.journal, store.database, consumers.keys(), running=running).register(operations)
     CommandRecords(store.database).register(operations)
-
-
-def _door(http: HttpSettings, tokens: TokenOperations) -> AskedDoor:
-    return AskedDoor(http.listen, tokens, meant=http.public)
 
 
 def _to_nobody(datagram: bytes) -> None:
