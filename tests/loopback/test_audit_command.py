@@ -89,6 +89,21 @@ class Commands(TestCase):
         wrong = await self.lineside("audit", "verify", "--noted", "17")
         self.assertEqual(wrong.code, 2)
 
+    async def test_nobody_is_served_from_elsewhere_before_there_is_a_token(self) -> None:
+        """The start is refused with what to do, and is on record; with a token it is not."""
+        (self.directory / "lineside.toml").write_text(f'{CONFIGURATION}\n[http]\nlisten = "tcp:0"\n')
+        refused = await self.lineside("run")
+        self.assertEqual(refused.code, 1)
+        self.assertIn("there is no token by which anybody could say who they are", refused.err)
+        self.assertEqual((await self.lineside("token", "create", "board", "--role", "viewer")).code, 0)
+        command = [sys.executable, *LINESIDE, "run", "--log-format", "json"]
+        from twisted.internet import reactor  # noqa: PLC0415, TID251 (processes are real)
+
+        gateway = Program(reactor, command, self.directory)
+        await gateway.heard("http.listening")
+        await gateway.heard("gateway.ready")
+        await gateway.end("TERM")
+
     async def test_what_an_auditor_asks(self) -> None:
         """`lineside check --security` tells of the configuration, and of tokens and the record once they are."""
         (self.directory / "lineside.toml").write_text(CONFIGURATION)

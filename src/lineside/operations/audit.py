@@ -109,7 +109,7 @@ class Audit:
             # Whoever asked is gone and cannot wait for this.
             self._writing.run("left", self._write_if_possible(_end(act, asked, "left")))
             raise
-        except BaseException as failed:
+        except Exception as failed:
             # The kind, not the text: that may tell what a device or the ERP said.
             await self._write_if_possible(_end(act, asked, "failed", kind=type(failed).__name__))
             raise
