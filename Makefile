@@ -25,6 +25,7 @@ demo: .venv/.ready-runtime dashboard-if-possible ## watch lines become documents
 # The tests start hundreds of processes; each would compile the source anew where Python may write no byte code.
 test: .venv/.ready-dev dashboard-if-possible ## run the tests; ARGS goes to pytest (-n 0 for one process, --pdb)
 	@$(BIN)/python tools/test_servers.py
+	@$(BIN)/python tools/tls_scanner.py
 	@$(BIN)/python -m compileall -q src tests/rig workshop
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 

@@ -1,9 +1,9 @@
 """Install what the tests run beside the gateway: ``python tools/test_servers.py``, which `make test` calls.
 
-MariaDB, PostgreSQL, Redis and Chromium come from Debian's packages. Where all are installed it says nothing and is
-done at once. As root on a Debian system it installs what is missing, and lets no service start. Otherwise it says
-what is missing and why it stays so: the tests that need it are then skipped, with the reason. It never fails: a
-machine without a network runs the other tests.
+MariaDB, PostgreSQL, Redis, Chromium and OpenSSL's client come from Debian's packages. Where all are installed
+it says nothing and is done at once. As root on a Debian system it installs what is missing, and lets no service
+start. Otherwise it says what is missing and why it stays so: the tests that need it are then skipped, with the
+reason. It never fails: a machine without a network runs the other tests.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
     "postgresql": ("/usr/lib/postgresql/*/bin/postgres",),
     "chromium": ("chromium",),
     "redis-server": ("redis-server",),
+    "openssl": ("openssl",),
 }
 """By Debian's package: programs of which one says that it is there; on PATH, or a pattern of files."""
 

@@ -30,6 +30,11 @@ export function eventChannels(asked: { source: string | null; device: string | n
   return sources.length <= MOST ? sources.map((source) => `events:${source}`) : [];
 }
 
+/** The channels in which every change of these tasks' runs is published; none where there would be too many. */
+export function taskChannels(tasks: string[]): string[] {
+  return tasks.length <= MOST ? tasks.map((task) => `tasks:${task}`) : [];
+}
+
 /** A search of the address, as the gateway's `events.list` wants it. */
 export function eventsRequest(
   asked: {

@@ -3,7 +3,7 @@
 import { reactive, ref } from "vue";
 import { Lost, Refused, askForToken, post, session } from "./api";
 import { count, many } from "./format";
-import type { Done } from "./types";
+import type { AskedRun, Done, RunSummary } from "./types";
 
 export interface Notice {
   id: number;
@@ -35,6 +35,8 @@ export interface Question {
   text: string;
   verb: string;
   danger: boolean;
+  /** What the button says that leaves everything as it is. */
+  leave?: string;
 }
 
 export const question = ref<(Question & { answer: (yes: boolean) => void }) | null>(null);
@@ -99,14 +101,42 @@ function told(result: Done, done: string): string {
   return `${done}, ${count(result.skipped.length)} left as they were:`;
 }
 
+/** Ask for a run of a task. */
+export function runTask(task: string): Promise<AskedRun | null> {
+  return have<AskedRun>(`/tasks/${encodeURIComponent(task)}/run`, undefined, ({ run, outcome }) => {
+    if (outcome === "repeated") return `It was asked for before: that is run ${run} of ${task}.`;
+    return outcome === "queued" ? `Run ${run} of ${task} is asked for.` : `Left out: run ${run} of ${task} has not ended.`;
+  });
+}
+
+/** Run once more what ended without success. */
+export function retryRun(run: RunSummary): Promise<RunSummary | null> {
+  return have<RunSummary>(`/runs/${run.run}/retry`, undefined, () => `Run ${run.run} of ${run.task} is asked for again.`);
+}
+
+/** Let a run end, once the reader has said yes. */
+export async function cancelRun(run: RunSummary): Promise<RunSummary | null> {
+  const yes = await confirmed({
+    title: `Cancel run ${run.run} of ${run.task}?`,
+    text: "What it has done so far stays done. It can be retried, and then goes on after the last step that it finished.",
+    verb: "Cancel the run",
+    danger: true,
+    leave: run.state === "running" ? "Let it run" : "Let it wait",
+  });
+  if (!yes) return null;
+  return have<RunSummary>(`/runs/${run.run}/cancel`, undefined, (told) =>
+    told.state === "running" ? `Run ${run.run} of ${run.task} is to end.` : `Run ${run.run} of ${run.task} is cancelled.`,
+  );
+}
 
 /** Pause or resume a part, and tell; a pause is asked about first. */
-export async function setPaused(kind: "source" | "route" | "target", id: string, paused: boolean): Promise<boolean> {
+export async function setPaused(kind: "source" | "route" | "target" | "task", id: string, paused: boolean): Promise<boolean> {
   if (paused) {
     const what = {
       source: "Devices are told to send again later. Nothing that was acknowledged is lost.",
       route: "Its events wait in the journal until it is resumed.",
       target: "What goes to it waits in the journal until it is resumed.",
+      task: "No run of it begins until it is resumed; what is asked for meanwhile waits. One that runs goes on.",
     };
     const yes = await confirmed({ title: `Pause the ${kind} ${id}?`, text: what[kind], verb: "Pause", danger: false });
     if (!yes) return false;

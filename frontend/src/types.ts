@@ -1,6 +1,6 @@
 /**
- * What the gateway's API answers. The names and members are those of `lineside.operations.results`; a test holds
- * the two together.
+ * What the gateway's API answers. The names and members are those of `lineside.operations.results` and
+ * `lineside.operations.taskresults`; a test holds them together.
  */
 
 export interface EventSummary {
@@ -132,6 +132,14 @@ export interface Alarm {
   facts: string;
 }
 
+export interface TasksView {
+  running: number;
+  queued: number;
+  failed: number;
+  next: string | null;
+  next_task: string | null;
+}
+
 export interface Overview {
   at: string;
   uptime: number;
@@ -143,10 +151,106 @@ export interface Overview {
   alarms: Alarm[];
   dead_letters: number;
   live: boolean;
+  tasks: TasksView | null;
 }
 
 export interface Paused {
   kind: string;
   id: string;
   since: string | null;
+}
+
+export type RunState = "queued" | "running" | "succeeded" | "failed" | "cancelled" | "interrupted";
+
+/** Also what is published in `tasks:NAME`. */
+export interface RunSummary {
+  run: number;
+  task: string;
+  state: RunState;
+  cause: "clock" | "event" | "person" | "program";
+  caller: string;
+  key: string | null;
+  attempt: number;
+  asked: string;
+  due: string;
+  started: string | null;
+  ended: string | null;
+  seconds: number | null;
+  done: number | null;
+  total: number | null;
+  message: string | null;
+  error: string | null;
+}
+
+export interface RunList {
+  runs: RunSummary[];
+  next_before: number | null;
+}
+
+export interface LogLine {
+  at: string;
+  text: string;
+}
+
+export interface StepSummary {
+  name: string;
+  at: string;
+  result: string;
+}
+
+export interface RunStory {
+  summary: RunSummary;
+  params: Record<string, unknown>;
+  result: string | null;
+  traceback: string | null;
+  log: LogLine[];
+  steps: StepSummary[];
+}
+
+export interface EndedRuns {
+  task: string;
+  runs: number[];
+  states: RunState[];
+  ended: string[];
+  seconds: (number | null)[];
+}
+
+export interface TaskHistory {
+  tasks: EndedRuns[];
+}
+
+export interface AskedRun {
+  run: number;
+  outcome: "queued" | "repeated" | "skipped";
+}
+
+export interface Punctuality {
+  ticks: number;
+  skipped: number;
+  last: number;
+  worst: number;
+}
+
+export interface TaskSummary {
+  name: string;
+  runs: string;
+  when: string;
+  description: string;
+  next: string[];
+  paused: string | null;
+  waits: string | null;
+  queued: number;
+  running: number;
+  succeeded: number | null;
+  failed: number | null;
+  cancelled: number | null;
+  interrupted: number | null;
+  skipped: number;
+  last: RunSummary | null;
+  punctuality: Punctuality | null;
+}
+
+export interface TaskList {
+  tasks: TaskSummary[];
+  now: string;
 }

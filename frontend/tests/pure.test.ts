@@ -98,6 +98,7 @@ describe("history", () => {
   const at = (second: number, sources: SourceView[]): Overview => ({
     at: new Date(second * 1000).toISOString(), uptime: 1, sources, devices: [], routes: [route], targets: [target],
     journal: { head: 1, size: 1, unused: 0, rate: 0, rate_minute: 0 }, alarms: [], dead_letters: second, live: false,
+    tasks: null,
   });
 
   test("of what was seen here keeps all lines as long as each other, whoever comes and goes", () => {

@@ -48,3 +48,9 @@ class TwentyCuts(LiveCase):
     async def returned(self, client: Program, times: int) -> None:
         """Wait until a client has come back so many times."""
         await client.until(f"return {times}", lambda: len(of(client.said, "subscribed")) >= times)
+
+
+class OverTls(TwentyCuts):
+    """The same over TLS."""
+
+    secure = True

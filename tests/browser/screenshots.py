@@ -7,19 +7,127 @@ from __future__ import annotations
 
 import shutil
 import sys
+import sysconfig
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Literal
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright
-from tests.rig.running_plant import EMPLOYEES, RunningPlant
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from tests.rig.running_plant import CONFIGURATION, EMPLOYEES, RunningPlant
 
+ROOT = Path(__file__).parents[2]
+SITE = "/opt/lineside/lib/python3.11/site-packages"
+ETC = "/etc/lineside"
 SECONDS = 75
 SIZE = (1180, 800)
 PHONE = (390, 844)
+TASKS = """
+[tasks.stock]
+run = "yard:stock"
+description = "Compares the shelves with the ERP's stock"
+cron = "0 2 * * 1-5"
+
+[tasks.prices]
+run = "yard:prices"
+description = "Copies price lists to the scales"
+cron = "*/10 * * * *"
+overlap = "queue"
+
+[tasks.scales]
+run = "yard:scales"
+description = "Asks each scale whether it is well"
+every = "3s"
+
+[tasks.audit]
+run = "yard:audit"
+description = "Sends the day's weights to the auditor"
+cron = "45 * * * *"
+overlap = "queue"
+
+[tasks.report]
+run = "yard:report"
+description = "Builds the report of the week"
+cron = "0 6 * * 1"
+
+[tasks.labels]
+run = "yard:labels"
+description = "Prints a label for what was counted"
+on = "sources.shelf"
+concurrency = 4
+"""
+CODE = """
+from random import Random
+
+random = Random(7)
+
+
+async def stock(context):
+    for shelf in range(1, 41):
+        await context.sleep(0.8)
+        context.log(f"shelf {shelf}: {random.randint(100, 400)} items agree")
+        context.progress(shelf, 40, f"shelf {shelf}")
+
+
+async def prices(context):
+    await context.sleep(random.uniform(0.3, 1.2))
+
+
+async def scales(context):
+    await context.sleep(random.expovariate(6))
+
+
+async def audit(context):
+    context.log("collecting the day's weights")
+    await context.step("collect", weights)
+    await context.sleep(random.uniform(0.3, 0.6))
+    if random.random() < 0.3 or context.params.get("fails"):
+        raise ConnectionRefusedError("auditor.example:443: connection refused")
+
+
+async def weights():
+    return {"weighings": 214, "kg": 9310.5}
+
+
+async def report(context):
+    for page in range(1, 100):
+        await context.sleep(1.5)
+        context.progress(page, None, f"page {page}")
+
+
+async def labels(context):
+    await context.sleep(random.uniform(0.05, 0.3))
+"""
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+
+
+class PlantInPictures(RunningPlant):
+    """Has tasks too."""
+
+    configuration = CONFIGURATION + TASKS
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        (directory / "tasks").mkdir()
+        (directory / "tasks/yard.py").write_text(CODE)
+
+
+def run_tasks(plant: RunningPlant) -> int:
+    """Let tasks run that are due rarely; returns the number of a run that fails."""
+    for task in ["prices"] * 9 + ["audit"] * 6:
+        plant.lineside("tasks", "run", task)
+    return int(plant.lineside("tasks", "run", "audit", "-p", "fails=true").split()[1])
+
+
+def as_installed(directory: Path, route: Route) -> None:
+    """Answer with the paths that a traceback has where a package installed Lineside."""
+    answer = route.fetch()
+    text = answer.text()
+    for here, there in ((sysconfig.get_path("purelib"), SITE), (f"{ROOT}/src", SITE), (f"{directory}", ETC)):
+        text = text.replace(here, there)
+    route.fulfill(response=answer, body=text)
 
 
 def work(plant: RunningPlant, seconds: float) -> None:
@@ -66,6 +174,24 @@ def take(browser: Browser, plant: RunningPlant, folder: Path) -> None:
         page.context.close()
 
 
+def take_tasks(browser: Browser, plant: RunningPlant, folder: Path) -> None:
+    """Take the pictures of tasks, light and dark, while the same two runs go on."""
+    failed = run_tasks(plant)
+    for task in ("report", "stock"):
+        plant.lineside("tasks", "run", task)
+    for scheme in SCHEMES:
+        page = opened(browser, plant, scheme, SIZE)
+        page.goto("/#/tasks")
+        expect(page.get_by_role("progressbar", name="stock")).to_be_visible()
+        work(plant, 8)
+        page.screenshot(path=folder / f"tasks-{scheme}.png")
+        page.route("**/api/v1/runs/*", partial(as_installed, plant.directory))
+        page.goto(f"/#/runs/{failed}")
+        expect(page.get_by_role("heading", name="Traceback")).to_be_visible()
+        page.screenshot(path=folder / f"run-{scheme}.png", clip={"x": 0, "y": 0, "width": SIZE[0], "height": 800})
+        page.context.close()
+
+
 def opened(browser: Browser, plant: RunningPlant, scheme: Literal["light", "dark"], size: tuple[int, int]) -> Page:
     """Open the dashboard."""
     context = browser.new_context(
@@ -85,13 +211,14 @@ def main() -> None:
     if program is None:
         sys.exit("this needs Debian's Chromium: apt-get install chromium")
     with tempfile.TemporaryDirectory() as directory:
-        plant = RunningPlant(Path(directory))
+        plant = PlantInPictures(Path(directory))
         try:
             plant.start()
             work(plant, SECONDS)
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
                 take(browser, plant, folder)
+                take_tasks(browser, plant, folder)
                 browser.close()
         finally:
             plant.stop()

@@ -75,6 +75,8 @@ class Looking(BrowserCase):
         expect(page.get_by_role("link", name=str(seq), exact=True)).to_be_visible()
         self.assertEqual(sockets, [])
         self.assertEqual(len([url for url in loaded if url.endswith(".js")]), 1)
+        # A question that is under way must not end in the next test's page.
+        page.unroute_all(behavior="wait")
 
     def test_what_cannot_be_read_is_shown_as_it_came(self) -> None:
         """A line that is no JSON is found among the unreadable ones, with the reason and the very bytes."""
@@ -169,6 +171,16 @@ class Looking(BrowserCase):
             wide = page.evaluate("document.documentElement.scrollWidth")
             self.assertLessEqual(wide, 360, view)
             self.assertEqual(self.violations(), [], view)
+
+    def test_says_how_a_task_is_added(self) -> None:
+        """A gateway without tasks asks for none, and its page says how one is made; the overview has no figure."""
+        page = self.visit()
+        expect(page.get_by_role("heading", name="The path of the events")).to_be_visible()
+        expect(page.get_by_text(re.compile("Tasks (running|failed)"))).to_have_count(0)
+        self.link("Tasks").click()
+        expect(self.heading("Tasks")).to_be_focused()
+        expect(page.get_by_role("group", name="Say when it runs")).to_contain_text("[tasks.reconcile]")
+        self.assertEqual(self.violations(), [])
 
     def test_light_and_dark(self) -> None:
         """The system's choice is followed, the reader's own one goes before it and is kept."""

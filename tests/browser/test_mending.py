@@ -4,39 +4,13 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import ClassVar
 
-from playwright.sync_api import Page, expect
-from tests.rig.browser_case import BrowserCase
-from tests.rig.running_plant import RunningPlant
+from playwright.sync_api import expect
+from tests.rig.browser_case import TokenCase
 
 
-class Mending(BrowserCase):
-    """Tokens were made: everybody needs one, to look as well."""
-
-    tokens: ClassVar[dict[tuple[RunningPlant, str], str]] = {}
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.forgiven += ["401", "403"]
-
-    def token(self, role: str) -> str:
-        """Return a token of this role for the plant."""
-        of = (self.plant, role)
-        if of not in self.tokens:
-            self.tokens[of] = self.plant.token(f"{role} of the test", role)
-        return self.tokens[of]
-
-    def enter(self, path: str = "/", role: str = "operator") -> Page:
-        """Open a page, and give the token that it asks for."""
-        token = self.token(role)
-        page = self.visit(path)
-        dialog = page.get_by_role("dialog", name="Who are you?")
-        expect(dialog).to_be_visible()
-        dialog.get_by_label("Token").fill(token)
-        dialog.get_by_role("button", name="Use this token").click()
-        expect(dialog).to_be_hidden()
-        return page
+class Mending(TokenCase):
+    """An operator at work, and now and then a viewer."""
 
     def refused(self, *employees: str) -> list[int]:
         """Have the ERP refuse these employees' badges; returns the events' sequences."""

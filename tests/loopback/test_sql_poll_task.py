@@ -115,11 +115,17 @@ class Polling(TestCase):
     async def test_cancelled_in_the_middle_it_loses_nothing(self) -> None:
         """What was stored by then is not taken again, what was not is."""
         self.add(*range(1, 41))
+        progressed = self.kept.progressed
+
+        def cancel_in_the_fifth_commit(*told: Any) -> None:
+            progressed(*told)
+            if len(self.kept.progress) == 5:
+                self.reactor.callLater(0, run.cancel)
+
+        self.patch(self.kept, "progressed", cancel_in_the_fifth_commit)
         run = self.begin(batch=1)
-        while len(self.kept.progress) < 5:
-            await deferLater(self.reactor, 0.001)
-        run.cancel()
         await self.assertFailure(run, CancelledError)
+        self.assertEqual([1, 2, 3, 4, 5], await self.ids())
         await self.look(batch=7)
         self.assertEqual(list(range(1, 41)), await self.ids())
 

@@ -527,6 +527,16 @@ class Patience(SiteCase):
         self.assertTrue(transport.aborted)
         self.leave(connection)
 
+    def test_who_has_its_answer_leaves(self) -> None:
+        """TLS ends when both sides say so, and a client that never does is cut all the same."""
+        connection, transport = self.connect()
+        connection.dataReceived(b"GET /plain HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        self.assertTrue(transport.disconnecting)
+        self.assertFalse(transport.aborted)
+        self.advance(SILENCE + LINGER + 3)
+        self.assertTrue(transport.aborted)
+        self.leave(connection)
+
     def test_a_body_has_its_own_time(self) -> None:
         """A connection that was quiet for long is not cut in the middle of its next request."""
         connection, transport = self.connect()

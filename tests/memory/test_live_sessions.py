@@ -17,7 +17,7 @@ from lineside.background import Background
 from lineside.edges.websocket.access import Access, Rule
 from lineside.edges.websocket.channels import Hub, publication
 from lineside.edges.websocket.codes import Disconnect
-from lineside.edges.websocket.recognition import Recognition
+from lineside.edges.websocket.recognition import ASKED, Recognition
 from lineside.edges.websocket.rpc import Rpc
 from lineside.edges.websocket.sessions import GRACE, Limits, Services, Session
 from lineside.edges.websocket.streams import KEPT, UNWATCHED, JournalStreams, MemoryStream, Stream
@@ -133,6 +133,7 @@ class LiveCase(SynchronousTestCase):
     def ask(self, session: Session, wire: PlayedWire, **method: Any) -> dict[str, Any]:
         """Send one command; return its reply."""
         self.say(session, {"id": 9, **method})
+        self.clock.advance(0)
         (reply,) = (each for each in wire.told if each.get("id") == 9)
         wire.told.remove(reply)
         return {name: each for name, each in reply.items() if name != "id"}
@@ -290,7 +291,6 @@ class Connecting(LiveCase):
         def failing(*_: object, **__: object) -> None:
             raise OSError("the disk is gone")
 
-        self.patch(self.streams, "missed", failing)
         self.patch(self.on_file.database, "read", failing)
         session, wire = self.client(NOBODY)
         position = {"recover": True, "offset": 0}
@@ -483,7 +483,10 @@ class Recovering(LiveCase):
             self.append(*range(KEPT // 2), source="gate")
         self.assertNotIn("recovered", self.recover(KEPT)[0])
         stream = self.streams.of("events:gate")
-        reached = self.done(stream.since(1, 10_000))
+        coming = Deferred.fromCoroutine(stream.since(1, 10_000))
+        self.clock.advance(0)
+        reached = self.successResultOf(coming)
+        assert reached is not None
         self.assertEqual(list(range(2, 3 * (KEPT // 2) + 2)), [each.offset for each in reached])
 
     def test_too_much_was_missed(self) -> None:
@@ -684,13 +687,26 @@ class PlayedErp:
 
     away = False
 
+    def __init__(self) -> None:
+        self.sessions = {"hers"}
+        self.readable = {"frappe:doctype:Item"}
+        self.answering: Deferred[None] | None = None
+        """What its answers wait for, if for anything."""
+        self.asked = 0
+
     async def whose(self, credential: Credential) -> str | None:
+        self.asked += 1
+        if self.answering is not None:
+            await self.answering
         if self.away:
             raise LinesideError("no answer")
-        return "ann@erp" if credential in {Credential(session="hers"), Credential(token="k:s")} else None
+        known = credential.session in self.sessions or credential == Credential(token="k:s")
+        return "ann@erp" if known else None
 
     async def may_read(self, credential: Credential, channel: str) -> bool:
-        return await self.whose(credential) is not None and channel == "frappe:doctype:Item"
+        if self.away:
+            raise LinesideError("no answer")
+        return channel in self.readable
 
 
 class UsersOfTheErp(LiveCase):
@@ -753,3 +769,85 @@ class UsersOfTheErp(LiveCase):
     def test_a_token_of_the_gateways_goes_before_the_cookie(self) -> None:
         """Who brings one means it."""
         self.assertEqual("olga", self.from_page("sid=hers", token="operator's")[0].user)
+
+
+class AskedAgain(UsersOfTheErp):
+    """The ERP ends a session, or takes a permission back, while its user is connected."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.session, self.wire = self.from_page("sid=hers")
+        self.ask(self.session, self.wire, subscribe={"channel": "frappe:doctype:Item"})
+        self.wire.take()
+
+    def later(self, session: Session | None = None) -> None:
+        """Let the time pass after which the ERP is asked again with the next ping."""
+        self.clock.advance(self.limits.asked_again)
+        (session or self.session).ping()
+
+    def test_a_session_that_ended_meanwhile(self) -> None:
+        """Its connection ends: 3005, and whoever comes back is asked who it is."""
+        self.erp.sessions.clear()
+        self.later()
+        assert self.wire.ended is not None
+        self.assertEqual(3005, self.wire.ended.code)
+        self.assertEqual([], list(self.hub))
+
+    def test_a_permission_that_was_taken_back(self) -> None:
+        """Ends the subscription, 2000, so that the client stays away from it; the connection stays."""
+        self.erp.readable.clear()
+        self.later()
+        told = {"code": 2000, "reason": "permission denied"}
+        self.assertIn({"push": {"channel": "frappe:doctype:Item", "unsubscribe": told}}, self.wire.take())
+        self.hub.publish("frappe:doctype:Item", publication(b"1"))
+        self.assertEqual(([], None), (self.wire.take(), self.wire.ended))
+        self.assertEqual(103, self.error(self.session, self.wire, subscribe={"channel": "frappe:doctype:Item"}))
+
+    def test_nothing_changed(self) -> None:
+        """It is asked once in so many minutes, not with each ping, and all goes on."""
+        for _ in range(3):
+            asked = self.erp.asked
+            self.later()
+            self.session.ping()
+            self.assertEqual(asked + 1, self.erp.asked)
+        self.hub.publish("frappe:doctype:Item", publication(b"1"))
+        self.assertEqual(1, self.wire.take()[-1]["push"]["pub"]["data"])
+
+    def test_an_erp_that_is_away(self) -> None:
+        """Shuts nobody out; it is asked again later."""
+        self.erp.away = True
+        self.later()
+        self.assertIsNone(self.wire.ended)
+        self.erp.away = False
+        self.erp.sessions.clear()
+        self.later()
+        self.assertIsNotNone(self.wire.ended)
+
+    def test_many_at_once(self) -> None:
+        """The ERP is asked about two at a time, however many are connected."""
+        others = [self.from_page("sid=hers")[0] for _ in range(50)]
+        self.erp.answering = Deferred()
+        asked = self.erp.asked
+        self.clock.advance(self.limits.asked_again)
+        for session in [self.session, *others]:
+            session.ping()
+            session.ping()
+        self.assertEqual(asked + ASKED, self.erp.asked)
+        self.erp.answering.callback(None)
+        self.assertEqual(asked + 51, self.erp.asked)
+
+    def test_who_goes_while_the_erp_thinks(self) -> None:
+        """Leaves nothing behind."""
+        self.erp.answering = Deferred()
+        self.later()
+        self.session.closed()
+        self.erp.readable.clear()
+        self.erp.answering.callback(None)
+        self.assertEqual(0, len([each for each in self.wire.take() if "push" in each]))
+
+    def test_who_has_a_token_of_the_gateways(self) -> None:
+        """The ERP is not asked."""
+        session, _ = self.from_page("sid=hers", token="operator's")
+        asked = self.erp.asked
+        self.later(session)
+        self.assertEqual(asked, self.erp.asked)

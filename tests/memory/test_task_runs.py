@@ -10,7 +10,7 @@ from tests.rig.task_case import Hung, TaskCase
 from twisted.internet.defer import Deferred
 
 from lineside.delivery.backoff import Backoff
-from lineside.tasks import runs
+from lineside.tasks import lookups
 from lineside.tasks.context import Context
 from lineside.tasks.runner import NotNow
 from lineside.tasks.task import GiveUp, RetryPolicy, Task
@@ -95,7 +95,7 @@ class Running(TaskCase):
 
         self.begin(Task("talk", talk))
         run = self.run_of(self.ask("talk"))
-        lines = self.successResultOf(self.database.read(lambda connection: runs.lines_of(connection, run.id)))
+        lines = self.successResultOf(self.database.read(lambda connection: lookups.lines_of(connection, run.id)))
         self.assertEqual(["begun", "done"], [text for _, text in lines])
 
 
@@ -327,6 +327,27 @@ class Ending(TaskCase):
         self.begin(Task("hung", once(1)))
         run = self.run_of(asked)
         self.assertEqual(("succeeded", 1), (run.state, run.attempt))
+
+    def test_stopping_waits_for_what_takes_its_time_to_end(self) -> None:
+        """A run that tidies up first is waited for until its end is stored, and then the stop is done."""
+
+        async def tidy(context: Context[Any]) -> None:
+            try:
+                await context.sleep(1_000)
+            finally:
+                await context.sleep(1)
+
+        self.begin(Task("tidy", tidy))
+        asked = self.ask("tidy")
+        stopped = Deferred.fromCoroutine(self.runner.stop())
+        writer = self.workers["journal-writer"]
+        writer.held = True
+        self.clock.advance(1.0)
+        self.assertNoResult(stopped)
+        writer.release()
+        self.clock.advance(0.0)
+        self.successResultOf(stopped)
+        self.assertEqual("queued", self.run_of(asked).state)
 
     def test_a_disk_that_refuses_loses_no_end(self) -> None:
         """What became of a run is kept until it can be stored."""

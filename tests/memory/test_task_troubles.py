@@ -12,7 +12,7 @@ from lineside.delivery.backoff import Backoff
 from lineside.model.errors import CommitInDoubt
 from lineside.store.database import WRITER
 from lineside.tasks import context as contexts
-from lineside.tasks import runs
+from lineside.tasks import lookups, runs
 from lineside.tasks.calendar import Cron
 from lineside.tasks.context import Cancelled, Context
 from lineside.tasks.runner import NotNow
@@ -42,6 +42,17 @@ class Refused(TaskCase):
         self.failureResultOf(Deferred.fromCoroutine(self.runner.ask("hung")), CommitInDoubt)
         self.mend()
         self.assertEqual([1], [context.attempt for context, _ in hung.under_way])
+
+    def test_a_retry_in_doubt_is_not_forgotten(self) -> None:
+        """A run that a person queued once more begins, though its commit was in doubt and nobody asks again."""
+        hung = Hung()
+        self.begin(Task("hung", hung))
+        asked = self.ask("hung")
+        hung.finish(OSError("no"))
+        self.disk = "doubtful"
+        self.failureResultOf(Deferred.fromCoroutine(self.runner.retry(asked.run or 0)), CommitInDoubt)
+        self.mend()
+        self.assertEqual(1, len(hung.under_way))
 
     def test_a_claim_that_is_not_stored_is_made_again(self) -> None:
         """Nothing begins whose claim is not stored; it does once the disk takes it."""
@@ -440,7 +451,7 @@ class Misbehaving(TaskCase):
                 context.log(f"{number} " + "x" * 5_000)
 
         run = self.finished(talkative)
-        lines = self.successResultOf(self.database.read(lambda connection: runs.lines_of(connection, run.id)))
+        lines = self.successResultOf(self.database.read(lambda connection: lookups.lines_of(connection, run.id)))
         self.assertEqual((contexts.LINES, contexts.LONGEST_LINE), (len(lines), max(len(text) for _, text in lines)))
         self.assertEqual("more lines than 1000; the others are left out", lines[-1][1])
 

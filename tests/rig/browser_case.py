@@ -6,7 +6,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 import pytest
@@ -100,7 +100,7 @@ class BrowserCase(SynchronousTestCase):
         """Return the page's heading."""
         return self.page.get_by_role("heading", level=1, name=name, exact=True)
 
-    def unanswered(self, pattern: str) -> list[str]:
+    def unanswered(self, pattern: str | re.Pattern[str]) -> list[str]:
         """Let requests to such addresses fail from now on; returns the list that will hold them."""
         asked: list[str] = []
 
@@ -132,3 +132,31 @@ class BrowserCase(SynchronousTestCase):
             if line.startswith(("error", "warning")) and not any(re.search(one, line) for one in self.forgiven)
         ]
         self.assertEqual(said, [])
+
+
+class TokenCase(BrowserCase):
+    """Tokens were made: everybody needs one, to look as well."""
+
+    tokens: ClassVar[dict[tuple[RunningPlant, str], str]] = {}
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.forgiven += ["401", "403"]
+
+    def token(self, role: str) -> str:
+        """Return a token of this role for the plant."""
+        of = (self.plant, role)
+        if of not in self.tokens:
+            self.tokens[of] = self.plant.token(f"{role} of the test", role)
+        return self.tokens[of]
+
+    def enter(self, path: str = "/", role: str = "operator", **options: Any) -> Page:
+        """Open a page, and give the token that it asks for."""
+        token = self.token(role)
+        page = self.visit(path, **options)
+        dialog = page.get_by_role("dialog", name="Who are you?")
+        expect(dialog).to_be_visible()
+        dialog.get_by_label("Token").fill(token)
+        dialog.get_by_role("button", name="Use this token").click()
+        expect(dialog).to_be_hidden()
+        return page

@@ -64,19 +64,21 @@ class Authority:
         ends: float = 1,
         for_clients: bool = False,
         chain: Sequence[Authority] = (),
+        name: str = "erp",
     ) -> Identity:
         """Return a certificate for hosts (names or addresses), none at all where none is given.
 
         Args:
-            hosts: what its subjectAltName holds.
+            hosts: what its subjectAltName holds; URIs as well.
             begins: days from now.
             ends: days from now.
             for_clients: it may not be a server's.
             chain: CAs whose certificates are shown with it.
+            name: whose it is.
 
         """
         key = ec.generate_private_key(ec.SECP256R1())
-        draft = _draft(_named("erp"), self, key, begins, ends)
+        draft = _draft(_named(name), self, key, begins, ends)
         if hosts:
             draft = draft.add_extension(
                 x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False
@@ -93,8 +95,27 @@ class Authority:
         pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
+        identity.key.touch(mode=0o600)
         identity.key.write_bytes(pem)
         return identity
+
+    def revoke(self, *identities: Identity, ends: float = 2) -> Path:
+        """Write, and return, the list of those that are revoked; it is good for so many days."""
+        now = datetime.now(UTC)
+        draft = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._name)
+            .last_update(now + min(0, ends - 1) * DAY)
+            .next_update(now + ends * DAY)
+        )
+        for identity in identities:
+            revoked = x509.load_pem_x509_certificate(identity.certificate.read_bytes())
+            draft = draft.add_revoked_certificate(
+                x509.RevokedCertificateBuilder().serial_number(revoked.serial_number).revocation_date(now).build()
+            )
+        path = self.path.with_suffix(".crl")
+        path.write_bytes(draft.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+        return path
 
 
 def day(after: float) -> str:
@@ -107,6 +128,8 @@ def _named(name: str) -> x509.Name:
 
 
 def _host(host: str) -> x509.GeneralName:
+    if "://" in host:
+        return x509.UniformResourceIdentifier(host)
     try:
         return x509.IPAddress(ip_address(host))
     except ValueError:

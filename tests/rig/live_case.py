@@ -13,6 +13,7 @@ from typing import Any
 import jwt
 import pytest
 from node_wheel import PROGRAM
+from tests.rig.certificates import Authority
 from tests.rig.daemon import lacking
 from tests.rig.told import Program, of
 from twisted.internet.defer import Deferred
@@ -46,17 +47,20 @@ dedupe = "n"
 [sources.pages]
 type = "http"
 
+# The ERP is away: what waits for it would be in the gateway's memory.
 [routes.checkin]
+sources = ["pages"]
 doctype = "Employee Checkin"
 document = {{ employee = "{{{{ n }}}}" }}
 
 [http]
-listen = "tcp:{port}:interface=127.0.0.1"
+listen = "{listen}"
 
 [live]
 jwt_key = "{key}"
 allowed_origins = [{origins}]
 recovery_limit = {limit}
+max_queued = {room}
 
 [channels.pub]
 publish = ["viewer", "operator"]
@@ -174,6 +178,12 @@ class LiveCase(TestCase):
     """The most that a client is sent when it comes back."""
     origins = ""
     """Further sites whose pages may connect, as in a list of TOML."""
+    room = 1_048_576
+    """Bytes that may wait for a client."""
+    secure = False
+    """Whether clients come over TLS."""
+    more = ""
+    """Further tables of the configuration."""
 
     @pytest.fixture(autouse=True)
     def own_directory(self, tmp_path: Path) -> None:
@@ -186,30 +196,37 @@ class LiveCase(TestCase):
         self.acknowledged: dict[int, int] = {}
         """Sequences by number."""
         self._clients: list[Program] = []
-        self._port = 0
+        self.port = 0
+        """The gateway's for clients, once it was started."""
+        self.authority = Authority(self.directory)
+        self._shown = self.authority.sign("127.0.0.1")
         await self.start_gateway()
-        self.network = Network(self._port)
-        self.direct = f"ws://127.0.0.1:{self._port}/connection/websocket"
+        self.network = Network(self.port)
+        scheme = "wss" if self.secure else "ws"
+        self.direct = f"{scheme}://127.0.0.1:{self.port}/connection/websocket"
         listening: Any = await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(self.network)
-        self.url = f"ws://127.0.0.1:{listening.getHost().port}/connection/websocket"
+        self.url = f"{scheme}://127.0.0.1:{listening.getHost().port}/connection/websocket"
         self.addCleanup(self._end, listening)
 
     async def start_gateway(self) -> None:
         """Start the gateway, at the address that it had before; the device calls it."""
         configuration = self.directory / "lineside.toml"
         configuration.write_text(
-            CONFIGURATION.format(port=self._port, key=KEY, limit=self.limit, origins=self.origins)
+            CONFIGURATION.format(
+                listen=self._listen(), key=KEY, limit=self.limit, origins=self.origins, room=self.room
+            )
+            + self.more
         )
         self.gateway = Program(
             self.reactor, [sys.executable, *LINESIDE, "run", "--log-format", "json"], self.directory
         )
         web = await self.gateway.heard("http.listening")
-        self._port = int(web["address"].rpartition(":")[2])
+        self.port = int(web["address"].rpartition(":")[2])
         lines = await self.gateway.heard("source.listening")
         await self.gateway.heard("gateway.ready")
-        port = int(lines["address"].rpartition(":")[2])
+        self.device_port = int(lines["address"].rpartition(":")[2])
         self.device = Device(self.acknowledged)
-        await connectProtocol(TCP4ClientEndpoint(self.reactor, "127.0.0.1", port), self.device)
+        await connectProtocol(TCP4ClientEndpoint(self.reactor, "127.0.0.1", self.device_port), self.device)
 
     async def kill_gateway(self) -> None:
         """End the gateway as a power cut would, and start it anew on the same journal."""
@@ -226,7 +243,13 @@ class LiveCase(TestCase):
             command = [sys.executable, str(Path(__file__).parent / "live_client.py"), options]
         else:
             command = [node(), str(Path(__file__).parent / "live_client.mjs"), options, f"{PACKAGES}/"]
-        client = Program(self.reactor, command, self.directory)
+        return await self.started(command)
+
+    async def started(self, command: Sequence[str]) -> Program:
+        """Start a program that trusts the gateway's certificate, and ends with the test."""
+        trusted = str(self.authority.path)
+        environ = {"NODE_EXTRA_CA_CERTS": trusted, "SSL_CERT_FILE": trusted} if self.secure else {}
+        client = Program(self.reactor, command, self.directory, environ)
         self._clients.append(client)
         await client.heard("started")
         return client
@@ -257,6 +280,12 @@ class LiveCase(TestCase):
         returns = of(client.said, "subscribed")
         self.assertEqual([True] * len(returns), [each["recovered"] for each in returns])
         return len(returns)
+
+    def _listen(self) -> str:
+        if not self.secure:
+            return f"tcp:{self.port}:interface=127.0.0.1"
+        key, certificate = self._shown.key, self._shown.certificate
+        return f"ssl:{self.port}:interface=127.0.0.1:privateKey={key}:certKey={certificate}"
 
     async def _end(self, listening: Any) -> None:
         for client in self._clients:

@@ -401,6 +401,7 @@ _ASKING: dict[type[Request[Any]], Callable[[RolePlant], Awaitable[dict[str, Any]
     requests.RetryRun: RolePlant._cancelled_run,
     requests.PauseTask: RolePlant._task,
     requests.ResumeTask: RolePlant._paused_task,
+    requests.ShowTaskHistory: RolePlant._nothing,
     requests.ListAudit: RolePlant._nothing,
     requests.VerifyAudit: RolePlant._nothing,
 }

@@ -17,7 +17,7 @@ from lineside.journal.log import SqliteJournal
 from lineside.journal.tables import JOURNAL
 from lineside.model.errors import CommitInDoubt
 from lineside.store.database import Database
-from lineside.tasks import runs
+from lineside.tasks import lookups, runs
 from lineside.tasks.calendar import SECOND
 from lineside.tasks.context import Context
 from lineside.tasks.lane import clocks
@@ -173,11 +173,11 @@ class TaskCase(SynchronousTestCase):
     def lines_of(self, asked: runs.Asked) -> list[str]:
         """Return a run's log."""
         number = asked.run or 0
-        found = self.successResultOf(self.database.read(lambda connection: runs.lines_of(connection, number)))
+        found = self.successResultOf(self.database.read(lambda connection: lookups.lines_of(connection, number)))
         return [text for _, text in found]
 
     def all_runs(self) -> list[Run]:
-        return self.successResultOf(self.database.read(lambda connection: runs.page(connection, limit=1000)))
+        return self.successResultOf(self.database.read(lambda connection: lookups.page(connection, limit=1000)))
 
     def states(self) -> list[str]:
         """Return the runs' states, the oldest first."""

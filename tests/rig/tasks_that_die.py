@@ -27,7 +27,7 @@ from twisted.internet.task import react
 from lineside.delivery.backoff import Backoff
 from lineside.store.commits import Commits
 from lineside.store.database import Database
-from lineside.tasks import runs
+from lineside.tasks import lookups, recovery, runs
 from lineside.tasks.context import Context
 from lineside.tasks.lane import clocks
 from lineside.tasks.runner import Runner
@@ -85,7 +85,8 @@ def watch_statements(passed: Callable[[str], None]) -> None:
         return failure
 
     for name in STATEMENTS:
-        setattr(runs, name, watched(name, getattr(runs, name)))
+        module = recovery if name == "recover" else runs
+        setattr(module, name, watched(name, getattr(module, name)))
     replace(Commits, "_commit", watched_commit)
 
 
@@ -172,12 +173,12 @@ class Life:
                 self.effect("asked", asked.run)
         # Who dies of the same for the fifth time waits for a person: here it is.
         for run in await database.read(
-            lambda connection: runs.page(connection, states=["interrupted"], limit=1000)
+            lambda connection: lookups.page(connection, states=["interrupted"], limit=1000)
         ):
             await runner.retry(run.id)
         while True:
             change = changed
-            if not await database.read(lambda connection: runs.page(connection, states=runs.OPEN, limit=1)):
+            if not await database.read(lambda connection: lookups.page(connection, states=runs.OPEN, limit=1)):
                 break
             await change
         self._passed("stop")

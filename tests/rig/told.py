@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -28,10 +29,17 @@ class Program(ProcessProtocol):
     Args:
         command: the program, as a path, and its arguments.
         directory: in which it runs.
+        environ: variables beside its usual ones.
 
     """
 
-    def __init__(self, reactor: Any, command: Sequence[str], directory: Path) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        command: Sequence[str],
+        directory: Path,
+        environ: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.said: list[Said] = []
         """What it told and `heard` did not take yet."""
         self.other: list[str] = []
@@ -41,8 +49,14 @@ class Program(ProcessProtocol):
         self._waiting: Deferred[None] | None = None
         self._gone: Deferred[None] = Deferred()
         self._code: int | None = None
-        environ = {**os.environ, "PYTHONUNBUFFERED": "1"}
-        reactor.spawnProcess(self, command[0], list(command), env=environ, path=str(directory))
+        everything = {**os.environ, "PYTHONUNBUFFERED": "1", **environ}
+        reactor.spawnProcess(self, command[0], list(command), env=everything, path=str(directory))
+
+    @property
+    def pid(self) -> int:
+        """The process, while it runs."""
+        transport: Any = self.transport
+        return int(transport.pid)
 
     def tell(self, **order: object) -> None:
         """Write a line to its standard input."""

@@ -14,9 +14,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from lineside.assemble.deliveries import Deliveries
-from lineside.assemble.descriptors import RESERVED, share
+from lineside.assemble.descriptors import HANDSHAKES, RESERVED, shares
 from lineside.assemble.documentlinks import document_links
 from lineside.assemble.edges import (
+    certificates,
     databases,
     erp_views,
     frappe_sources,
@@ -31,6 +32,7 @@ from lineside.assemble.parts import Dormant, JournalPart
 from lineside.assemble.settings import Settings
 from lineside.assemble.sources import WayIn
 from lineside.assemble.tasksources import status_of, task_sources
+from lineside.assemble.tasktriggers import trigger_routes, trigger_spec
 from lineside.assemble.translation import compile_route, consumer_spec, decoder_of
 from lineside.assemble.watching import Watching
 from lineside.edges.systemd.notify import UNSUPERVISED, Supervision, Supervisor, sender
@@ -90,8 +92,9 @@ class Gateway:
         targets, gates, couriers = self.deliveries.targets, self.deliveries.gates, self.deliveries.couriers
         consumers = dict(self.deliveries.consumers)
         self._watching = Watching(reactor, settings, store)
+        self.certificates = certificates(reactor, settings)
         self._ways_in = [
-            WayIn(reactor, name, source, self._watching.journals[name], random)
+            WayIn(reactor, name, source, self._watching.journals[name], random, self.certificates)
             for name, source in settings.lines.items()
         ]
         for way in self._ways_in:
@@ -103,13 +106,13 @@ class Gateway:
         self.task_sources = task_sources(settings, self._watching.journals)
         self.erp = erp_views(reactor, settings, targets, self.operations)
         (ErpCallOperations(None) if self.erp is None else self.erp.calls).register(self.operations)
-        self.tasks = tasks(reactor, settings, store, random, self.task_sources, targets, gates)
+        self.tasks = tasks(
+            reactor, settings, store, random, self.task_sources, targets, gates, lambda: self.retention
+        )
         if self.tasks is not None:
             # Events that start tasks are owed to them as others are to routes.
             consumers |= self.tasks.consumers
             self.tasks.register(self.operations)
-        self._descriptors = descriptors
-        self._share_descriptors()
         offer(self.operations, store, settings, consumers, reactor, running=True)
         taken = {route: consumer.spec.sources for route, consumer in consumers.items()}
         self.retention = Retention(
@@ -128,7 +131,14 @@ class Gateway:
             taken=taken,
             problem=lambda: self.retention.problem,
         ).register(self.operations)
-        self._watching.offer(self.operations, self._source_status, couriers, consumers, gates)
+        self._watching.offer(
+            self.operations,
+            self._source_status,
+            couriers,
+            consumers,
+            gates,
+            None if self.tasks is None else self.tasks.operations.glance,
+        )
         pauses = Pauses(
             store.database,
             {
@@ -164,6 +174,9 @@ class Gateway:
             None if self.tasks is None else self.tasks.runner,
             failed_login=audit.failed_login,
         )
+        if self.live is not None and self.tasks is not None:
+            self.live.tell_of(dict(zip(self.tasks.consumers, self.tasks.triggers, strict=True)))
+        self._share_descriptors(descriptors)
         self.http = (
             None
             if settings.http is None or self.posts is None
@@ -182,6 +195,7 @@ class Gateway:
                     *([] if self.live is None else [self.live.part.endpoint]),
                     *([] if self.erp is None else self.erp.endpoints),
                 ],
+                certificates=self.certificates,
             )
         )
         waiting: list[Part] = [way.patience for way in self._ways_in if way.patience is not None]
@@ -189,7 +203,7 @@ class Gateway:
             [store],
             [audit],
             [tokens, pauses, commands],
-            self._watching.parts,
+            [*self._watching.parts, *([] if self.certificates is None else [self.certificates])],
             [*targets.values(), *([] if self.databases is None else self.databases.parts)],
             [*couriers],
             *([] if self.tasks is None else self.tasks.stages),
@@ -232,21 +246,26 @@ class Gateway:
             log.info("http.listening", address=self.http.part.address)
         log.info("gateway.ready", journal=str(self._settings.journal.path), routes=len(self.deliveries.couriers))
 
-    def _share_descriptors(self) -> None:
+    def _share_descriptors(self, descriptors: int) -> None:
         # Dialled sources and datagrams have one each, which the reserve bears.
         intakes = {way.source.id: way.source.intake for way in self._ways_in if way.takes_connections}
         wanted = {name: intake.limits.max_connections for name, intake in intakes.items()}
-        allowed = share(self._descriptors, wanted)
+        viewers = 0 if self.live is None else self.live.part.max_connections
+        handshakes = HANDSHAKES * self._settings.secured
+        allowed = shares(descriptors - handshakes, wanted, viewers)
         for name, intake in intakes.items():
-            intake.limits = msgspec.structs.replace(intake.limits, max_connections=allowed[name])
-        if allowed != wanted:
+            intake.limits = msgspec.structs.replace(intake.limits, max_connections=allowed.sources[name])
+        if self.live is not None:
+            self.live.part.max_connections = allowed.live
+        connections, total = sum(allowed.sources.values()) + allowed.live, sum(wanted.values()) + viewers
+        if (allowed.sources, allowed.live) != (wanted, viewers):
             log.warn(
                 "gateway.few_descriptors",
-                limit=self._descriptors,
-                connections=sum(allowed.values()),
-                wanted=sum(wanted.values()),
-                remedy=f"allow {sum(wanted.values()) + RESERVED} open files (LimitNOFILE in the unit, ulimit -n in "
-                "a shell), or lower max_connections",
+                limit=descriptors,
+                connections=connections,
+                wanted=total,
+                remedy=f"allow {total + RESERVED + handshakes} open files (LimitNOFILE in the unit, ulimit -n in a "
+                "shell), or lower max_connections",
             )
 
     def _doors(self, tokens: TokenOperations) -> list[Part]:
@@ -291,6 +310,8 @@ class Offline:
             route.id: Dormant(self._store.consumer(consumer_spec(settings.routes[name], route)))
             for name, route in routes.items()
         }
+        for route in trigger_routes(settings).values():
+            self._consumers[route.id] = Dormant(self._store.consumer(trigger_spec(route)))
         self._audit = Audit(self._store.database, reactor, time.time_ns)
         self.operations = Operations(self._audit)
         self._audit.register(self.operations)

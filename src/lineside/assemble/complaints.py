@@ -17,6 +17,7 @@ _EXPECTED = {
     "int_type": "a whole number",
     "bool_type": "true or false",
     "dict_type": "a table",
+    "model_type": "a table",
     "tuple_type": "an array",
 }
 

@@ -32,6 +32,7 @@ from lineside.assemble.settings import (
 from lineside.assemble.sqlsettings import DatabaseSettings, QuerySettings, check_databases
 from lineside.assemble.table import Table
 from lineside.assemble.tasksettings import CodeSettings, TaskSettings, check_tasks
+from lineside.assemble.tlssettings import TlsSettings, check_tls
 from lineside.assemble.values import Surroundings
 from lineside.delivery.templates import TemplateProblem, compile_condition, compile_template
 from lineside.model.errors import ConfigurationError
@@ -51,6 +52,7 @@ _TABLES = (
     "queries",
     "erp",
     "calls",
+    "tls",
     "http",
     "live",
     "channels",
@@ -156,6 +158,8 @@ class _Reading:
         channels = self._each(ChannelSettings, raw, "channels")
         code = self._table(CodeSettings, raw.get("code", {}), "code")
         tasks = self._each(TaskSettings, raw, "tasks")
+        tls = self._each(TlsSettings, raw, "tls")
+        self.problems += check_tls(raw, tls, read=self._secrets)
         self.problems += check_channels(raw)
         self.problems += check_tasks(raw)
         self.problems += check_databases(raw, tables.targets, tables.sources)
@@ -207,6 +211,7 @@ class _Reading:
             erp={doctype: table for doctype, table in shown.items() if table is not None},
             code=code.path,
             tasks={name: table for name, table in tasks.items() if table is not None},
+            tls={name: table for name, table in tls.items() if table is not None},
         )
         self._warnings += warn(settings)
         return settings

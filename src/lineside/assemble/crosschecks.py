@@ -15,6 +15,7 @@ from lineside.assemble.endpoints import Listen, parse_listener
 from lineside.assemble.frappesettings import warn_of_frappe_sources
 from lineside.assemble.settings import FrappeTargetSettings, Settings
 from lineside.assemble.sqlsettings import warn_of_databases
+from lineside.assemble.tlssettings import check_guests
 from lineside.model.wording import did_you_mean, key_path
 
 
@@ -79,6 +80,11 @@ def warn(settings: Settings) -> list[str]:
     ]
     lines += warn_of_databases(settings.databases)
     lines += warn_of_frappe_sources(settings.hooks)
+    shown = {
+        *((settings.http and settings.http.tls) or ()),
+        *(t for s in settings.lines.values() for t in s.tls or ()),
+    }
+    lines += [f"{key_path('tls', name)}: no listener shows it" for name in settings.tls if name not in shown]
     if settings.queries and settings.http is None:
         lines.append("queries: nobody can ask them without a table [http]")
     if settings.erp and settings.http is None:
@@ -129,8 +135,7 @@ def _ways_in(sources: Mapping[str, Any]) -> Iterator[str]:
         for key, (needed, otherwise) in _ONLY_WITH.items():
             if key in source and needed not in source:
                 yield f"{key_path('sources', name, key)}: {otherwise}"
-        if "ca" in source and not str(source.get("connect", "")).startswith("tls:"):
-            yield f'{key_path("sources", name, "ca")}: no device is dialled with TLS; connect to "tls:HOST:PORT"'
+        yield from check_guests(name, source)
         if str(source.get("listen", "")).startswith("udp:"):
             for key, otherwise in _NO_CONNECTION.items():
                 if source.get(key, False) is not False:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from lineside.delivery.courier import Courier
     from lineside.delivery.gate import Gate
     from lineside.edges.frappe.client import FrappeClient
+    from lineside.journal.retention import Retention
     from lineside.journal.watched import WatchedJournal
     from lineside.operations.erp import ErpReader
     from lineside.operations.registry import Operations
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from lineside.operations.tokens import TokenOperations
     from lineside.operations.web import Endpoint
     from lineside.security.identity import Identity
+    from lineside.security.renewal import Certificates
+    from lineside.security.tls import ServerSide
     from lineside.tasks.runner import Runner
     from lineside.tasks.sources import TaskSources
 
@@ -141,6 +144,16 @@ def frappe_client(
     return made(reactor, settings, around)
 
 
+def certificates(reactor: Any, settings: Settings) -> Certificates | None:
+    """Return what watches over the certificates that listeners show; None where the configuration has none."""
+    if not settings.tls:
+        return None
+    with importing():
+        from lineside.assemble.certificates import certificates as made
+
+    return made(reactor, settings)
+
+
 def http_services(
     reactor: Any,
     settings: HttpSettings,
@@ -151,11 +164,17 @@ def http_services(
     hindered: Callable[[], list[str]],
     failed_login: Callable[[str], None],
     described: Iterable[Endpoint] = (),
+    certificates: Certificates | None = None,
 ) -> HttpServices:
     """Return the parts that serve HTTP requests; see `lineside.assemble.web.HttpServices`."""
     with importing():
         from lineside.assemble.web import HttpServices as Made
 
+    secured: dict[str, Any] = {}
+    if certificates is not None:
+        from lineside.assemble.certificates import secured_http
+
+        secured = {"side": secured_http(certificates, settings), "certificates": certificates.left}
     return Made(
         reactor,
         settings,
@@ -165,6 +184,7 @@ def http_services(
         hindered=hindered,
         failed_login=failed_login,
         described=described,
+        **secured,
     )
 
 
@@ -225,6 +245,7 @@ def tasks(
     sources: TaskSources,
     targets: Mapping[str, TargetPart],
     gates: Mapping[str, Gate],
+    retention: Callable[[], Retention],
 ) -> Tasks | None:
     """Return what runs tasks; None where the configuration has none.
 
@@ -237,7 +258,7 @@ def tasks(
     with importing():
         from lineside.assemble.tasks import Tasks
 
-    return Tasks(reactor, settings, store, random, sources, targets, gates)
+    return Tasks(reactor, settings, store, random, sources, targets, gates, retention)
 
 
 def offline_tasks(reactor: Any, settings: Settings, store: JournalPart) -> TaskOperations:
@@ -248,7 +269,13 @@ def offline_tasks(reactor: Any, settings: Settings, store: JournalPart) -> TaskO
     return offline(reactor, settings, store)
 
 
-def source_part(reactor: Any, settings: LinesSourceSettings, intake: Intake, random: Random) -> Source:
+def source_part(
+    reactor: Any,
+    settings: LinesSourceSettings,
+    intake: Intake,
+    random: Random,
+    certificates: Certificates | None = None,
+) -> Source:
     """Return the part that listens or dials, as the settings say."""
     if settings.dial is not None:
         from lineside.assemble.dialling import dialled_source
@@ -260,4 +287,9 @@ def source_part(reactor: Any, settings: LinesSourceSettings, intake: Intake, ran
         return datagram_source(reactor, settings, intake)
     from lineside.assemble.listening import lines_source
 
-    return lines_source(reactor, settings, intake)
+    side: ServerSide | None = None
+    if certificates is not None:
+        from lineside.assemble.certificates import secured
+
+        side = secured(certificates, intake.id, settings)
+    return lines_source(reactor, settings, intake, side)

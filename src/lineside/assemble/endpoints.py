@@ -88,9 +88,9 @@ def parse_server(description: str) -> Listen:
         advice = f'; did you mean "tcp:{kind}"?' if kind.isdecimal() else ""
         raise ValueError(f'"{description}" is no endpoint such as "{_EXAMPLE}"{advice}')
     if kind not in _OPTIONS or kind == "udp":
-        known = {*_OPTIONS, "ssl"} - {"udp"} | {
-            plugin.prefix for plugin in getPlugins(IStreamServerEndpointStringParser)
-        }
+        if kind in {"ssl", "tls"}:
+            raise ValueError(f'"{kind}" is not watched over; listen on "tcp:PORT" and set tls to a [tls.NAME]')
+        known = {*_OPTIONS} - {"udp"} | {plugin.prefix for plugin in getPlugins(IStreamServerEndpointStringParser)}
         if kind not in known:
             raise ValueError(f'unknown kind of endpoint "{kind}"{did_you_mean(kind, known)}')
         return Listen(kind, tuple((name or "", value) for name, value in arguments))

@@ -11,6 +11,7 @@ from lineside.assemble.bounds import Size
 from lineside.assemble.endpoints import parse_listener
 from lineside.assemble.plant import WorkingHours
 from lineside.assemble.table import Table
+from lineside.assemble.tlssettings import Shown
 from lineside.assemble.values import Duration, FieldPath, Listener, in_tuple
 from lineside.model.wording import key_path
 
@@ -27,6 +28,13 @@ class HttpSettings(Table):
         description=(
             "Whether it may listen where other machines reach it although there is no token yet; without one the "
             "gateway does not start then."
+        ),
+    )
+    tls: Shown | None = Field(
+        default=None,
+        description=(
+            "The certificates that it shows, by the names of their tables `[tls.NAME]`; the first one to who asks "
+            "for no name that another has. Default: none, it speaks without TLS."
         ),
     )
     hosts: Annotated[tuple[str, ...], BeforeValidator(in_tuple)] = Field(

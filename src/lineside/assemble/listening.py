@@ -2,31 +2,80 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.endpoints import (
+    SSL4ServerEndpoint,
     TCP4ServerEndpoint,
     TCP6ServerEndpoint,
     serverFromString,
+    wrapServerTLS,
 )
 from twisted.internet.interfaces import IStreamServerEndpoint
 
+from lineside.assemble.descriptors import HANDSHAKES
 from lineside.assemble.endpoints import parse_listener
 from lineside.assemble.settings import LinesSourceSettings
 from lineside.assemble.translation import framing_of
 from lineside.edges.lines.framed import connections
 from lineside.edges.lines.intake import Intake
 from lineside.edges.lines.source import LinesSource
+from lineside.edges.lines.stream import Naming, name_peer
+
+if TYPE_CHECKING:
+    from lineside.security.tls import ServerSide
 
 BACKLOG = 4096
 """Linux's own limit, where it was not changed (``net.core.somaxconn``)."""
 
 
-def lines_source(reactor: Any, settings: LinesSourceSettings, intake: Intake) -> LinesSource:
-    """Return the part to which devices connect."""
+def lines_source(
+    reactor: Any, settings: LinesSourceSettings, intake: Intake, side: ServerSide | None = None
+) -> LinesSource:
+    """Return the part to which devices connect.
+
+    Args:
+        reactor: listens.
+        settings: of a source that listens.
+        intake: where lines go.
+        side: makes the connections, where they have TLS.
+
+    """
     assert settings.listen is not None
-    endpoint = server_endpoint(reactor, settings.listen)
-    return LinesSource(endpoint, settings.listen, intake, connections(framing_of(settings)))
+    endpoint = listener(reactor, settings.listen, f"sources.{intake.id}", side)
+    named: Naming = name_peer
+    if settings.certified:
+        # Only who asks for certificates needs what reads them.
+        from lineside.edges.lines.certified import certified_name  # noqa: PLC0415
+
+        named = certified_name(intake.id)
+    return LinesSource(endpoint, settings.listen, intake, connections(framing_of(settings), named))
+
+
+def listener(reactor: Any, listen: str, where: str, side: ServerSide | None) -> IStreamServerEndpoint:
+    """Return the endpoint that a checked description means, with TLS where ``side`` makes its connections.
+
+    Args:
+        reactor: listens.
+        listen: the description.
+        where: what listens, for the log.
+        side: None for no TLS.
+
+    """
+    if side is None:
+        return server_endpoint(reactor, listen)
+    from lineside.security.arrivals import Threshold  # noqa: PLC0415 (only who has TLS waits for OpenSSL)
+
+    parsed = parse_listener(listen)
+    given = dict(parsed.arguments)
+    if parsed.kind == "tcp":
+        backlog = int(given.get("backlog", BACKLOG))
+        plain: IStreamServerEndpoint = SSL4ServerEndpoint(
+            reactor, int(given["port"]), side, backlog, given.get("interface", "")
+        )
+    else:
+        plain = wrapServerTLS(side, server_endpoint(reactor, listen), reactor)
+    return Threshold(plain, where, reactor, most=HANDSHAKES)
 
 
 def server_endpoint(reactor: Any, listen: str) -> IStreamServerEndpoint:

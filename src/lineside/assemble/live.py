@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from lineside.assemble.edges import TargetPart
     from lineside.tasks.runner import Runner
     from lineside.tasks.runs import Run
+    from lineside.tasks.triggers import Trigger
 
 
 class LiveServices:
@@ -127,13 +128,26 @@ class LiveServices:
         )
         self.parts: list[Part] = [self.part, *([] if self.bridge is None else [self.bridge])]
 
+    def tell_of(self, triggers: Mapping[str, Trigger]) -> None:
+        """Publish what starts no run among the dead letters, by the names of the triggers' places."""
+        for place, trigger in triggers.items():
+            trigger.on_refused.append(partial(self._refused, place))
+
     def _changed(self, changed: list[Run]) -> None:
         now = time.time_ns()
         for run in changed:
-            self._tasks[run.task].publish(summary(run, now))
+            # A run that waits may be one of a task that is configured no more.
+            if run.task in self._tasks:
+                self._tasks[run.task].publish(summary(run, now))
 
     def _undecodable(self, source: str, seq: Seq, error: str) -> None:
         self._dead_letters.publish(unreadable(source, seq, error))
+
+    def _refused(self, place: str, refused: list[tuple[Pending, Outcome]]) -> None:
+        for pending, outcome in refused:
+            _, letter = told(place, pending, outcome)
+            if letter is not None:
+                self._dead_letters.publish(letter)
 
     def _settled(self, route: str, done: list[tuple[Pending, Outcome]]) -> None:
         for pending, outcome in done:

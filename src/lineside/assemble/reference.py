@@ -37,6 +37,7 @@ from lineside.assemble.settings import (
 from lineside.assemble.sqlsettings import DatabaseSettings, ParameterSettings, QuerySettings
 from lineside.assemble.table import Table
 from lineside.assemble.tasksettings import CodeSettings, RetrySettings, TaskSettings
+from lineside.assemble.tlssettings import TlsSettings
 from lineside.assemble.values import Shape, duration_text
 
 TABLES: dict[str, type[Table]] = {
@@ -58,6 +59,7 @@ TABLES: dict[str, type[Table]] = {
     "format fixed columns": FixedColumn,
     "routes": RouteSettings,
     "attachments": AttachmentSettings,
+    "tls": TlsSettings,
     "http": HttpSettings,
     "live": LiveSettings,
     "live frappe": FrappeRealtimeSettings,

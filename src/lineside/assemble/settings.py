@@ -32,6 +32,7 @@ from lineside.assemble.sqlsettings import (
 from lineside.assemble.table import Table
 from lineside.assemble.tasksettings import TaskSettings
 from lineside.assemble.tasksourcesettings import TaskSourceSettings
+from lineside.assemble.tlssettings import Shown, TlsSettings
 from lineside.assemble.values import (
     Authorities,
     ByteText,
@@ -207,11 +208,34 @@ class LinesSourceSettings(Table):
         description="Where the gateway connects: a device's address or serial port. It dials again for ever. "
         "Default: none, for a source that listens.",
     )
+    tls: Shown | None = Field(
+        default=None,
+        description=(
+            "With `listen`: the certificates that devices are shown, by the names of their tables `[tls.NAME]`; "
+            "the first one to who asks for no name that another has. Default: none, devices speak without TLS."
+        ),
+    )
     ca: Authorities | None = Field(
         default=None,
         description=(
             'With `connect = "tls:..."`: the certificate of your own CA, where it signed the device\'s; it alone '
-            "is trusted then. Default: the CAs that the operating system trusts."
+            "is trusted then. Default: the CAs that the operating system trusts. With `tls`: devices must show a "
+            "certificate that this CA signed. Default: they are asked for none."
+        ),
+    )
+    crl: RelativePath | None = Field(
+        default=None,
+        description=(
+            "The PEM file of the CA's list of revoked certificates: a device whose certificate stands on it is "
+            "turned away. It is read anew when it changes. Default: none, what the CA signed is good until it "
+            "expires."
+        ),
+    )
+    own_device_only: bool = Field(
+        default=False,
+        description=(
+            "Whether a device speaks only for itself: a line whose `device` names another than its certificate "
+            "does becomes a dead letter, `forged`."
         ),
     )
     poll: PollSettings | None = Field(
@@ -251,7 +275,11 @@ class LinesSourceSettings(Table):
         ),
     )
     device: FieldPath | None = Field(
-        default=None, description="The field that names the device. Default: the address it connects from."
+        default=None,
+        description=(
+            "The field that names the device. Default: the name in the certificate that it showed, or else the "
+            "address it connects from."
+        ),
     )
     max_line: int = Field(
         default=65_536,
@@ -325,6 +353,11 @@ class LinesSourceSettings(Table):
     def dial(self) -> Dial | None:
         """Where it dials; None where devices come by themselves."""
         return None if self.connect is None else parse_client(self.connect)
+
+    @property
+    def certified(self) -> bool:
+        """Whether its devices are known by certificates that they show."""
+        return self.tls is not None and self.ca is not None
 
     @property
     def datagrams(self) -> bool:
@@ -540,6 +573,14 @@ class Settings(Struct, frozen=True):
     tasks: dict[str, TaskSettings] = {}
     digest: str = ""
     """BLAKE2b of the file, in hex."""
+    tls: dict[str, TlsSettings] = {}
+    """The certificates that listeners show."""
+
+    @property
+    def secured(self) -> int:
+        """How many listeners have TLS."""
+        http = self.http is not None and self.http.tls is not None
+        return http + sum(source.tls is not None for source in self.lines.values())
 
     @property
     def sites(self) -> dict[str, FrappeTargetSettings]:

@@ -42,6 +42,10 @@ def reach(name: str, source: LinesSourceSettings) -> Reach:
     if source.listen is None:
         dials = f"sources.{name} dials its device, {source.connect}: only devices that connect can be played"
         raise ConfigurationError([f"{dials}; what it makes of bytes shows `lineside try {name}`"])
+    if source.tls is not None:
+        raise ConfigurationError(
+            [f"sources.{name} has TLS, which no simulated device speaks: play one with `openssl s_client`"]
+        )
     listener = parse_listener(source.listen)
     given = dict(listener.arguments)
     if listener.kind == "unix":

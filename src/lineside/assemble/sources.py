@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lineside.assemble.edges import source_part
 from lineside.assemble.settings import LinesSourceSettings
@@ -15,6 +15,9 @@ from lineside.model.ports import Journal
 from lineside.operations.devicelines import CommandRules
 from lineside.operations.results import SourceStatus
 
+if TYPE_CHECKING:
+    from lineside.security.renewal import Certificates
+
 
 class WayIn:
     """One source with what it rests on.
@@ -25,11 +28,18 @@ class WayIn:
         settings: as they were checked.
         journal: where the events go.
         random: for the delays between two attempts to dial.
+        certificates: those that are shown, where the source has TLS.
 
     """
 
     def __init__(
-        self, reactor: Any, name: str, settings: LinesSourceSettings, journal: Journal, random: Random
+        self,
+        reactor: Any,
+        name: str,
+        settings: LinesSourceSettings,
+        journal: Journal,
+        random: Random,
+        certificates: Certificates | None = None,
     ) -> None:
         self.patience = None if settings.ack else PatientJournal(name, journal, reactor)
         """Keeps what the disk refuses, where nobody can be told; None where devices are answered."""
@@ -43,7 +53,8 @@ class WayIn:
             named = settings.device is not None
             self.commands = ConnectedLines(name, rules, named=named, may_say=intake.may_say)
         intake.commands = self.commands
-        self.source = source_part(reactor, settings, intake, random)
+        intake.own_device_only = settings.own_device_only
+        self.source = source_part(reactor, settings, intake, random, certificates)
 
     @property
     def status(self) -> SourceStatus:

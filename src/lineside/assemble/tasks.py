@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import inspect
+import os
 import time
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from lineside.assemble.builtintasks import Around, WrongBuiltIn, prepared
 from lineside.assemble.parts import JournalPart
 from lineside.assemble.settings import Settings
 from lineside.assemble.tasksettings import TaskSettings
+from lineside.assemble.tasktriggers import trigger_routes, trigger_spec
 from lineside.assemble.usercode import NoSuchCode, find_function
 from lineside.assemble.values import duration_text
 from lineside.delivery.backoff import Backoff
 from lineside.delivery.gate import Gate
-from lineside.delivery.route import Route
-from lineside.delivery.templates import compile_condition, compile_template
+from lineside.journal.retention import Retention
 from lineside.model.errors import ConfigurationError
-from lineside.model.ports import ConsumerSpec, Part
+from lineside.model.ports import Part, Ready
 from lineside.model.wording import key_path
 from lineside.operations.registry import Operations
 from lineside.operations.tasks import TaskOperations
@@ -49,6 +51,7 @@ class Tasks:
         sources: what tasks add events to.
         targets: by name, the parts that hold the connections.
         gates: by target.
+        retention: returns what sweeps the journal; called when something runs.
 
     Raises:
         ConfigurationError: what a task runs is not there, or does not take its parameters.
@@ -64,10 +67,11 @@ class Tasks:
         sources: TaskSources,
         targets: Mapping[str, TargetPart],
         gates: Mapping[str, Gate],
+        retention: Callable[[], Retention],
     ) -> None:
-        self._store = store
+        around = Around(reactor, store, sources, targets, gates, retention, random)
         self.runner = Runner(
-            compile_tasks(settings),
+            compile_tasks(settings, os.environ, around),
             store.database,
             reactor,
             clocks(reactor, time.time_ns),
@@ -76,21 +80,20 @@ class Tasks:
             erps_of(settings, targets, gates, random),
             gates,
         )
-        specs = {
-            name: trigger_spec(name, table, settings)
-            for name, table in settings.tasks.items()
-            if table.on is not None
-        }
-        self.consumers = {spec.id: store.consumer(spec) for spec in specs.values()}
+        routes = trigger_routes(settings)
+        self.consumers = {route.id: store.consumer(trigger_spec(route)) for route in routes.values()}
         """The places in the journal of what starts tasks."""
+        ready = Ready(settings.plant.time_zone or "UTC")
         self.triggers = [
-            Trigger(name, self.consumers[spec.id], self.runner, reactor) for name, spec in specs.items()
+            Trigger(name, self.consumers[route.id], partial(route.render, ready=ready), self.runner, reactor)
+            for name, route in routes.items()
         ]
         self.stages: list[list[Part]] = [[self.runner], [*self.triggers]]
+        self.operations = TaskOperations(lambda: self.runner, store.database, time.time_ns, running=True)
 
     def register(self, operations: Operations) -> None:
         """Offer the operations on tasks."""
-        TaskOperations(lambda: self.runner, self._store.database, time.time_ns, running=True).register(operations)
+        self.operations.register(operations)
 
 
 def erps_of(
@@ -133,8 +136,15 @@ def offline(reactor: Any, settings: Settings, store: JournalPart) -> TaskOperati
     return TaskOperations(runner, store.database, time.time_ns, running=False)
 
 
-def compile_tasks(settings: Settings) -> dict[str, Task]:
+def compile_tasks(
+    settings: Settings, environ: Mapping[str, str] | None = None, around: Around | None = None
+) -> dict[str, Task]:
     """Return the tasks.
+
+    Args:
+        settings: of the whole gateway.
+        environ: where secrets of built-in tasks are looked up; None to look up none.
+        around: what built-in tasks are made of; None where nothing runs.
 
     Raises:
         ConfigurationError: with everything that is wrong with what they run.
@@ -143,43 +153,73 @@ def compile_tasks(settings: Settings) -> dict[str, Task]:
     tasks, problems = {}, []
     for name, table in settings.tasks.items():
         try:
-            tasks[name] = compile_task(name, table, settings)
+            tasks[name] = compile_task(name, table, settings, environ, around)
         except NoSuchCode as wrong:
             problems.append(f"{settings.path}: {key_path('tasks', name)}.run: {wrong}")
         except msgspec.ValidationError as wrong:
             problems.append(f"{settings.path}: {key_path('tasks', name)}.params: {wrong}")
+        except WrongBuiltIn as wrong:
+            problems += [f"{settings.path}: {key_path('tasks', name)}.{problem}" for problem in wrong.problems]
     if problems:
         raise ConfigurationError(problems)
     return tasks
 
 
-def compile_task(name: str, table: TaskSettings, settings: Settings) -> Task:
-    """Return one task.
+def compile_task(
+    name: str,
+    table: TaskSettings,
+    settings: Settings,
+    environ: Mapping[str, str] | None = None,
+    around: Around | None = None,
+) -> Task:
+    """Return one task; for the rest see `compile_tasks`.
 
     Raises:
         NoSuchCode: what it runs is not there, or not as the configuration says it is.
         msgspec.ValidationError: it does not take its parameters.
+        WrongBuiltIn: it cannot be as it is configured.
 
     """
-    thread = table.thread
-    if ":" in table.run:
-        function = find_function(settings.code, table.run)
-        kind = params_type_of(function)
-        if thread and (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)):
-            raise NoSuchCode(f"{table.run} is a coroutine function; thread = true is for those that block")
-    else:
-        raise NoSuchCode("built-in tasks are not there yet")
-    scheduled = table.every is not None or table.cron is not None
-    if scheduled or kind is None:
+    if ":" not in table.run:
+        built_in = prepared(table, settings, target_of(table, settings), environ)
+        function = _runs_nothing if around is None else built_in.function(around)
+        return _task(name, table, settings, function, built_in.accepts, {}, thread=built_in.thread)
+    function = find_function(settings.code, table.run)
+    kind = params_type_of(function)
+    if table.thread and (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)):
+        raise NoSuchCode(f"{table.run} is a coroutine function; thread = true is for those that block")
+    if table.every is not None or table.cron is not None or kind is None:
         # What comes with an event, or from a person, may still be missing.
         typed(table.params, kind)
+
+    def accepts(params: Mapping[str, Any]) -> Any:
+        return typed(dict(params), kind)
+
+    return _task(name, table, settings, function, accepts, table.params, thread=table.thread)
+
+
+def _runs_nothing(_: object) -> None:
+    raise AssertionError("no gateway runs: tasks are only asked for")
+
+
+def _task(
+    name: str,
+    table: TaskSettings,
+    settings: Settings,
+    function: Callable[..., Any],
+    accepts: Callable[[Mapping[str, Any]], Any],
+    params: Mapping[str, Any],
+    *,
+    thread: bool,
+) -> Task:
+    scheduled = table.every is not None or table.cron is not None
     return Task(
         name=name,
         function=function,
-        accepts=lambda params: typed(dict(params), kind),
+        accepts=accepts,
         thread=thread,
         schedule=schedule_of(table, settings),
-        params=table.params,
+        params=params,
         key=table.key,
         timeout=table.timeout,
         retry=RetryPolicy(
@@ -201,13 +241,29 @@ def params_type_of(function: Callable[..., Any]) -> type | None:
     """Return what a function wants its parameters to be.
 
     Raises:
-        NoSuchCode: nothing that they can be made into.
+        NoSuchCode: nothing that they can be made into; or it takes no context.
 
     """
+    if not takes_context(function):
+        raise NoSuchCode(f"{function.__name__} is called with one argument, its context, and takes none such")
     try:
         return params_type(function)
     except TypeError as wrong:
         raise NoSuchCode(str(wrong)) from wrong
+
+
+def takes_context(function: Callable[..., Any]) -> bool:
+    """Tell whether a function can be called with a context alone."""
+    try:
+        signature = inspect.signature(function)
+    except ValueError:
+        # One that is written in C need not say.
+        return True
+    try:
+        signature.bind(None)
+    except TypeError:
+        return False
+    return True
 
 
 def schedule_of(table: TaskSettings, settings: Settings) -> Schedule | None:
@@ -229,22 +285,3 @@ def words_of(table: TaskSettings, settings: Settings) -> str:
     if table.cron is not None:
         return Cron(table.cron, zone_of(table, settings)).words()
     return "when asked for" if table.on is None else f"on events of {', '.join(table.sources)}"
-
-
-def trigger_spec(name: str, table: TaskSettings, settings: Settings) -> ConsumerSpec:
-    """Return how a task's events are read from the journal: what came before it was configured starts nothing."""
-    path = key_path("tasks", name)
-    sources = frozenset(table.sources)
-    # A route that leads nowhere: what it accepts is what starts the task.
-    route = Route(
-        id=f"task.{name}",
-        sources=sources,
-        target="",
-        action="call",
-        doctype="",
-        document=compile_template({}, path),
-        when=None if table.when is None else compile_condition(table.when, f"{path}.when"),
-        order_by=None,
-        concurrency=1,
-    )
-    return ConsumerSpec(route.id, sources, route.accepts, route.order_key, deliver_policy="new")

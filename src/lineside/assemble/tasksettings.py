@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from lineside.assemble.bounds import Retention
 from lineside.assemble.table import Table
@@ -20,6 +21,16 @@ BUILT_IN = ("erp-poll", "sql-poll", "http-call", "journal-retention", "journal-b
 """Names of tasks that come with the gateway."""
 EVENTS = "sources."
 """What stands before a source's name where its events start a task."""
+
+
+NAMED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*|[a-z]+(-[a-z]+)+")
+"""A function of the user's own, or what may be the name of a built-in task."""
+
+
+def _named(run: str) -> str:
+    if NAMED.fullmatch(run) is None:
+        raise ValueError(f'"{run}" is neither module:function nor the name of a built-in task')
+    return run
 
 
 class CodeSettings(Table):
@@ -53,7 +64,7 @@ class RetrySettings(Table):
 class TaskSettings(Table):
     """``[tasks.NAME]``: work that is done on time, and as often as promised."""
 
-    run: Annotated[str, Field(pattern=r"^([a-z]+(-[a-z]+)+|[A-Za-z_][\w.]*:[A-Za-z_]\w*)$"), Shape("name")] = Field(
+    run: Annotated[str, AfterValidator(_named), Shape("name")] = Field(
         description="What it runs: `module:function` of your own in the folder of `[code]`, or a built-in task."
     )
     description: str = Field(default="", description="What people are told of it.")
@@ -186,9 +197,10 @@ def _events(path: str, table: Mapping[str, Any], sources: Mapping[str, Any]) -> 
     for source in [on] if isinstance(on, str) else on if isinstance(on, list) else []:
         if not isinstance(source, str) or not source.startswith(EVENTS):
             yield f'{path}.on: write a source as "{EVENTS}NAME"'
-        elif source.removeprefix(EVENTS) not in sources:
-            known = [f"{EVENTS}{each}" for each in sources]
-            yield f'{path}.on: there is no source "{source}"{did_you_mean(source, known)}'
+        elif (name := source.removeprefix(EVENTS)) not in sources:
+            # By the names alone: what stands before them makes them all alike.
+            near = did_you_mean(name, sources).replace('"', f'"{EVENTS}', 1)
+            yield f'{path}.on: there is no source "{source}"{near}'
     if isinstance(table.get("when"), str):
         try:
             compile_condition(table["when"], f"{path}.when")
@@ -202,8 +214,8 @@ def _needs(path: str, table: Mapping[str, Any], sites: list[str]) -> Iterator[st
         yield f'{path}.target: there is no target "{target}" of the type frappe{did_you_mean(target, sites)}'
     if target is None and table.get("erp") is True and len(sites) != 1:
         yield f"{path}.target: is missing; there is not just one target of the type frappe"
-    if isinstance(run, str) and ":" not in run and run not in BUILT_IN:
+    if isinstance(run, str) and ":" not in run and run not in BUILT_IN and NAMED.fullmatch(run):
         yield (
-            f'{path}.run: there is no built-in task "{run}"{did_you_mean(run, BUILT_IN)}; your own are written '
-            "module:function"
+            f'{path}.run: there is no built-in task "{run}"; your own are written module:function'
+            f"{did_you_mean(run, BUILT_IN)}"
         )

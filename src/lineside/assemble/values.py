@@ -321,7 +321,8 @@ Durations = Annotated[
 ]
 
 
-def _distinct(values: Iterable[str]) -> Iterable[str]:
+def distinct(values: Iterable[str]) -> Iterable[str]:
+    """Return values that are all different; raises `ValueError` where two are the same."""
     seen = set()
     for value in values:
         if value in seen:
@@ -334,7 +335,7 @@ Names = Annotated[
     tuple[str, ...],
     BeforeValidator(in_tuple),
     Field(min_length=1),
-    AfterValidator(_distinct),
+    AfterValidator(distinct),
     Shape("array of names"),
 ]
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
 from twisted.logger import globalLogPublisher
 
 from lineside.assemble.parts import JournalPart
-from lineside.assemble.settings import Settings
+from lineside.assemble.settings import LinesSourceSettings, Settings
 from lineside.delivery.courier import Courier
 from lineside.delivery.gate import Gate
 from lineside.journal.consumer import DurableConsumer
@@ -20,7 +20,7 @@ from lineside.model.traffic import Traffic
 from lineside.operations.alarms import RecentAlarms
 from lineside.operations.overview import OverviewOperations, RouteAtWork
 from lineside.operations.registry import Operations
-from lineside.operations.results import SourceStatus
+from lineside.operations.results import SourceStatus, TasksView
 from lineside.operations.silence import MOST_DEVICES, Expectation, SilenceWatch
 from lineside.operations.texts import moment
 
@@ -50,7 +50,9 @@ class Watching:
             self.journals[name] = WatchedJournal(store.journal, traffic, reactor, time.time_ns)
             if source.silence:
                 hours = settings.hours_of(source)
-                named = source.device is not None
+                # A certificate names its device always: no address stands for one that does not say its name.
+                certified = isinstance(source, LinesSourceSettings) and source.certified
+                named = source.device is not None and not certified
                 expectations.append(Expectation(name, traffic, source.silence, hours, devices, named))
         self._alarms = RecentAlarms(globalLogPublisher, reactor, time.time_ns)
         self._silence = SilenceWatch(expectations, store.journal, store.database, reactor, time.time_ns)
@@ -75,6 +77,7 @@ class Watching:
         couriers: list[Courier],
         consumers: Mapping[str, DurableConsumer],
         gates: Mapping[str, Gate],
+        tasks: Callable[[], Awaitable[TasksView]] | None = None,
     ) -> None:
         """Offer the overview."""
         OverviewOperations(
@@ -89,4 +92,5 @@ class Watching:
             clock=self._reactor,
             now_ns=time.time_ns,
             live=self._live,
+            tasks=tasks,
         ).register(operations)

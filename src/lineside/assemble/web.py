@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import serverFromString
 
 from lineside.assemble.httpsettings import HttpSettings
+from lineside.assemble.listening import listener
 from lineside.delivery.gate import Gate
 from lineside.edges.http.api import description_endpoint, operation_endpoints
 from lineside.edges.http.files import dashboard_endpoints
@@ -26,6 +26,9 @@ from lineside.operations.registry import Operations
 from lineside.operations.web import Endpoint
 from lineside.security.identity import LOCAL_USER
 
+if TYPE_CHECKING:
+    from lineside.security.tls import ServerSide
+
 
 class HttpServices:
     """The parts that serve HTTP requests.
@@ -39,6 +42,8 @@ class HttpServices:
         hindered: what keeps the gateway from taking events, a line each.
         failed_login: is told from where somebody came whose token is none.
         described: endpoints of other parts.
+        side: makes the connections, where they have TLS.
+        certificates: for how many seconds each that is shown is still good.
 
     """
 
@@ -53,6 +58,8 @@ class HttpServices:
         hindered: Callable[[], list[str]],
         failed_login: Callable[[str], None],
         described: Iterable[Endpoint] = (),
+        side: ServerSide | None = None,
+        certificates: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
         lag = ReactorLag(reactor)
         history = HistoryOperations(
@@ -67,7 +74,7 @@ class HttpServices:
         }
         endpoints = [
             *health_endpoints(hindered),
-            metrics_endpoint(operations, delays),
+            metrics_endpoint(operations, delays, certificates),
             *operation_endpoints(operations),
             *described,
         ]
@@ -77,7 +84,7 @@ class HttpServices:
             max_body=settings.max_body,
         )
         self.part = HttpPart(
-            serverFromString(reactor, settings.listen),
+            listener(reactor, settings.listen, "http", side),
             settings.listen,
             desk,
             reactor,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -48,7 +49,7 @@ def command(config: Path, connect: bool, security: bool, as_json: bool) -> None:
             # Their functions are imported, and told their parameters; nothing is run.
             from lineside.assemble.tasks import compile_tasks  # noqa: PLC0415
 
-            compile_tasks(settings)
+            compile_tasks(settings, os.environ)
     except ConfigurationError as wrong:
         if not as_json:
             raise

@@ -47,6 +47,7 @@ def command() -> None:
 @config_option
 def call_(config: Path, name: str, params: tuple[str, ...], data: str | None, as_json: bool) -> None:
     """Have the ERP carry out what [calls.NAME] allows, once, by way of the running gateway."""
+    settings = settings_of(config, secrets=False)
     given: dict[str, Any] = {}
     if data is not None:
         try:
@@ -58,7 +59,7 @@ def call_(config: Path, name: str, params: tuple[str, ...], data: str | None, as
         if not parted or key in given:
             raise click.UsageError(f"{param}: expected PARAM=VALUE, each once")
         given[key] = value
-    run_command(_call, settings_of(config, secrets=False), CallErp(name, given), as_json)
+    run_command(_call, settings, CallErp(name, given), as_json)
 
 
 async def _call(reactor: Any, settings: Settings, request: CallErp, as_json: bool) -> None:

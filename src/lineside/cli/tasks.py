@@ -239,15 +239,17 @@ async def _run(reactor: Any, settings: Settings, request: RunTask, follow: bool,
             console().print(f"run {asked.run} of {request.task} {again}; `lineside tasks show {asked.run}`")
         return
     try:
-        await _follow(session, asked.run, as_json)
+        await _follow(reactor, session, asked.run, as_json)
     except NoGateway:
         raise LinesideError(
             f"run {asked.run} is queued, and waits for a gateway: start one with `lineside run`"
         ) from None
 
 
-async def _follow(session: Session, number: int, as_json: bool) -> None:
+async def _follow(reactor: Any, session: Session, number: int, as_json: bool) -> None:
     last: RunSummary | None = None
+    interrupted: list[bool] = []
+    reactor.addSystemEventTrigger("before", "shutdown", interrupted.append, True)
     # The bar is for people, and where the data go is for programs.
     shown = Console(stderr=True)
     columns = (
@@ -263,6 +265,9 @@ async def _follow(session: Session, number: int, as_json: bool) -> None:
             if as_json:
                 print_json(last)
     if last is None or last.state not in ENDED:
+        if interrupted:
+            # Ctrl-C ends the stream from our side.
+            raise LinesideError(f"run {number} goes on; `lineside tasks cancel {number}` ends it")
         raise LinesideError(f"the gateway has stopped; run {number} goes on after its next start")
     if not as_json:
         told = Text(f"run {number} of {last.task} ").append(last.state, COLOURS[last.state])

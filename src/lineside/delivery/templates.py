@@ -83,6 +83,11 @@ def scope(record: Record, payload: Mapping[str, Any], zone: tzinfo | None) -> Sc
     return Scope(variables)
 
 
+def scope_of(variables: Mapping[str, Any], zone: tzinfo | None = None) -> Scope:
+    """Return what templates see where there is no record: these variables, at top level."""
+    return Scope({**_DOCUMENTS.globals, **variables, SITE_ZONE: zone})
+
+
 class Template(Struct, frozen=True):
     """A compiled template. Has no state: it may be rendered any number of times, by any thread."""
 

@@ -89,6 +89,7 @@ class Retention:
         self._work = Background(self.name)
         self.sweeping = False
         """Whether it removes at present."""
+        self._swept: list[Deferred[None]] = []
         self._steps = 0
         self._swept_at: float | None = None
         self._doubt_until = 0.0
@@ -115,6 +116,23 @@ class Retention:
             self._looking.stop()
         self._work.cancel()
         await self._work.finish()
+
+    async def sweep(self) -> int:
+        """Remove now what is due and settled, and give space back; returns how many events went.
+
+        Raises:
+            sqlite3.Error: the journal's disk refuses; a later sweep goes on.
+
+        """
+        while self.sweeping:
+            # It began earlier, and may have gone past what is due by now.
+            ended: Deferred[None] = Deferred()
+            self._swept.append(ended)
+            await ended
+        self.sweeping = True
+        before = self.removed
+        await self._sweep()
+        return self.removed - before
 
     @property
     def problem(self) -> str | None:
@@ -195,6 +213,9 @@ class Retention:
                 await self._rest()
         finally:
             self.sweeping = False
+            waiting, self._swept = self._swept, []
+            for ended in waiting:
+                ended.callback(None)
 
     async def _rest(self) -> None:
         self._steps += 1

@@ -20,7 +20,7 @@ class Wanted(Struct, frozen=True):
     """Which records are looked for; all of it must hold."""
 
     sources: frozenset[str] | None = None
-    device: str | None = None
+    devices: frozenset[str] | None = None
     contains: str | None = None
     """A text in the event's key, device, JSON or raw bytes, in whatever case its ASCII letters are."""
     undecodable: bool = False
@@ -33,6 +33,8 @@ class Found(Struct, frozen=True):
     records: list[Record]
     reached: Seq | None
     """Nothing between here and where the search began was left out; None if there is nothing further on."""
+    looked: int = 0
+    """Stored bytes that were looked through."""
 
 
 def search_back(connection: Connection, wanted: Wanted, before: Seq | None, limit: int) -> Found:
@@ -41,39 +43,43 @@ def search_back(connection: Connection, wanted: Wanted, before: Seq | None, limi
     records: list[Record] = []
     size = 0
     seen = before
-    for first, segment in _segments(connection, wanted, f"{bound} 1", "DESC"):
+    looked = 0
+    for first, segment, size_here in _segments(connection, wanted, f"{bound} 1", "DESC"):
         if segment is None:
-            return Found(records[::-1], seen)
+            return Found(records[::-1], seen, looked)
+        looked += size_here
         seen = first
         for record in reversed(segment):
             if (before is None or record.seq < before) and _is(wanted, record):
                 if len(records) == limit or size > MOST_BYTES:
-                    return Found(records[::-1], records[-1].seq)
+                    return Found(records[::-1], records[-1].seq, looked)
                 records.append(record)
                 size += record.event.size
-    return Found(records[::-1], None)
+    return Found(records[::-1], None, looked)
 
 
 def search_on(connection: Connection, wanted: Wanted, after: Seq, limit: int) -> Found:
     """Look for the oldest records above ``after``; ``reached`` is the next ``after``."""
     records: list[Record] = []
     size = 0
-    for first, segment in _segments(connection, wanted, f"last > {int(after)}", "ASC"):
+    looked = 0
+    for first, segment, size_here in _segments(connection, wanted, f"last > {int(after)}", "ASC"):
         if segment is None:
-            return Found(records, max(after, Seq(first - 1)))
+            return Found(records, max(after, Seq(first - 1)), looked)
+        looked += size_here
         for record in segment:
             if record.seq > after and _is(wanted, record):
                 if len(records) == limit or size > MOST_BYTES:
-                    return Found(records, records[-1].seq)
+                    return Found(records, records[-1].seq, looked)
                 records.append(record)
                 size += record.event.size
-    return Found(records, None)
+    return Found(records, None, looked)
 
 
 def _segments(
     connection: Connection, wanted: Wanted, bound: str, order: str
-) -> Iterator[tuple[Seq, list[Record] | None]]:
-    """Yield segments with their records, and after `STRETCH` bytes the first one that is left out, without."""
+) -> Iterator[tuple[Seq, list[Record] | None, int]]:
+    """Yield segments with their records and stored bytes; after `STRETCH` bytes the first left out, without."""
     names = _source_names(connection)
     looked = 0
     rows = connection.execute(
@@ -82,15 +88,15 @@ def _segments(
     )
     for first, source, run, form, blob in rows:
         if looked > STRETCH:
-            yield Seq(first), None
+            yield Seq(first), None, 0
             return
         looked += len(blob)
-        yield Seq(first), _records(first, names[source], run, form, blob)
+        yield Seq(first), _records(first, names[source], run, form, blob), len(blob)
 
 
 def _is(wanted: Wanted, record: Record) -> bool:
     event = record.event
-    if wanted.device is not None and event.device != wanted.device:
+    if wanted.devices is not None and event.device not in wanted.devices:
         return False
     if wanted.undecodable and event.error is None:
         return False

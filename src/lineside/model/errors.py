@@ -42,5 +42,9 @@ class CommitInDoubt(LinesideError, OSError):
     """
 
 
+class Unfit(LinesideError):
+    """What was given does not fit what it is for, whenever it is given again."""
+
+
 class NotFound(LinesideError):
     """There is no such record, dead letter, route or source."""

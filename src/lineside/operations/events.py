@@ -70,7 +70,7 @@ class EventOperations:
         """
         if request.after is not None and request.before is not None:
             raise LinesideError("give after or before, not both")
-        wanted = Wanted(_only(request.source), request.device, request.contains, request.undecodable)
+        wanted = Wanted(_only(request.source), _only(request.device), request.contains, request.undecodable)
         limit = max(1, min(request.limit, MOST))
         head = self._journal.head
         if request.after is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from heapq import nlargest, nsmallest
 from typing import Literal
 
@@ -27,6 +27,7 @@ from lineside.operations.results import (
     SourceStatus,
     SourceView,
     TargetView,
+    TasksView,
 )
 from lineside.operations.texts import moment
 from lineside.store.database import Database
@@ -57,6 +58,7 @@ class OverviewOperations:
         clock: must follow a monotonic clock.
         now_ns: the wall clock.
         live: there are live channels.
+        tasks: tells what tasks do; None where there are none.
 
     """
 
@@ -74,6 +76,7 @@ class OverviewOperations:
         clock: IReactorTime,
         now_ns: Callable[[], int],
         live: bool = False,
+        tasks: Callable[[], Awaitable[TasksView]] | None = None,
     ) -> None:
         self._journal = journal
         self._database = database
@@ -86,6 +89,7 @@ class OverviewOperations:
         self._clock = clock
         self._now_ns = now_ns
         self._live = live
+        self._tasks = tasks
         self._began = clock.seconds()
 
     def register(self, operations: Operations) -> None:
@@ -98,6 +102,7 @@ class OverviewOperations:
             lambda connection: (measure(connection), deadletters.count_by_consumer(connection))
         )
         routes = [await self._route(route, dead) for route in self._routes]
+        tasks = None if self._tasks is None else await self._tasks()
         now = self._clock.seconds()
         lines = [traffic.lines for traffic in self._traffics.values()]
         return Overview(
@@ -117,6 +122,7 @@ class OverviewOperations:
             alarms=self._alarms.recent(),
             dead_letters=sum(dead.values()),
             live=self._live,
+            tasks=tasks,
         )
 
     def _source(self, status: SourceStatus, now: float) -> SourceView:

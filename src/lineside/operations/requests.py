@@ -34,7 +34,15 @@ from lineside.operations.results import (
     TokenList,
     TokenSummary,
 )
-from lineside.operations.taskresults import AskedRun, RunList, RunState, RunStory, RunSummary, TaskList
+from lineside.operations.taskresults import (
+    AskedRun,
+    RunList,
+    RunState,
+    RunStory,
+    RunSummary,
+    TaskHistory,
+    TaskList,
+)
 from lineside.security.identity import Permission
 from lineside.wire.commands import IDENTIFIER
 
@@ -286,6 +294,8 @@ class ListTasks(Request[TaskList], frozen=True, tag="tasks.list"):
     result: ClassVar[Any] = TaskList
     upcoming: Annotated[int, Meta(ge=0, le=100)] = 5
     """At most so many moments for each."""
+    totals: bool = True
+    """Whether to count runs that have ended too, which takes the longer the more are kept."""
 
 
 class RunTask(Request[AskedRun], frozen=True, tag="tasks.run"):
@@ -309,6 +319,16 @@ class ListRuns(Request[RunList], frozen=True, tag="tasks.runs"):
     state: RunState | None = None
     before: Number | None = None
     limit: Annotated[int, Meta(ge=1, le=1000)] = 50
+
+
+class ShowTaskHistory(Request[TaskHistory], frozen=True, tag="tasks.history"):
+    """How the newest runs of each task went that have ended: their states, and how long they took."""
+
+    result: ClassVar[Any] = TaskHistory
+    task: TaskName | None = None
+    """This one alone."""
+    limit: Annotated[int, Meta(ge=1, le=500)] = 60
+    """At most so many runs of each."""
 
 
 class ShowRun(Request[RunStory], frozen=True, tag="tasks.show"):
@@ -410,6 +430,7 @@ AnyRequest = (
     | ListTasks
     | RunTask
     | ListRuns
+    | ShowTaskHistory
     | ShowRun
     | FollowRun
     | CancelRun

@@ -303,6 +303,19 @@ class Alarm(Struct, frozen=True):
     facts: str
 
 
+class TasksView(Struct, frozen=True):
+    """What tasks do at this moment."""
+
+    running: int
+    queued: int
+    """Runs that are due, or will be."""
+    failed: int
+    """Runs that failed or were interrupted within a day, and were not run again since."""
+    next: str | None
+    """When the next one is due by its schedule; None where none is."""
+    next_task: str | None
+
+
 class Overview(Struct, frozen=True):
     """The whole gateway at this moment."""
 
@@ -319,6 +332,8 @@ class Overview(Struct, frozen=True):
     dead_letters: int
     live: bool = False
     """There are live channels."""
+    tasks: TasksView | None = None
+    """None where none are configured."""
 
 
 class History(Struct, frozen=True):

@@ -74,6 +74,23 @@ class RunStory(Struct, frozen=True):
     steps: list[StepSummary]
 
 
+class EndedRuns(Struct, frozen=True):
+    """How one task's newest runs that ended went; every list is as long as ``runs``, the oldest first."""
+
+    task: str
+    runs: list[int]
+    states: list[RunState]
+    ended: list[str]
+    seconds: list[float | None]
+    """How long the last attempt took; None of a run that never began."""
+
+
+class TaskHistory(Struct, frozen=True):
+    """How the newest runs of tasks went."""
+
+    tasks: list[EndedRuns]
+
+
 class AskedRun(Struct, frozen=True):
     """What became of the wish for a run."""
 
@@ -111,10 +128,11 @@ class TaskSummary(Struct, frozen=True):
     """What it waits for, though runs are due; None where nothing holds it up."""
     queued: int
     running: int
-    succeeded: int
-    failed: int
-    cancelled: int
-    interrupted: int
+    succeeded: int | None
+    """Like the next three: runs that ended so; None where they were not asked for."""
+    failed: int | None
+    cancelled: int | None
+    interrupted: int | None
     skipped: int
     """Moments and wishes that were left out."""
     last: RunSummary | None

@@ -8,6 +8,7 @@ from sqlite3 import Connection
 
 import msgspec
 
+from lineside.model.errors import Unfit
 from lineside.operations.registry import Operations
 from lineside.operations.requests import (
     CancelRun,
@@ -19,29 +20,34 @@ from lineside.operations.requests import (
     RetryRun,
     RunTask,
     ShowRun,
+    ShowTaskHistory,
 )
-from lineside.operations.results import Paused
+from lineside.operations.results import Paused, TasksView
 from lineside.operations.taskresults import (
     AskedRun,
+    EndedRuns,
     LogLine,
     Punctuality,
     RunList,
     RunStory,
     RunSummary,
     StepSummary,
+    TaskHistory,
     TaskList,
     TaskSummary,
 )
 from lineside.operations.texts import clipped, moment, readable
 from lineside.security.identity import Identity
 from lineside.store.database import Database
-from lineside.tasks import runs
-from lineside.tasks.calendar import SECOND, upcoming
-from lineside.tasks.runner import Runner
+from lineside.tasks import lookups
+from lineside.tasks.calendar import SECOND, Schedule, upcoming
+from lineside.tasks.runner import Runner, WrongParameters
 from lineside.tasks.runs import OPEN, Run, State
 from lineside.tasks.task import Task
 from lineside.tasks.ticking import Interval
 from lineside.wakeup import Wakeup
+
+DAY = 86_400 * SECOND
 
 
 class TaskOperations:
@@ -62,12 +68,14 @@ class TaskOperations:
         self._database = database
         self._now_ns = now_ns
         self._running = running
+        self._upcoming: dict[str, list[int]] = {}
 
     def register(self, operations: Operations) -> None:
         """Offer the operations."""
         operations.answer(ListTasks, self.list_tasks)
         operations.answer_to(RunTask, self.run)
         operations.answer(ListRuns, self.list_runs)
+        operations.answer(ShowTaskHistory, self.history)
         operations.answer(ShowRun, self.show)
         operations.answer(CancelRun, self.cancel)
         operations.answer(RetryRun, self.retry)
@@ -82,14 +90,15 @@ class TaskOperations:
         await runner.load()
 
         def work(connection: Connection) -> tuple[dict[str, dict[State, int]], dict[str, Run]]:
-            newest = {name: found for name in runner.tasks if (found := runs.page(connection, task=name, limit=1))}
-            return runs.counts(connection), {name: found[0] for name, found in newest.items()}
+            pages = {name: lookups.page(connection, task=name, limit=1) for name in runner.tasks}
+            counted = lookups.counts if request.totals else lookups.open_counts
+            return counted(connection), {name: found[0] for name, found in pages.items() if found}
 
         counts, last = await self._database.read(work)
         now = self._now_ns()
         return TaskList(
             [
-                self._told(runner, task, counts.get(name, {}), last.get(name), now, request.upcoming)
+                self._told(runner, task, counts.get(name, {}), last.get(name), now, request)
                 for name, task in runner.tasks.items()
             ],
             moment(now),
@@ -100,14 +109,17 @@ class TaskOperations:
 
         Raises:
             NotFound: there is no such task.
-            WrongParameters: it does not take these.
+            Unfit: it does not take these parameters.
 
         """
         runner = self._runner()
         await runner.load()
-        asked = await runner.ask(
-            request.task, request.params, cause="person", caller=identity.name, delay=request.delay
-        )
+        try:
+            asked = await runner.ask(
+                request.task, request.params, cause="person", caller=identity.name, delay=request.delay
+            )
+        except WrongParameters as wrong:
+            raise Unfit(str(wrong)) from wrong
         assert asked.run is not None
         return AskedRun(asked.run, asked.outcome)
 
@@ -115,7 +127,7 @@ class TaskOperations:
         """Return runs."""
         states = () if request.state is None else (request.state,)
         found = await self._database.read(
-            lambda connection: runs.page(
+            lambda connection: lookups.page(
                 connection, task=request.task, states=states, before=request.before, limit=request.limit + 1
             )
         )
@@ -123,6 +135,40 @@ class TaskOperations:
         shown = found[: request.limit]
         more = len(found) > request.limit
         return RunList([summary(run, now) for run in shown], shown[-1].id if more else None)
+
+    async def history(self, request: ShowTaskHistory) -> TaskHistory:
+        """Return how runs went.
+
+        Raises:
+            NotFound: there is no such task.
+
+        """
+        runner = self._runner()
+        names = list(runner.tasks) if request.task is None else [runner.task(request.task).name]
+        found = await self._database.read(
+            lambda connection: {name: lookups.newest_ended(connection, name, request.limit) for name in names}
+        )
+        now = self._now_ns()
+        return TaskHistory([_ended(name, [summary(run, now) for run in those]) for name, those in found.items()])
+
+    async def glance(self) -> TasksView:
+        """Return what tasks do, in a few figures; it costs the same however many runs are kept."""
+        runner = self._runner()
+        since = self._now_ns() - DAY
+        queued, failed = await self._database.read(lambda connection: lookups.glance(connection, since))
+        due = [
+            (schedule.next_ns, name)
+            for name, schedule in runner.schedules.items()
+            if schedule.next_ns is not None and runner.places[name].paused_ns is None
+        ]
+        following = min(due, default=None)
+        return TasksView(
+            running=sum(len(lane.running) for lane in runner.lanes.values()),
+            queued=queued,
+            failed=failed,
+            next=None if following is None else moment(following[0]),
+            next_task=None if following is None else following[1],
+        )
 
     async def show(self, request: ShowRun) -> RunStory:
         """Return one run.
@@ -133,7 +179,7 @@ class TaskOperations:
         """
         run = await self._runner().get(request.run)
         lines, steps = await self._database.read(
-            lambda connection: (runs.lines_of(connection, run.id), runs.finished_steps(connection, run.id))
+            lambda connection: (lookups.lines_of(connection, run.id), lookups.finished_steps(connection, run.id))
         )
         return RunStory(
             summary(run, self._now_ns()),
@@ -220,13 +266,20 @@ class TaskOperations:
         return Paused("task", name, None if place.paused_ns is None else moment(place.paused_ns))
 
     def _told(
-        self, runner: Runner, task: Task, counts: dict[State, int], last: Run | None, now: int, most: int
+        self,
+        runner: Runner,
+        task: Task,
+        counts: dict[State, int],
+        last: Run | None,
+        now: int,
+        request: ListTasks,
     ) -> TaskSummary:
         place, schedule = runner.places[task.name], runner.schedules.get(task.name)
         following: list[int] = []
         first = None if schedule is None else schedule.next_ns
-        if first is not None and task.schedule is not None and most:
-            following = [first, *upcoming(task.schedule, first, most - 1)]
+        if first is not None and task.schedule is not None and request.upcoming:
+            following = self._following(task.name, task.schedule, first, request.upcoming)
+        ended = 0 if request.totals else None
         punctuality = None
         if isinstance(schedule, Interval):
             drift = schedule.drift
@@ -241,14 +294,34 @@ class TaskOperations:
             waits="the ERP" if runner.lanes[task.name].waits_for_erp else None,
             queued=counts.get("queued", 0),
             running=counts.get("running", 0),
-            succeeded=counts.get("succeeded", 0),
-            failed=counts.get("failed", 0),
-            cancelled=counts.get("cancelled", 0),
-            interrupted=counts.get("interrupted", 0),
+            succeeded=counts.get("succeeded", ended),
+            failed=counts.get("failed", ended),
+            cancelled=counts.get("cancelled", ended),
+            interrupted=counts.get("interrupted", ended),
             skipped=place.skipped,
             last=None if last is None else summary(last, now),
             punctuality=punctuality,
         )
+
+    def _following(self, name: str, schedule: Schedule, first: int, most: int) -> list[int]:
+        """Return the next moments. A calendar takes its time for each, so that those known from before stay."""
+        known = self._upcoming.get(name, [])
+        moments = known[known.index(first) :] if first in known else [first]
+        if len(moments) < most:
+            moments += upcoming(schedule, moments[-1], most - len(moments))
+        self._upcoming[name] = moments
+        return moments[:most]
+
+
+def _ended(task: str, newest_first: list[RunSummary]) -> EndedRuns:
+    ended = EndedRuns(task, [], [], [], [])
+    for run in reversed(newest_first):
+        assert run.ended is not None
+        ended.runs.append(run.run)
+        ended.states.append(run.state)
+        ended.ended.append(run.ended)
+        ended.seconds.append(run.seconds)
+    return ended
 
 
 def summary(run: Run, now_ns: int) -> RunSummary:

@@ -18,13 +18,14 @@ from lineside.background import Background
 from lineside.model.errors import CommitInDoubt, LinesideError, NotFound
 from lineside.model.wording import did_you_mean
 from lineside.store.database import Database
-from lineside.tasks import runs
+from lineside.tasks import places, recovery, runs
 from lineside.tasks.calendar import SECOND, Every, Plan
 from lineside.tasks.calling import call, call_in_thread
 from lineside.tasks.context import Appending, Context, Erp
 from lineside.tasks.execution import WORDS, Execution, Why
 from lineside.tasks.lane import Clocks, Door, Lane
-from lineside.tasks.runs import Ask, Asked, Cause, Place, Run
+from lineside.tasks.places import Place
+from lineside.tasks.runs import Ask, Asked, Cause, Run
 from lineside.tasks.task import KEEP, Task
 from lineside.tasks.ticking import Calendar, Interval
 
@@ -122,10 +123,17 @@ class Runner:
     async def load(self) -> None:
         """Read what is remembered of each task: for whoever asks without ever calling `start`."""
         if not self._loaded:
-            self._remember(await self._database.read(runs.places))
+            now = self._clocks.steady_ns()
 
-    def _remember(self, places: dict[str, Place]) -> None:
-        self.places = {name: places.get(name, Place()) for name in self.tasks}
+            def work(connection: Connection) -> dict[str, Place]:
+                # What is asked for now is in the same time as what is there already.
+                recovery.catch_up_with_clock(connection, now)
+                return places.places(connection)
+
+            self._remember(await self._database.write(work))
+
+    def _remember(self, found: dict[str, Place]) -> None:
+        self.places = {name: found.get(name, Place()) for name in self.tasks}
         self._loaded = True
 
     async def start(self) -> None:
@@ -133,11 +141,11 @@ class Runner:
         now, wall = self._clocks.steady_ns(), self._clocks.wall_ns()
 
         def work(connection: Connection) -> tuple[dict[str, tuple[int, int]], int, dict[str, Place]]:
-            runs.catch_up_with_clock(connection, now)
-            recovered = {name: runs.recover(connection, task, now, wall) for name, task in self.tasks.items()}
-            return recovered, runs.abandon(connection, self.tasks.keys(), wall), runs.places(connection)
+            recovery.catch_up_with_clock(connection, now)
+            recovered = {name: recovery.recover(connection, task, now, wall) for name, task in self.tasks.items()}
+            return recovered, recovery.abandon(connection, self.tasks.keys(), wall), places.places(connection)
 
-        recovered, abandoned, places = await self._database.write(work)
+        recovered, abandoned, remembered = await self._database.write(work)
         for name, (again, waiting) in recovered.items():
             if again:
                 log.warn("task.interrupted", task=name, runs=again, remedy="none: they are run again")
@@ -150,7 +158,7 @@ class Runner:
                 )
         if abandoned:
             log.error("task.abandoned", runs=abandoned, remedy="lineside tasks runs --state interrupted")
-        self._remember(places)
+        self._remember(remembered)
         for name, lane in self.lanes.items():
             lane.paused = self.places[name].paused_ns is not None
             if lane.paused:
@@ -198,7 +206,7 @@ class Runner:
             WrongParameters: it does not take these.
 
         """
-        task = self._task(name)
+        task = self.task(name)
         merged = {**task.params, **(params or {})}
         check_params(task, merged)
         (asked,) = await self._ask([Ask(task, merged, cause, caller, occasion, delay)])
@@ -215,7 +223,7 @@ class Runner:
             NotFound: there is no such task.
 
         """
-        task = self._task(name)
+        task = self.task(name)
         answers: list[WrongParameters | None] = []
         good: list[Ask] = []
         for params, occasion in wishes:
@@ -245,7 +253,7 @@ class Runner:
         run = await self.get(identifier)
         let_go = await self._let_go(identifier, self.lanes.get(run.task), "cancelled")
         if let_go is None:
-            raise NotNow(f"run {identifier} has ended: it is {(await self.get(identifier)).state}")
+            raise NotNow(f"run {identifier} is {(await self.get(identifier)).state}, and cannot be cancelled")
         return let_go
 
     async def retry(self, identifier: int) -> Run:
@@ -257,14 +265,15 @@ class Runner:
 
         """
         run = await self.get(identifier)
-        self._task(run.task)
+        self.task(run.task)
         now = self._clocks.steady_ns()
-        if not await self._database.write(lambda connection: runs.requeue(connection, identifier, now)):
+        lane = self.lanes[run.task]
+        if not await self._queue(lane, lambda connection: runs.requeue(connection, identifier, now)):
             raise NotNow(
                 f"run {identifier} is {(await self.get(identifier)).state}: only one that failed, was cancelled or "
                 "was interrupted is run again"
             )
-        self.lanes[run.task].wake()
+        lane.wake()
         queued = await self.get(identifier)
         self._tell([queued])
         return queued
@@ -276,12 +285,12 @@ class Runner:
             NotFound: there is no such task.
 
         """
-        self._task(name)
+        self.task(name)
         place = self.places[name]
         if paused == (place.paused_ns is not None):
             return place
         since = self._clocks.wall_ns() if paused else None
-        await self._database.write(lambda connection: runs.pause(connection, name, since))
+        await self._database.write(lambda connection: places.pause(connection, name, since))
         self.places[name] = msgspec.structs.replace(place, paused_ns=since)
         self.lanes[name].paused = paused
         if paused:
@@ -302,7 +311,13 @@ class Runner:
             raise NotFound(f"there is no run {identifier}")
         return run
 
-    def _task(self, name: str) -> Task:
+    def task(self, name: str) -> Task:
+        """Return a task.
+
+        Raises:
+            NotFound: there is no such task.
+
+        """
         if name not in self.tasks:
             raise NotFound(f'there is no task "{name}"{did_you_mean(name, self.tasks)}')
         return self.tasks[name]
@@ -317,24 +332,19 @@ class Runner:
             asked = [runs.ask(connection, wish, now, wall) for wish in wishes]
             skipped = sum(each.outcome == "skipped" for each in asked)
             if skipped:
-                runs.skip(connection, wishes[0].task.name, skipped)
+                places.skip(connection, wishes[0].task.name, skipped)
             new = [each.run for each in asked if each.outcome == "queued" and each.run is not None]
             displaced = {run for each in asked for run in each.displaced}
             gone = [run for run in displaced if runs.cancel_queued(connection, run, wall, WORDS["displaced"])]
             return asked, runs.get_all(connection, [*gone, *new])
 
-        try:
-            asked, changed = await self._database.write(work)
-        except CommitInDoubt:
-            # Runs that are stored nevertheless are not to wait for the next who asks.
-            for wish in wishes[:1]:
-                self.lanes[wish.task.name].wake()
-            raise
         if not wishes:
             # Nothing is due, and only that was to be stored.
+            asked, _ = await self._database.write(work)
             return asked
         name = wishes[0].task.name
         lane = self.lanes[name]
+        asked, changed = await self._queue(lane, work)
         skipped = sum(each.outcome == "skipped" for each in asked)
         if skipped:
             place = self.places[name]
@@ -346,6 +356,15 @@ class Runner:
             self._work.run("displace", self._displace(run, lane))
         lane.wake()
         return asked
+
+    async def _queue(self, lane: Lane, work: Callable[[Connection], T]) -> T:
+        """Store what makes runs due."""
+        try:
+            return await self._database.write(work)
+        except CommitInDoubt:
+            # Runs that are stored nevertheless are not to wait for whatever wakes the lane next.
+            lane.wake()
+            raise
 
     async def _displace(self, identifier: int, lane: Lane) -> None:
         await self._let_go(identifier, lane, "displaced")
@@ -370,7 +389,7 @@ class Runner:
             Ask(task, task.params, "clock", "schedule", f"{moment // SECOND}" if timed else None)
             for moment in due.due
         ]
-        await self._ask(wishes, lambda connection: runs.decide(connection, task.name, due.through, due.skipped))
+        await self._ask(wishes, lambda connection: places.decide(connection, task.name, due.through, due.skipped))
         place = self.places[task.name]
         self.places[task.name] = msgspec.structs.replace(
             place, decided_ns=due.through, skipped=place.skipped + due.skipped
@@ -425,7 +444,7 @@ class Runner:
 
     async def _went_ahead(self, ahead: int) -> None:
         """Keep how far the clocks are apart, so that the next start knows what its moments are in its own time."""
-        await self._database.write(lambda connection: runs.went_ahead(connection, ahead))
+        await self._database.write(lambda connection: recovery.went_ahead(connection, ahead))
         self._ahead = ahead
 
     def _prune(self) -> Deferred[None]:

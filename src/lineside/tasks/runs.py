@@ -19,8 +19,6 @@ Cause = Literal["clock", "event", "person", "program"]
 
 OPEN: tuple[State, ...] = ("queued", "running")
 
-MOST_INTERRUPTIONS = 5
-"""A run in whose middle the gateway died so often may be what it dies of: it waits for a person."""
 PARKED = 200
 """Runs that are parked at a time; writes of others come in between."""
 
@@ -334,51 +332,6 @@ def requeue(connection: Connection, identifier: int, now_ns: int) -> bool:
     )
 
 
-def recover(connection: Connection, task: Task, now_ns: int, wall_ns: int) -> tuple[int, int]:
-    """Treat runs that a process which is gone had begun; return how many run again, and how many wait for a person.
-
-    What is due later than it can be was stored while the wall clock was elsewhere, and so was what keeps others
-    away for longer than it may.
-    """
-    connection.execute(
-        "UPDATE task_run SET due_ns = ?1 + rest_ns WHERE task = ?2 AND state = 'queued' AND due_ns > ?1 + rest_ns",
-        (now_ns, task.name),
-    )
-    if task.unique_for is not None:
-        connection.execute(
-            """UPDATE task_run SET unique_until_ns = ?1 WHERE task = ?2 AND state <> 'queued'
-                AND unique_until_ns > ?1""",
-            (now_ns + round(task.unique_for * SECOND), task.name),
-        )
-    connection.execute(
-        "UPDATE task_run SET interruptions = interruptions + 1 WHERE task = ? AND state = 'running'", (task.name,)
-    )
-    running = connection.execute(
-        "SELECT id, interruptions FROM task_run WHERE task = ? AND state = 'running'", (task.name,)
-    ).fetchall()
-    endings = []
-    for identifier, interruptions in running:
-        if task.interrupted == "again" and interruptions < MOST_INTERRUPTIONS:
-            endings.append(Ending(identifier, "queued", wall_ns, now_ns, uncounted=True))
-        else:
-            why = "the gateway ended while it ran" + (f", {interruptions} times" if interruptions > 1 else "")
-            endings.append(Ending(identifier, "interrupted", wall_ns, error=why))
-    end(connection, endings)
-    again = sum(each.state == "queued" for each in endings)
-    return again, len(endings) - again
-
-
-def abandon(connection: Connection, known: Collection[str], wall_ns: int) -> int:
-    """Set running runs of tasks that are configured no more to interrupted; return how many."""
-    unknown = connection.execute(
-        "SELECT id FROM task_run WHERE state = 'running' AND task NOT IN (SELECT value FROM json_each(?))",
-        (_encode(list(known)).decode(),),
-    ).fetchall()
-    why = "the gateway ended while it ran, and its task is configured no more"
-    end(connection, [Ending(each, "interrupted", wall_ns, error=why) for (each,) in unknown])
-    return len(unknown)
-
-
 def steps_of(connection: Connection, identifiers: Collection[int]) -> dict[int, dict[str, bytes]]:
     """Return the results of finished steps by their names, by run; who has none is left out."""
     found: dict[int, dict[str, bytes]] = {}
@@ -400,13 +353,6 @@ def _last_lines(connection: Connection, identifiers: Collection[int]) -> dict[in
     )
 
 
-def finished_steps(connection: Connection, run: int) -> list[tuple[str, int, bytes]]:
-    """Return a run's finished steps, the oldest first: names, moments, results."""
-    return connection.execute(
-        "SELECT name, at_ns, result FROM task_step WHERE run = ? ORDER BY at_ns, name", (run,)
-    ).fetchall()
-
-
 def keep_step(connection: Connection, run: int, name: str, result: bytes, wall_ns: int) -> None:
     """Store a step's result."""
     connection.execute(
@@ -424,42 +370,12 @@ def get(connection: Connection, identifier: int) -> Run | None:
 def get_all(connection: Connection, identifiers: Collection[int]) -> list[Run]:
     """Return runs in the order of ``identifiers``; who is not there is left out."""
     found = {
-        row[0]: _run(row)
+        row[0]: run_of(row)
         for row in connection.execute(
             f"SELECT {COLUMNS} FROM task_run WHERE id IN (SELECT value FROM json_each(?))", (_listed(identifiers),)
         )
     }
     return [found[identifier] for identifier in identifiers if identifier in found]
-
-
-def page(
-    connection: Connection,
-    *,
-    task: str | None = None,
-    states: Collection[State] = (),
-    before: int | None = None,
-    limit: int = 50,
-) -> list[Run]:
-    """Return runs, the newest first: of one task, in some states, below the number ``before``."""
-    clauses, bound = ["1"], list[Any]()
-    if task is not None:
-        clauses.append("task = ?")
-        bound.append(task)
-    if states:
-        clauses.append(f"state IN ({', '.join('?' * len(states))})")
-        bound.extend(states)
-    if before is not None:
-        clauses.append("id < ?")
-        bound.append(before)
-    found = connection.execute(
-        f"SELECT {COLUMNS} FROM task_run WHERE {' AND '.join(clauses)} ORDER BY id DESC LIMIT ?", (*bound, limit)
-    )
-    return [_run(row) for row in found]
-
-
-def lines_of(connection: Connection, run: int) -> list[tuple[int, str]]:
-    """Return a run's log: moments and texts, in order."""
-    return connection.execute("SELECT at_ns, text FROM task_line WHERE run = ? ORDER BY number", (run,)).fetchall()
 
 
 def queued(connection: Connection, task: str) -> int:
@@ -470,14 +386,6 @@ def queued(connection: Connection, task: str) -> int:
         (task,),
     ).fetchone()
     return int(count)
-
-
-def counts(connection: Connection) -> dict[str, dict[State, int]]:
-    """Return how many runs there are, by task and state."""
-    found: dict[str, dict[State, int]] = {}
-    for task, state, count in connection.execute("SELECT task, state, count(*) FROM task_run GROUP BY task, state"):
-        found.setdefault(task, {})[state] = count
-    return found
 
 
 def tasks(connection: Connection) -> list[str]:
@@ -503,76 +411,13 @@ def prune(connection: Connection, task: str, before_ns: int, now_ns: int, most: 
     return len(gone)
 
 
-def went_ahead(connection: Connection, ahead_ns: int) -> None:
-    """Remember how far the wall clock is ahead of the clock that never jumps."""
-    connection.execute("INSERT OR REPLACE INTO task_clock (only, ahead_ns) VALUES (1, ?)", (ahead_ns,))
-
-
-def catch_up_with_clock(connection: Connection, now_ns: int) -> None:
-    """Bring moments of a process that is gone to the wall clock, from which this one's clock begins anew."""
-    found = connection.execute("SELECT ahead_ns FROM task_clock WHERE ahead_ns <> 0").fetchone()
-    if found is not None:
-        (ahead,) = found
-        connection.execute("UPDATE task_run SET due_ns = due_ns + ? WHERE state = 'queued'", (ahead,))
-        connection.execute(
-            "UPDATE task_run SET unique_until_ns = unique_until_ns + ?1 WHERE unique_until_ns > ?2 - ?1",
-            (ahead, now_ns),
-        )
-        went_ahead(connection, 0)
-
-
-class Place(Struct, frozen=True):
-    """What is remembered of a task."""
-
-    decided_ns: int | None = None
-    """Up to this moment its schedule is decided; None for never."""
-    skipped: int = 0
-    """Moments and wishes left out so far."""
-    paused_ns: int | None = None
-    """Since when a person has stopped it."""
-
-
-def places(connection: Connection) -> dict[str, Place]:
-    """Return what is remembered, by task."""
-    return {
-        task: Place(*rest)
-        for task, *rest in connection.execute("SELECT task, decided_ns, skipped, paused_ns FROM task_place")
-    }
-
-
-def decide(connection: Connection, task: str, decided_ns: int, skipped: int) -> None:
-    """Remember up to where a schedule is decided, and that ``skipped`` more were left out."""
-    connection.execute(
-        """INSERT INTO task_place (task, decided_ns, skipped) VALUES (?, ?, ?) ON CONFLICT (task) DO UPDATE
-            SET decided_ns = excluded.decided_ns, skipped = skipped + excluded.skipped""",
-        (task, decided_ns, skipped),
-    )
-
-
-def skip(connection: Connection, task: str, count: int) -> None:
-    """Remember that so many more were left out."""
-    connection.execute(
-        """INSERT INTO task_place (task, skipped) VALUES (?, ?) ON CONFLICT (task) DO UPDATE
-            SET skipped = skipped + excluded.skipped""",
-        (task, count),
-    )
-
-
-def pause(connection: Connection, task: str, since_ns: int | None) -> None:
-    """Remember since when a task is paused; None for no longer."""
-    connection.execute(
-        """INSERT INTO task_place (task, paused_ns) VALUES (?, ?) ON CONFLICT (task) DO UPDATE
-            SET paused_ns = excluded.paused_ns""",
-        (task, since_ns),
-    )
-
-
 def _listed(identifiers: Collection[int]) -> str:
     """Return numbers as ``json_each`` takes them."""
     return _encode(list(identifiers)).decode()
 
 
-def _run(row: tuple[Any, ...]) -> Run:
+def run_of(row: tuple[Any, ...]) -> Run:
+    """Return a row of `COLUMNS` as a run."""
     values = list(row)
     for place in _RAW:
         if values[place] is not None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from twisted.internet.defer import CancelledError, Deferred
 
 from lineside.journal.watched import WatchedJournal
 from lineside.model.batch import Batch
@@ -109,8 +110,30 @@ class Filling:
     async def append(
         self, source: str, events: list[Event], *, also: Callable[[Connection], None] | None
     ) -> list[Receipt]:
-        """Store events, and ``also``; see `TaskSources.store`."""
-        return await self._sources.store(source, events, also)
+        """Store events, and ``also``; see `TaskSources.store`.
+
+        It is not left before they are stored or refused, also where it is cancelled: a next run that looked in
+        between would not see them, and bring them once more.
+
+        Raises:
+            CancelledError: it was cancelled, and has come to its end.
+
+        """
+        ended = _Patient()
+        Deferred.fromCoroutine(self._sources.store(source, events, also)).addBoth(ended.callback)
+        receipts = await ended
+        if ended.cancelled:
+            raise CancelledError
+        return receipts
+
+
+class _Patient(Deferred[list[Receipt]]):
+    """A Deferred that remembers that it was cancelled, and fires when it does."""
+
+    cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
 
 
 def _events(

@@ -41,7 +41,8 @@ TASKS = Component(
             "CREATE INDEX task_run_running ON task_run (task) WHERE state = 'running'",
             "CREATE INDEX task_run_task ON task_run (task, id)",
             "CREATE INDEX task_run_state ON task_run (state, id)",
-            "CREATE INDEX task_run_ended ON task_run (task, ended_ns) WHERE ended_ns IS NOT NULL",
+            """CREATE INDEX task_run_ended ON task_run (task, ended_ns, unique_until_ns)
+                WHERE ended_ns IS NOT NULL""",
             """CREATE INDEX task_run_unique ON task_run (task, digest, unique_until_ns)
                 WHERE unique_until_ns IS NOT NULL""",
             """CREATE TABLE task_step (run INTEGER NOT NULL, name TEXT NOT NULL, result BLOB NOT NULL,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from twisted.logger import Logger
 from lineside.background import Background
 from lineside.model.event import Record
 from lineside.model.outcome import Delivered, Outcome, Refused, Skipped
-from lineside.model.ports import Consumer
+from lineside.model.ports import Consumer, Pending
 from lineside.tasks.runner import Runner, WrongParameters
 from lineside.tasks.runs import Asked
 from lineside.wakeup import Wakeup
@@ -36,17 +37,32 @@ class Trigger:
     Args:
         task: the task's name.
         consumer: the place in the journal.
+        read: tells whether an event starts a run: it is `Skipped` where not, `Refused` where that cannot be told.
         runner: asks for the runs.
         clock: measures rests.
 
     """
 
-    def __init__(self, task: str, consumer: Consumer, runner: Runner, clock: IReactorTime) -> None:
+    def __init__(
+        self,
+        task: str,
+        consumer: Consumer,
+        read: Callable[[Pending], object],
+        runner: Runner,
+        clock: IReactorTime,
+    ) -> None:
         self.name = f"trigger of {task}"
         self.task = task
         self.consumer = consumer
+        self._read = read
         self._runner = runner
         self._clock = clock
+        self.on_refused: list[Callable[[list[tuple[Pending, Outcome]]], None]] = []
+        """Each is called with events that became dead letters, once that is stored. Must not raise."""
+        self._pulled: list[Pending] = []
+        """Handed out, and not asked a run for yet: they are handed out once."""
+        self._unstored = False
+        self._untold: list[tuple[Pending, Outcome]] = []
         self._wakeup = Wakeup()
         self._work = Background(self.name)
 
@@ -82,18 +98,50 @@ class Trigger:
                 await deferLater(self._clock, STUMBLED)
 
     async def _take_some(self) -> None:
-        while await self._runner.waiting(self.task) >= ENOUGH:
-            await deferLater(self._clock, 1.0)
-        pulled = await self.consumer.pull(AT_ONCE)
-        if not pulled:
+        if self._unstored:
+            await self._settle([])
+        if not self._pulled:
+            while await self._runner.waiting(self.task) >= ENOUGH:
+                await deferLater(self._clock, 1.0)
+            self._pulled = await self.consumer.pull(AT_ONCE)
+        if not self._pulled:
             await self._wakeup.wait()
             return
+        done: list[tuple[Pending, Outcome]] = []
+        starting = []
+        for pending in self._pulled:
+            read = self._read(pending)
+            if isinstance(read, Refused | Skipped):
+                done.append((pending, read))
+            else:
+                starting.append(pending)
         answers = await self._runner.ask_all(
             self.task,
-            [(params_of(pending.record), f"event {pending.record.identity}") for pending in pulled],
+            [(params_of(each.record), f"event {each.record.identity}") for each in starting],
             cause="event",
         )
-        await self.consumer.settle([(each, _outcome(answer)) for each, answer in zip(pulled, answers, strict=True)])
+        done += [(each, _outcome(answer)) for each, answer in zip(starting, answers, strict=True)]
+        self._pulled = []
+        await self._settle(done)
+
+    async def _settle(self, done: list[tuple[Pending, Outcome]]) -> None:
+        # Where the disk refuses, the consumer keeps them for the next call.
+        self._unstored = True
+        self._untold += [each for each in done if isinstance(each[1], Refused)]
+        await self.consumer.settle(done)
+        self._unstored = False
+        refused, self._untold = self._untold, []
+        for pending, outcome in refused:
+            assert isinstance(outcome, Refused)
+            log.warn(
+                "trigger.refused",
+                task=self.task,
+                seq=pending.record.seq,
+                code=outcome.code,
+                remedy="lineside deadletters list",
+            )
+        for tell in self.on_refused if refused else ():
+            tell(refused)
 
 
 def _outcome(answer: Asked | WrongParameters) -> Outcome:

@@ -12,6 +12,9 @@ from lineside.wire.lines import content, too_long
 CUT_SHORT = " are kept"
 """Ends the reason of a frame of which only the beginning was kept; see `lineside.wire.lines.too_long`."""
 
+FORGED = "forged"
+"""The code of a frame whose sender is not the device that it names: it stays one, however it is decoded."""
+
 
 class Fault(Struct, frozen=True):
     """Bytes of a stream that make no frame: kept, with the reason."""
@@ -83,7 +86,7 @@ def decodable_again(error: str) -> bool:
     code, _, reason = error.partition(": ")
     if code == "too-long":
         return not reason.endswith(CUT_SHORT)
-    return code not in {"stray", "cut", "checksum", "dle", "length"}
+    return code not in {"stray", "cut", "checksum", "dle", "length", FORGED}
 
 
 class Delimited:

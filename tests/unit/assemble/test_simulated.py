@@ -52,6 +52,10 @@ class Simulated(SynchronousTestCase):
             ("listen = 'tcp:0'", "give --connect tcp:HOST:PORT"),
             ("listen = 'systemd:domain=INET:index=0'", "give --connect tcp:HOST:PORT"),
             ("connect = 'tcp:10.0.0.5:4001'", "`lineside try one`"),
+            (
+                "listen = 'tcp:7001'\ntls = 'gateway'\n[tls.gateway]\ncertificate = 'gateway.pem'",
+                "`openssl s_client`",
+            ),
         ):
             with self.assertRaises(ConfigurationError) as caught:
                 reach("one", self.source(text))

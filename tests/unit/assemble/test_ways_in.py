@@ -120,7 +120,9 @@ class Refused(SynchronousTestCase):
         ca = Authority(Path.cwd()).path
         for way in ('listen = "tcp:7001"', 'connect = "tcp:10.0.0.5:4001"'):
             self.assertProblems(
-                (f'{way}\nca = "{ca}"',), 'one.ca: no device is dialled with TLS; connect to "tls:HOST:PORT"'
+                (f'{way}\nca = "{ca}"',),
+                "one.ca: without TLS nobody shows a certificate; set tls where devices connect, or connect to "
+                '"tls:HOST:PORT"',
             )
 
     def test_datagrams_have_neither_answers_nor_connections(self) -> None:

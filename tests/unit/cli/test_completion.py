@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from click.shell_completion import BashComplete
 from click.testing import CliRunner
 from twisted.trial.unittest import SynchronousTestCase
@@ -35,6 +37,22 @@ class Completion(SynchronousTestCase):
         self.assertEqual(completed("erp", ""), {"prepare", "call"})
         self.assertIn("--target", completed("erp", "prepare", "--"))
         self.assertEqual(completed("completion", ""), {"bash", "zsh", "fish"})
+
+    def test_tasks_complete_as_they_are_configured(self) -> None:
+        """From the file beside, or the one that ``-c`` names; without one, or with half of one, nothing comes."""
+        self.assertEqual(completed("tasks", "run", ""), set())
+        Path("lineside.toml").write_text("[tasks.nightly]\n[tasks.now]\n[tasks.sync]\n", encoding="utf-8")
+        Path("other.toml").write_text("[tasks.other]\n", encoding="utf-8")
+        Path("half.toml").write_text("[tasks.nig", encoding="utf-8")
+        Path("odd.toml").write_text("tasks = 5", encoding="utf-8")
+        self.assertEqual(completed("tasks", "run", ""), {"nightly", "now", "sync"})
+        for change in ("pause", "resume"):
+            self.assertEqual(completed("tasks", change, "n"), {"nightly", "now"})
+        self.assertEqual(completed("tasks", "runs", "--task", "s"), {"sync"})
+        self.assertEqual(completed("tasks", "runs", "--state", "in"), {"interrupted"})
+        self.assertEqual(completed("tasks", "run", "-c", "other.toml", ""), {"other"})
+        for name in ("half.toml", "odd.toml", "missing.toml"):
+            self.assertEqual(completed("tasks", "run", "-c", name, ""), set())
 
     def test_another_shell_is_wrong_use(self) -> None:
         """Exit 2, and the shells that there are."""

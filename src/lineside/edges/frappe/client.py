@@ -7,29 +7,19 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from cryptography import x509
 from OpenSSL import SSL
-from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, succeed
-from twisted.internet.error import (
-    ConnectError,
-    ConnectingCancelledError,
-    ConnectionClosed,
-    DNSLookupError,
-    UnsupportedAddressFamily,
-)
-from twisted.internet.interfaces import IConsumer, IReactorTime
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.defer import DeferredSemaphore
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
-from twisted.python.failure import Failure
-from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone
-from twisted.web.http import PotentialDataLoss
+from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgent, IBodyProducer, IResponse
-from zope.interface import implementer
+from twisted.web.iweb import IAgent
 
 from lineside.delivery.budget import Budget
 from lineside.edges.frappe.allowance import allowance
 from lineside.edges.frappe.endpoint import KeptEndpoint
 from lineside.edges.frappe.reply import Reply, Unreachable
 from lineside.edges.frappe.sitepolicy import SitePolicy
+from lineside.exchanges import NoAnswer, exchange
 from lineside.model.errors import ConfigurationError
 from lineside.security.handshakes import HandshakeFailed, words
 
@@ -45,14 +35,6 @@ CLOSE_SECONDS = 5.0
 
 AsUser = Mapping[bytes, bytes] | None
 """Headers that say who asks, in place of the API key."""
-
-NO_CONNECTION = (
-    ConnectError,
-    ConnectingCancelledError,
-    DNSLookupError,
-    UnsupportedAddressFamily,
-)
-"""What the agent raises as itself only when there is no connection to send on."""
 
 
 class FrappeClient:
@@ -177,69 +159,34 @@ class FrappeClient:
             budget.end(ticket, told, self.clock.seconds())
 
     async def _timed(self, method: str, path: str, body: bytes | None, seconds: float, as_user: AsUser) -> Reply:
-        exchange = Deferred.fromCoroutine(self._exchange(method, path, body, as_user))
-        expired = given_up = False
-
-        def expire() -> None:
-            nonlocal expired
-            expired = True
-            exchange.cancel()
-
-        def give_up(_: Deferred[Reply]) -> None:
-            nonlocal given_up
-            given_up = True
-            exchange.cancel()
-
-        def tell(result: Reply | Failure) -> None:
-            if not answer.called:
-                answer.callback(result)
-
-        answer: Deferred[Reply] = Deferred(give_up)
-        exchange.addBoth(tell)
-        timer = self.clock.callLater(seconds, expire)
-        try:
-            return await answer
-        except Unreachable:
-            raise
-        except Exception as error:
-            # A cancelled request fails with whatever the agent makes of it, seldom with CancelledError: while
-            # the host's name is looked up, as if there were no such name.
-            causes = _causes(error)
-            handshake = next((cause for cause in causes if isinstance(cause, HandshakeFailed)), None)
-            sent = handshake is None and not isinstance(error, NO_CONNECTION)
-            if expired:
-                raise Unreachable(f"no answer within {seconds:g} s", sent=sent) from error
-            if given_up or any(isinstance(cause, CancelledError | ConnectingCancelledError) for cause in causes):
-                raise CancelledError from error
-            if handshake is not None and handshake.remedy is not None:
-                reason = f"{handshake.reason}; {handshake.remedy}"
-                raise Unreachable(reason, sent=False, lasting=True) from error
-            raise Unreachable(_reason(handshake or causes[-1]), sent=sent) from error
-        finally:
-            if timer.active():
-                timer.cancel()
-
-    async def _exchange(self, method: str, path: str, body: bytes | None, as_user: AsUser) -> Reply:
         headers = Headers({name: [value] for name, value in self._headers.items()})
         if as_user is not None:
             headers.removeHeader(b"Authorization")
             for name, value in as_user.items():
                 headers.setRawHeaders(name, [value])
-        producer = None
         if body is not None:
             headers.setRawHeaders(b"Content-Type", [b"application/json"])
-            producer = _WholeBody(body)
-        response: IResponse = await self._agent.request(
-            method.encode(), self._address + path.encode(), headers, producer
-        )
-        received = {
-            name.decode("latin-1").lower(): self._hidden(values[-1], as_user).decode("latin-1")
-            for name, values in response.headers.getAllRawHeaders()
+        try:
+            answer = await exchange(
+                self._agent,
+                self.clock,
+                method,
+                self._address + path.encode(),
+                headers,
+                body,
+                within=seconds,
+                largest=MAX_BODY_BYTES,
+            )
+        except NoAnswer as none:
+            raise _unreachable(none) from none
+        if answer.body is None:
+            raise Unreachable(f"an answer larger than {MAX_BODY_BYTES >> 20} MiB", sent=True)
+        told = {
+            name: self._hidden(value.encode("latin-1"), as_user).decode("latin-1")
+            for name, value in answer.headers.items()
         }
-        content_type = received.get("content-type", "").partition(";")[0].strip().lower()
-        collected = _Collected()
-        response.deliverBody(collected)
-        return Reply(response.code, received, content_type, self._hidden(await collected.whole, as_user))
+        content_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return Reply(answer.status, told, content_type, self._hidden(answer.body, as_user))
 
     def _hidden(self, told: bytes, as_user: AsUser) -> bytes:
         """Return what the site says without the keys that it got: a page for debugging repeats a request."""
@@ -268,77 +215,17 @@ def _address(url: str) -> bytes:
     return address
 
 
-def _causes(error: BaseException) -> list[BaseException]:
-    """Return an error of the agent and what it wraps, the innermost last."""
-    found = [error]
-    for reason in getattr(error, "reasons", None) or ():
-        if isinstance(reason, Failure) and reason.value is not None:
-            found += _causes(reason.value)
-    return found
-
-
-def _reason(cause: BaseException) -> str:
-    if isinstance(cause, HandshakeFailed):
-        return cause.reason
+def _unreachable(none: NoAnswer) -> Unreachable:
+    """Return an answer that did not come in the words of this edge."""
+    handshake = next((cause for cause in none.causes if isinstance(cause, HandshakeFailed)), None)
+    sent = handshake is None and none.connected
+    if none.expired:
+        return Unreachable(str(none), sent=sent)
+    if handshake is not None and handshake.remedy is not None:
+        return Unreachable(f"{handshake.reason}; {handshake.remedy}", sent=False, lasting=True)
+    if handshake is not None:
+        return Unreachable(handshake.reason, sent=sent)
+    cause = none.causes[-1]
     if isinstance(cause, SSL.Error):
-        return f"TLS failed: {words(cause) or 'the connection was cut'}"
-    if isinstance(cause, ConnectionClosed):
-        return "the connection was lost before the whole answer had come"
-    return str(cause) or type(cause).__name__
-
-
-@implementer(IBodyProducer)
-class _WholeBody:
-    """A request's body that is in memory: written at once, with its length."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-        self.length = len(body)
-
-    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
-        consumer.write(self._body)
-        return succeed(None)
-
-    def pauseProducing(self) -> None:
-        """Do nothing: it is written."""
-
-    def resumeProducing(self) -> None:
-        """Do nothing: it is written."""
-
-    def stopProducing(self) -> None:
-        """Do nothing: it is written."""
-
-
-class _Collected(Protocol):
-    """Collects an answer's body up to `MAX_BODY_BYTES`; ``whole`` fires with it."""
-
-    def __init__(self) -> None:
-        self.whole: Deferred[bytes] = Deferred(self._cancelled)
-        self._body = bytearray()
-
-    def dataReceived(self, data: bytes) -> None:
-        if self.whole.called:
-            return
-        self._body += data
-        if len(self._body) > MAX_BODY_BYTES:
-            self._cut()
-            self.whole.errback(Unreachable(f"an answer larger than {MAX_BODY_BYTES >> 20} MiB", sent=True))
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if self.whole.called:
-            return
-        # An answer without a length ends with the connection; a body cut short is no JSON.
-        if reason.check(ResponseDone, PotentialDataLoss):
-            self.whole.callback(bytes(self._body))
-        else:
-            self.whole.errback(reason)
-
-    def _cancelled(self, whole: Deferred[bytes]) -> None:
-        whole.errback(CancelledError())
-        self._cut()
-
-    def _cut(self) -> None:
-        # The response's transport offers no abortConnection. Its stopProducing closes the socket
-        # itself, where loseConnection would wait for the peer's TLS close.
-        if self.transport is not None:
-            self.transport.stopProducing()  # type: ignore[attr-defined]
+        return Unreachable(f"TLS failed: {words(cause) or 'the connection was cut'}", sent=sent)
+    return Unreachable(str(none), sent=sent)

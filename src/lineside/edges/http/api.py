@@ -37,6 +37,7 @@ from lineside.operations.requests import (
     ShowOverview,
     ShowRun,
     ShowStatus,
+    ShowTaskHistory,
     VerifyAudit,
 )
 from lineside.operations.web import JSON, Answer, Endpoint, Reply
@@ -100,6 +101,7 @@ def task_endpoints(operations: Operations) -> list[Endpoint]:
     tag = "tasks"
     return [
         asked(operations, "GET", f"{API}/tasks", ListTasks, tag=tag),
+        asked(operations, "GET", f"{API}/task-history", ShowTaskHistory, tag=tag),
         asked(operations, "POST", f"{API}/tasks/{{task}}/run", RunTask, tag=tag),
         asked(operations, "POST", f"{API}/tasks/{{task}}/pause", PauseTask, tag=tag),
         asked(operations, "POST", f"{API}/tasks/{{task}}/resume", ResumeTask, tag=tag),

@@ -172,6 +172,9 @@ class PatientChannel(HTTPChannel):
         if not self._closes:
             self._closes = True
             super().loseConnection()
+            if self.deadline is None:
+                # TLS waits for the client's word (RFC 8446, section 6.1).
+                self.setTimeout(SILENCE)
 
     def timeoutConnection(self) -> None:
         """Tell a client whose request is not there in time, and let it go."""

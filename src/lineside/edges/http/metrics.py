@@ -19,12 +19,17 @@ DOUBLINGS = range(7, 27)
 """A histogram's bounds: from 128 µs to 67 s, each twice the one before."""
 
 
-def metrics_endpoint(operations: Operations, delays: Mapping[str, Callable[[], Mapping[str, Delays]]]) -> Endpoint:
+def metrics_endpoint(
+    operations: Operations,
+    delays: Mapping[str, Callable[[], Mapping[str, Delays]]],
+    certificates: Callable[[], Mapping[str, float]] = dict,
+) -> Endpoint:
     """Return the endpoint.
 
     Args:
         operations: tell how everything stands.
         delays: by the name of a histogram, how long things took by target; under "" where there is no target.
+        certificates: for how many seconds each is still good.
 
     """
 
@@ -32,7 +37,7 @@ def metrics_endpoint(operations: Operations, delays: Mapping[str, Callable[[], M
         status = await operations.call(ShowStatus(), call.identity)
         overview = await operations.call(ShowOverview(devices=0), call.identity)
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(Now(status, overview, delays))
+        registry.register(Now(status, overview, delays, certificates()))
         return Answer(200, generate_latest(registry), CONTENT_TYPE_LATEST, (("Cache-Control", "no-store"),))
 
     return Endpoint(
@@ -53,11 +58,16 @@ class Now(Collector):
     """How everything stands, as metrics. Nothing is counted twice: they are the gateway's own counts."""
 
     def __init__(
-        self, status: Status, overview: Overview, delays: Mapping[str, Callable[[], Mapping[str, Delays]]]
+        self,
+        status: Status,
+        overview: Overview,
+        delays: Mapping[str, Callable[[], Mapping[str, Delays]]],
+        certificates: Mapping[str, float],
     ) -> None:
         self._status = status
         self._overview = overview
         self._delays = delays
+        self._certificates = certificates
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics."""
@@ -96,6 +106,10 @@ class Now(Collector):
         yield GaugeMetricFamily("lineside_journal_unused_bytes", "Of it that hold nothing", journal.unused)
         yield GaugeMetricFamily("lineside_journal_head", "The newest event's sequence", journal.head)
         yield GaugeMetricFamily("lineside_uptime_seconds", "Since the start", self._overview.uptime)
+        if self._certificates:
+            yield _gauge(
+                "lineside_certificate_expires_seconds", "Until then", "certificate", self._certificates.items()
+            )
         for name, by_part in self._delays.items():
             yield _histogram(name, by_part())
 

@@ -22,7 +22,7 @@ from lineside.edges.http.channel import SILENCE, PatientChannel
 from lineside.edges.http.identification import CHALLENGE, Identification
 from lineside.edges.http.request import AT_ONCE, EarlyRequest, header_texts
 from lineside.edges.http.routing import Found, Routes
-from lineside.model.errors import JournalClosed, JournalUnusable, LinesideError, NotFound
+from lineside.model.errors import JournalClosed, JournalUnusable, LinesideError, NotFound, Unfit
 from lineside.operations.devicelines import NoAnswer
 from lineside.operations.erp import ErpAway, ErpUnsure, ErpUnwilling, WrongQuestion
 from lineside.operations.web import Answer, Call, Endpoint, Problem
@@ -41,6 +41,7 @@ LOOK = 1.0
 REFUSALS: tuple[tuple[type[Exception], int], ...] = (
     (NotPermitted, 403),
     (NotFound, 404),
+    (Unfit, 422),
     (WrongQuestion, 400),
     (NoAnswer, 502),
     (ErpAway, 503),

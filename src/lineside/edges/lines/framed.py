@@ -21,22 +21,23 @@ from lineside import straight
 from lineside.edges.lines.intake import Intake
 from lineside.edges.lines.protocol import DeviceConnection
 from lineside.edges.lines.session import Session
-from lineside.edges.lines.stream import AnswerPressure, end_stream, name_peer
+from lineside.edges.lines.stream import AnswerPressure, Farewell, Naming, end_stream, name_peer
 from lineside.wire.framing import Fault, Framing
 
 log = Logger()
 
 
-def connections(framing: Callable[[], Framing] | None) -> Callable[[Intake], Protocol]:
+def connections(framing: Callable[[], Framing] | None, named: Naming = name_peer) -> Callable[[Intake], Protocol]:
     """Return what makes the protocol of one connection into an `Intake`.
 
     Args:
         framing: makes the framing of one stream; None for lines that end with LF.
+        named: tells who is at the other end.
 
     """
     if framing is None:
-        return DeviceConnection
-    return lambda intake: FramedConnection(intake, framing())
+        return lambda intake: DeviceConnection(intake, named)
+    return lambda intake: FramedConnection(intake, framing(), named)
 
 
 @implementer(IHalfCloseableProtocol)
@@ -49,10 +50,12 @@ class FramedConnection(Protocol):
 
     transport: ITCPTransport
 
-    def __init__(self, intake: Intake, framing: Framing) -> None:
+    def __init__(self, intake: Intake, framing: Framing, named: Naming = name_peer) -> None:
         self._intake = intake
+        self._named = named
         self._framing = framing
         self._session = Session(intake, self)
+        self._farewell = Farewell(intake.clock)
         self._unread = bytearray()
         self._paused = False
         self._ended = False
@@ -65,7 +68,7 @@ class FramedConnection(Protocol):
 
     def connectionMade(self) -> None:
         """Begin the session, unless there is no room for it."""
-        self.peer = name_peer(self.transport)
+        self.peer = self._named(self.transport)
         if self._session.open():
             IConsumer(self.transport).registerProducer(AnswerPressure(self._session), streaming=True)
 
@@ -76,6 +79,7 @@ class FramedConnection(Protocol):
         left = self._framing.pending + len(self._unread)
         if left and self._intake.may_say("lines.unterminated"):
             log.info("lines.unterminated", source=self._intake.id, peer=self.peer, bytes=left)
+        self._farewell.over()
         self._session.closed()
 
     def dataReceived(self, data: bytes) -> None:
@@ -132,7 +136,7 @@ class FramedConnection(Protocol):
         self._discarding = True
         if self._intake.limits.ack:
             self.transport.write(self._framing.answer(answer.removesuffix(b"\n")))
-        self.transport.loseConnection()
+        self._farewell.begin(self.transport)
 
     def end(self) -> None:
         """Close, or end our side first; see `lineside.edges.lines.session.Link`."""

@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from lineside.edges.lines.forged import refuse_forged
 from lineside.model.batch import OBJECTS, Batch, Receipts
 from lineside.model.errors import CommitInDoubt, JournalFull, JournalUnusable, SourcePaused
 from lineside.model.event import Event
@@ -96,6 +97,8 @@ class Intake:
         """Called with each batch before it is stored: it, and how many of its events, in order, each peer sent."""
         self.commands: ConnectedLines | None = None
         """Which device is on which connection, where the source sends commands; None where it does not."""
+        self.own_device_only = False
+        """Whether an event that names another device than its sender is no event, but a dead letter."""
         self._journal = journal
         self._turn: list[Share] = []
         self._share: Share | None = None
@@ -236,6 +239,8 @@ class Intake:
         else:
             batch = self.decode(share.frames, None)
             batch.name_senders(senders)
+        if self.own_device_only:
+            refuse_forged(batch, senders)
         if self.on_batch is not None:
             self.on_batch(batch, senders)
         if self.commands is not None:

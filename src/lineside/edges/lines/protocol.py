@@ -12,7 +12,7 @@ from lineside import straight
 from lineside.edges.lines.intake import Intake
 from lineside.edges.lines.receiver import LineReceiver
 from lineside.edges.lines.session import Session
-from lineside.edges.lines.stream import AnswerPressure, end_stream, name_peer
+from lineside.edges.lines.stream import AnswerPressure, Farewell, Naming, end_stream, name_peer
 from lineside.wire.lines import content, contents, too_long
 
 log = Logger()
@@ -26,10 +26,12 @@ class DeviceConnection(LineReceiver):
     judges_length = True
     transport: ITCPTransport
 
-    def __init__(self, intake: Intake) -> None:
+    def __init__(self, intake: Intake, named: Naming = name_peer) -> None:
         self.MAX_LENGTH = intake.limits.max_line
         self._intake = intake
+        self._named = named
         self._session = Session(intake, self)
+        self._farewell = Farewell(intake.clock)
         self._begun = bytearray()
         """The latest part of a line whose end has not come. To split all of it for each byte costs its square."""
         self._overlong = bytearray()
@@ -39,7 +41,7 @@ class DeviceConnection(LineReceiver):
 
     def connectionMade(self) -> None:
         """Begin the session, unless there is no room for it."""
-        self.peer = name_peer(self.transport)
+        self.peer = self._named(self.transport)
         if self._session.open():
             IConsumer(self.transport).registerProducer(AnswerPressure(self._session), streaming=True)
 
@@ -52,6 +54,7 @@ class DeviceConnection(LineReceiver):
         left = len(self._buffer) + len(self._begun) + self._overlong_size
         if left and self._intake.may_say("lines.unterminated"):
             log.info("lines.unterminated", source=self._intake.id, peer=self.peer, bytes=left)
+        self._farewell.over()
         self._session.closed()
 
     def dataReceived(self, data: bytes) -> None:
@@ -134,7 +137,7 @@ class DeviceConnection(LineReceiver):
         """Hang up with one answer. What the device has sent meanwhile is not taken: it is told so."""
         self._discarding = True
         self.transport.write(answer)
-        self.transport.loseConnection()
+        self._farewell.begin(self.transport)
 
     def end(self) -> None:
         """Close, or end our side first; see `lineside.edges.lines.session.Link`."""

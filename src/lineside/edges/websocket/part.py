@@ -90,6 +90,8 @@ class LivePart:
             max_message=settings.max_message,
             compress=settings.compress,
         )
+        self.max_connections = settings.max_connections
+        """Clients at a time; it may be lowered."""
         self.connections: dict[LiveConnection, None] = {}
         self._strangers: dict[LiveConnection, None] = {}
         """The connections of clients that may not have said who they are, the oldest first."""
@@ -145,7 +147,7 @@ class LivePart:
             raise Problem(400, "only the JSON protocol is spoken here")
         if not self._may_come_from(call):
             raise Problem(403, "pages of this origin may not connect; see [live] allowed_origins")
-        if len(self.connections) >= self._settings.max_connections and not self._cut_a_stranger():
+        if len(self.connections) >= self.max_connections and not self._cut_a_stranger():
             raise Problem(503, "too many connections", headers={"Retry-After": "5"})
         connection = self._factory.take(LiveConnection(call, self._begin, self._ended))
         self.connections[connection] = None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
+from twisted.internet.defer import Deferred, DeferredSemaphore
 
 from lineside.edges.websocket import codes
 from lineside.edges.websocket.codes import Ended, Refused
@@ -15,6 +16,9 @@ from lineside.model.ports import Credential, PermissionOracle
 from lineside.operations.web import Call
 from lineside.security.identity import NOBODY, ROLES, Identity, Role
 from lineside.security.jwts import BadToken, ExpiredToken, Holder, JwtTokens
+
+ASKED = 2
+"""Clients that the ERP is asked about at a time, again; the others wait for their turn."""
 
 
 class Tokens(Protocol):
@@ -67,6 +71,7 @@ class Recognition:
         self._oracle = oracle
         self._erp_role = erp_role
         self._failed = failed
+        self._asking = DeferredSemaphore(ASKED)
 
     async def who(self, token: str | None, call: Call) -> Known:
         """Return who connects: by its token, by the ERP's, or as who opened the connection.
@@ -105,6 +110,26 @@ class Recognition:
     def still(self, known: Known) -> bool:
         """Tell whether a client is still who it was: its API token was not revoked, and has not expired."""
         return known.api_token is None or self._tokens.identify(known.api_token) == known.identity
+
+    async def lost_at_erp(self, known: Known, channels: Iterable[str]) -> list[str]:
+        """Return which channels a client of the ERP's may no longer read; few clients are looked at at a time.
+
+        Raises:
+            Ended: the ERP knows it no longer.
+            LinesideError: the ERP gives no answer.
+
+        """
+        oracle, credential = self._oracle, known.credential
+        assert oracle is not None
+        assert credential is not None
+
+        async def ask() -> list[str]:
+            if await oracle.whose(credential) != known.identity.name:
+                raise Ended(codes.EXPIRED)
+            return [channel for channel in channels if not await oracle.may_read(credential, channel)]
+
+        lost: list[str] = await self._asking.run(lambda: Deferred.fromCoroutine(ask()))
+        return lost
 
     def again(self, token: str, user: str) -> Known:
         """Return who a client is by a new token, which must be the same user's.

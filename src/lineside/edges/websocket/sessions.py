@@ -29,6 +29,8 @@ from lineside.security.identity import NotPermitted
 
 log = Logger()
 
+ERP = "frappe:"
+"""The namespace in which the ERP says who may read."""
 GRACE = 25.0
 """Seconds that a client has for a new token once the old one expired."""
 
@@ -53,6 +55,8 @@ class Limits(Struct, frozen=True):
     """Seconds that a client has for its answer."""
     connect: float = 15.0
     """Seconds that it has for its first command."""
+    asked_again: float = 300.0
+    """Seconds after which the ERP is asked again who a client is, and what it may still read."""
 
 
 class Services(Struct, frozen=True):
@@ -107,6 +111,10 @@ class Session:
         self._channels: set[str] = set()
         self._by_tokens: set[str] = set()
         """Channels into which a token of their own let it."""
+        self._by_erp: set[str] = set()
+        """Those of them that the ERP lets it read."""
+        self._vouched = float("inf")
+        """When the ERP knew it last."""
         self._expiring: dict[str, IDelayedCall] = {}
         self._queue: deque[tuple[Command, int]] = deque()
         """With the bytes that each holds."""
@@ -181,8 +189,25 @@ class Session:
             if self._full and not self._held:
                 # We are the slow one.
                 return
-            self.pinged = self._services.clock.seconds()
+            now = self._services.clock.seconds()
+            if now - self._vouched >= self._services.limits.asked_again:
+                self._vouched = float("inf")
+                self._services.working.run("live", self._ask_again(self._known))
+            self.pinged = now
             self.deliver(text_frame(messages.PING))
+
+    async def _ask_again(self, known: Known) -> None:
+        """End what the ERP lets a client have no longer; while it gives no answer all stays as it is."""
+        try:
+            lost = await self._services.recognition.lost_at_erp(known, sorted(self._by_erp))
+        except Ended as ended:
+            self.end(ended.disconnect)
+            return
+        except LinesideError:
+            lost = []
+        self._vouched = self._services.clock.seconds()
+        for channel in self._by_erp.intersection(lost):
+            self._end_subscription(channel, codes.SHUT_OUT)
 
     def end(self, disconnect: Disconnect) -> None:
         """Close the connection with a code."""
@@ -202,6 +227,7 @@ class Session:
             self._services.hub.unsubscribe(channel, self)
         self._channels.clear()
         self._by_tokens.clear()
+        self._by_erp.clear()
         for expiring in self._expiring.values():
             expiring.cancel()
         self._expiring.clear()
@@ -308,6 +334,8 @@ class Session:
         known = await self._services.recognition.who(request.token, self._call)
         self._is_there()
         self._known = known
+        if known.credential is not None:
+            self._vouched = self._services.clock.seconds()
         self.user = known.identity.name
         self._info = {"user": self.user, "client": self.id}
         if known.info is not None:
@@ -397,6 +425,8 @@ class Session:
         result = await self._join(request)
         if request.token:
             self._by_tokens.add(channel)
+        if not request.token and self._known.credential is not None and channel.startswith(ERP):
+            self._by_erp.add(channel)
         if expires is not None:
             result |= {"expires": True, "ttl": expires}
             self._expire_subscription(channel, expires)
@@ -530,6 +560,7 @@ class Session:
         if channel in self._channels:
             self._channels.discard(channel)
             self._by_tokens.discard(channel)
+            self._by_erp.discard(channel)
             self._services.hub.unsubscribe(channel, self)
             self._cancel(channel)
 

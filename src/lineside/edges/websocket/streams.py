@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from lineside.edges.websocket.channels import Hub, Publication, Ring
 from lineside.edges.websocket.messages import one_line
+from lineside.edges.websocket.sweep import Stretch, Sweep
 from lineside.journal.log import SqliteJournal
 from lineside.journal.search import Wanted, search_back, search_on
 from lineside.model.event import Record, Seq
@@ -25,10 +26,12 @@ from lineside.store.database import Database
 
 KEPT = 1024
 """Publications of one source that are kept in memory, so that many who come back at once read no disk."""
-RECOVERED = 4 * 1024 * 1024
-"""Bytes of events that are looked up at most for a client that comes back."""
 READERS = 2
 """Reads of the journal at a time; the others wait for their turn, and appends for none of them."""
+FAR = 128 * 1024 * 1024
+"""Stored bytes of the journal, at most, that are looked through for one device's events that a client missed."""
+FOUND = 2_000
+"""Events that one look finds at most."""
 UNWATCHED = 60.0
 """Seconds without a subscriber after which nothing is kept."""
 
@@ -116,6 +119,8 @@ class JournalStreams:
         self._database = database
         self._clock = clock
         self._reading = DeferredSemaphore(READERS)
+        self.missed_of_sources = Sweep(self._look_for_sources, clock)
+        self.missed_of_devices = Sweep(self._look_for_devices, clock, far=FAR)
         self._sources: dict[str, SourceStream] = {}
         self._unlisten: Callable[[], None] | None = None
         self._watched = 0.0
@@ -138,6 +143,8 @@ class JournalStreams:
         if self._unlisten is not None:
             self._unlisten()
             self._unlisten = None
+        self.missed_of_sources.stop()
+        self.missed_of_devices.stop()
         self._sources.clear()
 
     async def search(self, wanted: Wanted, *, after: int | None, before: int | None, limit: int) -> Found:
@@ -148,30 +155,25 @@ class JournalStreams:
             floor = 0 if oldest is None else oldest - 1
             if after is not None:
                 found = search_on(connection, wanted, Seq(after), limit)
-                return Found(found.records, floor, found.reached)
+                return Found(found.records, floor, found.reached, found.looked)
             back = search_back(connection, wanted, None if before is None else Seq(before), limit)
-            return Found(back.records, floor, back.reached)
+            return Found(back.records, floor, back.reached, back.looked)
 
         found: Found = await self._reading.run(self._database.read, read)
         # What was committed a moment ago is published yet: nobody shall get it twice.
         published = [record for record in found.records if record.seq <= self.position]
-        return Found(published, found.floor, found.reached)
+        return Found(published, found.floor, found.reached, found.looked)
 
-    async def missed(self, wanted: Wanted, offset: int, limit: int) -> list[Publication] | None:
-        """Return all above ``offset``, a stretch after the other; None if some are gone, or it is too much."""
-        records: list[Record] = []
-        size, after = 0, offset
-        while True:
-            found = await self.search(wanted, after=after, before=None, limit=limit + 1 - len(records))
-            records += found.records
-            size += sum(record.event.size for record in found.records)
-            if offset < found.floor or len(records) > limit:
-                return None
-            if found.reached is None:
-                return publications(records)
-            if size > RECOVERED:
-                return None
-            after = found.reached
+    async def _look_for_sources(self, names: frozenset[str], after: int) -> Stretch:
+        return await self._look(Wanted(names), after, lambda record: record.source)
+
+    async def _look_for_devices(self, names: frozenset[str], after: int) -> Stretch:
+        return await self._look(Wanted(devices=names), after, lambda record: record.event.device or "")
+
+    async def _look(self, wanted: Wanted, after: int, name_of: Callable[[Record], str]) -> Stretch:
+        found = await self.search(wanted, after=after, before=None, limit=FOUND)
+        named = [(name_of(record), Publication(Raw(told(record)), record.seq)) for record in found.records]
+        return Stretch(named, found.floor, found.reached, found.looked)
 
     def _committed(self, records: list[Record]) -> None:
         watched = False
@@ -210,6 +212,8 @@ class Found(msgspec.Struct, frozen=True):
     """All at or below may be gone."""
     reached: Seq | None
     """From where there may be more; None if these are all."""
+    looked: int
+    """Stored bytes that were looked through."""
 
 
 class SourceStream:
@@ -217,6 +221,7 @@ class SourceStream:
 
     def __init__(self, streams: JournalStreams, source: str) -> None:
         self._streams = streams
+        self._source = source
         self._wanted = Wanted(frozenset({source}))
         self._ring: Ring | None = None
         self._missed: list[Publication] | None = None
@@ -247,7 +252,7 @@ class SourceStream:
         if offset >= ring.after:
             newer = ring.since(offset)
             return newer if len(newer) <= limit else None
-        return await self._streams.missed(self._wanted, offset, limit)
+        return await self._streams.missed_of_sources.since(self._source, offset, limit)
 
     async def history(self, limit: int, *, since: int | None, reverse: bool) -> list[Publication]:
         """Return events; see `Stream.history`."""
@@ -292,7 +297,8 @@ class DeviceStream:
 
     def __init__(self, streams: JournalStreams, device: str) -> None:
         self._streams = streams
-        self._wanted = Wanted(device=device)
+        self._device = device
+        self._wanted = Wanted(devices=frozenset({device}))
 
     @property
     def epoch(self) -> str:
@@ -305,13 +311,12 @@ class DeviceStream:
         return self._streams.position
 
     async def since(self, offset: int, limit: int) -> list[Publication] | None:
-        """Return all above ``offset``; see `Stream.since`. One that was away for long is told that it lost some."""
+        """Return all above ``offset``; see `Stream.since`. Who was away for very long is told that it lost some."""
         if offset > self.top:
             return None
         if offset == self.top:
             return []
-        found = await self._streams.search(self._wanted, after=offset, before=None, limit=limit)
-        return publications(found.records) if offset >= found.floor and found.reached is None else None
+        return await self._streams.missed_of_devices.since(self._device, offset, limit)
 
     async def history(self, limit: int, *, since: int | None, reverse: bool) -> list[Publication]:
         """Return events; see `Stream.history`."""
