@@ -13,7 +13,7 @@ FRONTEND := $(shell find frontend/src frontend/*.* -type f)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test acceptance bench dashboard dashboard-if-possible check-dashboard screenshots lint check-format \
-	check-rules check-types check-layers format docs wheel clean distclean
+	check-rules check-types check-layers format docs wheel audit sbom clean distclean
 
 help: ## list the targets
 	@echo "Usage: make TARGET [ARGS='...']"
@@ -78,6 +78,15 @@ wheel: .venv/.ready-runtime dashboard ## build the wheel into dist/, beside the 
 	rm -rf dist
 	$(UV) build --wheel --out-dir dist
 	$(UV) export --quiet --locked --no-dev --no-emit-project --no-header --output-file dist/requirements.txt
+
+# Not part of .ci/run: it asks PyPI's database of vulnerabilities, which needs the network and changes by itself.
+audit: .venv/.ready-runtime sbom ## look for known vulnerabilities in what is locked, and list it as an SBOM
+	$(UV) export --quiet --locked --no-dev --all-extras --no-emit-project --no-header --output-file dist/audited.txt
+	$(UV) tool run pip-audit==2.10.1 --requirement dist/audited.txt --require-hashes --disable-pip $(ARGS)
+
+sbom: .venv/.ready-runtime ## write what is locked into dist/sbom.cdx.json (CycloneDX 1.5), with hashes
+	mkdir -p dist
+	$(UV) export --quiet --locked --no-dev --all-extras --format cyclonedx1.5 --output-file dist/sbom.cdx.json
 
 clean: ## remove what the other targets built
 	rm -rf dist build docs/_build src/lineside/edges/http/dashboard .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

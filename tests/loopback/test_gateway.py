@@ -42,6 +42,7 @@ class Starting(TestCase):
             [
                 ["journal"],
                 ["watchdog"],
+                ["audit"],
                 ["tokens", "pauses", "device commands"],
                 ["alarms", "silence alarms"],
                 ["target erp"],
@@ -49,7 +50,7 @@ class Starting(TestCase):
                 ["retention", "inspection"],
                 ["control socket"],
                 ["live"],
-                ["reactor lag", "history"],
+                ["http's door", "reactor lag", "history"],
                 ["http"],
                 ["source gate"],
             ],

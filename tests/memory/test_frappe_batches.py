@@ -277,7 +277,7 @@ class Closed(Batch):
         for _ in range(4):
             self.site.fault("insert_many", then_busy)
         outcomes = self.deliver(*self.batch)
-        self.assertEqual(outcomes, [TargetDown("HTTP 429: a page", 7.0)] * 8)
+        self.assertEqual(outcomes, [TargetDown("HTTP 429", 7.0)] * 8)
         self.assertEqual(calls, [8, 4])
 
     def test_a_missing_permission_blocks_all_of_them(self) -> None:

@@ -282,7 +282,7 @@ class Closed(Delivering):
         self.site.fault("insert", page(429, retry_after="7"))
         target = FrappeTarget(self.connect(self.agent, pool_size=1))
         outcomes = self.now(target.deliver([FIRST, SECOND]))
-        self.assertEqual(outcomes, [TargetDown("HTTP 429: a page", 7.0)] * 2)
+        self.assertEqual(outcomes, [TargetDown("HTTP 429", 7.0)] * 2)
         self.assertEqual(self.site.asked, ["meta", "insert"])
 
     def test_a_refused_connection_means_the_target_is_down(self) -> None:
@@ -478,7 +478,7 @@ class Probe(Delivering):
             self.assertIsInstance(self.probe(), TargetDown)
             self.site.faults.clear()
         self.site.fault("get_time_zone", page(503, retry_after="3"))
-        self.assertEqual(self.probe(), TargetDown("HTTP 503: a page", 3.0))
+        self.assertEqual(self.probe(), TargetDown("HTTP 503", 3.0))
 
     def test_a_zone_that_cannot_be_learned_now_is_not_guessed(self) -> None:
         """An error, a cut answer, a key that counts no more tell no zone, and UTC is not taken for it."""
@@ -617,4 +617,4 @@ class Preparing(Delivering):
     def test_a_site_that_does_not_answer_is_said_to_be_down(self) -> None:
         """An error of the whole site is one line, not one for each DocType."""
         self.site.fault("meta", page(502), times=1 + REPEATS)
-        self.assertEqual(self.problem("ToDo", "Item"), "the site does not answer: HTTP 502: a page")
+        self.assertEqual(self.problem("ToDo", "Item"), "the site does not answer: HTTP 502")

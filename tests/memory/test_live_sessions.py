@@ -176,6 +176,18 @@ class Connecting(LiveCase):
         session, _ = self.connected(NOBODY, token="operator's")
         self.assertEqual("olga", session.user)
 
+    def test_whose_token_is_none_is_told_of(self) -> None:
+        """From where they came; who brings none at all has not tried."""
+        failed: list[str] = []
+        recognition = Recognition(self.tokens, JwtTokens(KEY, self.clock.seconds), failed=failed.append)
+        self.services = replace(self.services, recognition=recognition)
+        for token in ("nobody's", jwt.encode({"sub": "eve"}, "another secret, and long enough, too"), None):
+            wire = PlayedWire()
+            session = Session("c9", wire, Call(NOBODY, {}, {}, {}, peer="10.0.0.9"), self.services)
+            self.say(session, {"id": 1, "connect": {} if token is None else {"token": token}})
+            session.closed()
+        self.assertEqual(failed, ["live 10.0.0.9"] * 2)
+
     def test_an_api_token_that_is_revoked(self) -> None:
         """Ends the connection with the next ping: who was shut out hears nothing more."""
         session, wire = self.connected(NOBODY, token="operator's")

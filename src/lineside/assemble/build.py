@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from random import Random
 from typing import Any
 
@@ -26,6 +27,7 @@ from lineside.assemble.edges import (
     posts,
     tasks,
 )
+from lineside.assemble.exposure import AskedDoor
 from lineside.assemble.parts import Dormant, JournalPart
 from lineside.assemble.settings import Settings
 from lineside.assemble.sources import WayIn
@@ -41,6 +43,7 @@ from lineside.journal.inspection import Inspection
 from lineside.journal.retention import Retention
 from lineside.model.event import Event
 from lineside.model.ports import Part
+from lineside.operations.audit import Audit
 from lineside.operations.commands import CommandRecords, DeviceCommands
 from lineside.operations.consumers import ConsumerOperations
 from lineside.operations.control import ControlSocket
@@ -81,7 +84,10 @@ class Gateway:
         self._settings = settings
         random = Random()  # noqa: S311 (jitter)
         store = JournalPart(reactor, settings.journal)
-        self.operations = Operations()
+        began = {"configuration": str(settings.path), "blake2b": settings.digest, "version": version("lineside")}
+        audit = Audit(store.database, reactor, time.time_ns, began=began)
+        self.operations = Operations(audit)
+        audit.register(self.operations)
         self.deliveries = Deliveries(reactor, settings, store, random)
         targets, gates, couriers = self.deliveries.targets, self.deliveries.gates, self.deliveries.couriers
         consumers = dict(self.deliveries.consumers)
@@ -98,7 +104,7 @@ class Gateway:
         self.hooks = frappe_sources(reactor, settings, store, self._watching.journals, targets, gates, random)
         self.posts = posts(reactor, settings, store, self._watching.journals)
         self.task_sources = task_sources(settings, self._watching.journals)
-        self.erp = erp_views(reactor, settings, targets)
+        self.erp = erp_views(reactor, settings, targets, self.operations)
         (ErpCallOperations(None) if self.erp is None else self.erp.calls).register(self.operations)
         self.tasks = tasks(
             reactor, settings, store, random, self.task_sources, targets, gates, lambda: self.retention
@@ -166,6 +172,7 @@ class Gateway:
             {} if self.posts is None else {"events.append": self.posts.append},
             None if self.erp is None or not settings.erp else self.erp.reader,
             None if self.tasks is None else self.tasks.runner,
+            failed_login=audit.failed_login,
         )
         if self.live is not None and self.tasks is not None:
             self.live.tell_of(dict(zip(self.tasks.consumers, self.tasks.triggers, strict=True)))
@@ -180,6 +187,7 @@ class Gateway:
                 tokens,
                 gates,
                 hindered=self._hindered,
+                failed_login=audit.failed_login,
                 described=[
                     *self.posts.endpoints,
                     *([] if self.databases is None else self.databases.endpoints),
@@ -193,6 +201,7 @@ class Gateway:
         waiting: list[Part] = [way.patience for way in self._ways_in if way.patience is not None]
         self.stages: list[list[Part]] = [
             [store],
+            [audit],
             [tokens, pauses, commands],
             [*self._watching.parts, *([] if self.certificates is None else [self.certificates])],
             [*targets.values(), *([] if self.databases is None else self.databases.parts)],
@@ -202,7 +211,11 @@ class Gateway:
             # Only once the routes have their places can anything be told of them.
             [ControlSocket(reactor, settings.journal.control_path, self.operations, reactor)],
             *([] if self.live is None else [self.live.parts]),
-            *([] if self.http is None else [self.http.watchers, list[Part]([self.http.part])]),
+            *(
+                []
+                if self.http is None
+                else [[*self._doors(tokens), *self.http.watchers], list[Part]([self.http.part])]
+            ),
             *([waiting] if waiting else []),
             [
                 *self.sources,
@@ -255,6 +268,10 @@ class Gateway:
                 "shell), or lower max_connections",
             )
 
+    def _doors(self, tokens: TokenOperations) -> list[Part]:
+        http = self._settings.http
+        return [] if http is None else [AskedDoor(http.listen, tokens, meant=http.public)]
+
     def _uncommanded(self) -> list[ConnectedDevice]:
         """Return the devices of sources that send no commands, as far as their addresses tell who is connected."""
         found = []
@@ -295,7 +312,9 @@ class Offline:
         }
         for route in trigger_routes(settings).values():
             self._consumers[route.id] = Dormant(self._store.consumer(trigger_spec(route)))
-        self.operations = Operations()
+        self._audit = Audit(self._store.database, reactor, time.time_ns)
+        self.operations = Operations(self._audit)
+        self._audit.register(self.operations)
         offer(self.operations, self._store, settings, self._consumers, reactor, running=False)
         TokenOperations(self._store.database, settings.sources, time.time_ns).register(self.operations)
         paused: dict[Kind, dict[str, Callable[[bool], None]]] = {
@@ -326,6 +345,7 @@ class Offline:
         """Let go of the journal."""
         for consumer in self._consumers.values():
             await consumer.close()
+        await self._audit.stop()
         await self._store.stop()
 
 

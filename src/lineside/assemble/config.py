@@ -6,9 +6,11 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
 from pydantic import ValidationError
 
 from lineside.assemble.complaints import complaints, kind, not_listed
@@ -76,26 +78,32 @@ def load(path: Path, environ: Mapping[str, str], *, secrets: bool = True) -> Set
     """
     reading = _Reading(path, environ, secrets)
     try:
-        settings = reading.read(_parse(path))
+        content = _content(path)
+        settings = reading.read(_parse(content))
     except _Unreadable as wrong:
         raise ConfigurationError([f"{path}: {wrong}"]) from wrong.__cause__
     if reading.problems:
         raise ConfigurationError([f"{path}: {problem}" for problem in dict.fromkeys(reading.problems)])
     assert settings is not None
-    return settings
+    return replace(settings, digest=blake2b(content, digest_size=32).hexdigest())
 
 
 class _Unreadable(Exception):
     pass
 
 
-def _parse(path: Path) -> dict[str, Any]:
+def _content(path: Path) -> bytes:
     try:
-        text = path.read_bytes().decode()
+        return path.read_bytes()
     except FileNotFoundError as wrong:
         raise _Unreadable("there is no such file; `lineside init` writes one to start from") from wrong
     except OSError as wrong:
         raise _Unreadable(f"cannot be read: {wrong.strerror}") from wrong
+
+
+def _parse(content: bytes) -> dict[str, Any]:
+    try:
+        text = content.decode()
     except UnicodeDecodeError as wrong:
         line = wrong.object[: wrong.start].count(b"\n") + 1
         raise _Unreadable(f"line {line}: not UTF-8") from wrong

@@ -122,14 +122,16 @@ def frappe_sources(
     return FrappeSources(reactor, settings, store, journals, targets, gates, random)
 
 
-def erp_views(reactor: Any, settings: Settings, targets: Mapping[str, TargetPart]) -> ErpViews | None:
+def erp_views(
+    reactor: Any, settings: Settings, targets: Mapping[str, TargetPart], operations: Operations
+) -> ErpViews | None:
     """Return what is shown of the ERP, and what may be called there; None where the configuration has neither."""
     if not settings.erp and not settings.calls:
         return None
     with importing():
         from lineside.assemble.erpviews import ErpViews
 
-    return ErpViews(reactor, settings, targets)
+    return ErpViews(reactor, settings, targets, operations)
 
 
 def frappe_client(
@@ -160,6 +162,7 @@ def http_services(
     gates: Mapping[str, Gate],
     *,
     hindered: Callable[[], list[str]],
+    failed_login: Callable[[str], None],
     described: Iterable[Endpoint] = (),
     certificates: Certificates | None = None,
 ) -> HttpServices:
@@ -167,10 +170,11 @@ def http_services(
     with importing():
         from lineside.assemble.web import HttpServices as Made
 
-    if certificates is None:
-        return Made(reactor, settings, operations, tokens, gates, hindered=hindered, described=described)
-    from lineside.assemble.certificates import secured_http
+    secured: dict[str, Any] = {}
+    if certificates is not None:
+        from lineside.assemble.certificates import secured_http
 
+        secured = {"side": secured_http(certificates, settings), "certificates": certificates.left}
     return Made(
         reactor,
         settings,
@@ -178,9 +182,9 @@ def http_services(
         tokens,
         gates,
         hindered=hindered,
+        failed_login=failed_login,
         described=described,
-        side=secured_http(certificates, settings),
-        certificates=certificates.left,
+        **secured,
     )
 
 
@@ -196,6 +200,8 @@ def live_services(
     offered: Mapping[str, Callable[[Any, Identity], Awaitable[Any]]],
     reader: ErpReader | None,
     runner: Runner | None,
+    *,
+    failed_login: Callable[[str], None],
 ) -> LiveServices | None:
     """Return the live channels; None where the configuration has none."""
     if settings.live is None:
@@ -204,7 +210,18 @@ def live_services(
         from lineside.assemble.live import LiveServices
 
     return LiveServices(
-        reactor, settings, store, operations, tokens, couriers, journals, targets, offered, reader, runner
+        reactor,
+        settings,
+        store,
+        operations,
+        tokens,
+        couriers,
+        journals,
+        targets,
+        offered,
+        reader,
+        runner,
+        failed_login=failed_login,
     )
 
 

@@ -15,6 +15,7 @@ from lineside.edges.frappe.view import ErpView, Site, View
 from lineside.edges.frappe.viewendpoints import endpoints
 from lineside.operations.erp import ErpCaller, ErpReader
 from lineside.operations.erpcalls import ErpCallOperations
+from lineside.operations.registry import Operations
 from lineside.operations.web import Endpoint
 
 
@@ -25,10 +26,13 @@ class ErpViews:
         reactor: its timers must follow a monotonic clock.
         settings: of the whole gateway.
         targets: by name, the parts that hold the connections.
+        operations: by way of which calls are carried out.
 
     """
 
-    def __init__(self, reactor: Any, settings: Settings, targets: Mapping[str, Any]) -> None:
+    def __init__(
+        self, reactor: Any, settings: Settings, targets: Mapping[str, Any], operations: Operations
+    ) -> None:
         sites: dict[str, Site] = {}
         views = []
 
@@ -47,7 +51,7 @@ class ErpViews:
         """For whoever asks otherwise than over HTTP."""
         self.calls = ErpCallOperations(caller)
         """For whoever wants something done."""
-        self.endpoints: list[Endpoint] = [*endpoints(view), *call_endpoints(calls, self.calls.call)]
+        self.endpoints: list[Endpoint] = [*endpoints(view), *call_endpoints(calls, operations.call)]
 
 
 def view_of(doctype: str, table: ErpSettings, site: Site) -> View:

@@ -23,6 +23,13 @@ class HttpSettings(Table):
         default="tcp:8080:interface=127.0.0.1",
         description="Where it listens: a Twisted endpoint string, as of a source.",
     )
+    public: bool = Field(
+        default=False,
+        description=(
+            "Whether it may listen where other machines reach it although there is no token yet; without one the "
+            "gateway does not start then."
+        ),
+    )
     tls: Shown | None = Field(
         default=None,
         description=(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +53,7 @@ class LiveServices:
         offered: further calls, by their names.
         reader: shows what clients may see of the ERP.
         runner: whose tasks' runs are told.
+        failed_login: is told from where somebody came whose token is none.
 
     """
 
@@ -69,6 +70,8 @@ class LiveServices:
         offered: Mapping[str, Offered],
         reader: ErpReader | None = None,
         runner: Runner | None = None,
+        *,
+        failed_login: Callable[[str], None],
     ) -> None:
         live = settings.live
         assert live is not None
@@ -115,7 +118,13 @@ class LiveServices:
                 **{f"tasks:{name}": stream for name, stream in self._tasks.items()},
             },
             Rpc(operations, {**offered, **({} if reader is None else {"erp.get": erp_get(reader)})}),
-            Recognition(tokens, jwts, oracle, erp_role="nobody" if live.frappe is None else live.frappe.role),
+            Recognition(
+                tokens,
+                jwts,
+                oracle,
+                erp_role="nobody" if live.frappe is None else live.frappe.role,
+                failed=failed_login,
+            ),
         )
         self.parts: list[Part] = [self.part, *([] if self.bridge is None else [self.bridge])]
 

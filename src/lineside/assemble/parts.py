@@ -11,6 +11,7 @@ from lineside.journal.log import SqliteJournal
 from lineside.journal.polls import POLLS
 from lineside.journal.tables import JOURNAL
 from lineside.model.ports import ConsumerSpec
+from lineside.operations.auditlog import AUDIT
 from lineside.operations.commandlog import COMMANDS
 from lineside.operations.pauses import PAUSES
 from lineside.operations.silence import DEVICES
@@ -26,7 +27,7 @@ class JournalPart:
 
     def __init__(self, reactor: Any, settings: JournalSettings) -> None:
         self.database = Database(
-            settings.path, (JOURNAL, DEVICES, TOKENS, PAUSES, POLLS, COMMANDS, TASKS), reactor.callFromThread
+            settings.path, (JOURNAL, DEVICES, TOKENS, PAUSES, POLLS, COMMANDS, TASKS, AUDIT), reactor.callFromThread
         )
         self.journal = SqliteJournal(self.database, dedupe_window=settings.dedupe_window)
         self._reactor = reactor

@@ -571,6 +571,8 @@ class Settings(Struct, frozen=True):
     code: Path = Path("tasks")
     """The folder of the user's own modules."""
     tasks: dict[str, TaskSettings] = {}
+    digest: str = ""
+    """BLAKE2b of the file, in hex."""
     tls: dict[str, TlsSettings] = {}
     """The certificates that listeners show."""
 

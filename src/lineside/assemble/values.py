@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import stat
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time
 from difflib import get_close_matches
@@ -124,6 +125,11 @@ def _secret_in_environment(name: str, around: Surroundings) -> Secret:
 
 def _secret_in_file(name: str, around: Surroundings) -> Secret:
     path = around.directory / name
+    _check_mode(path)
+    return _secret_of(path)
+
+
+def _secret_of(path: Path) -> Secret:
     try:
         return _not_empty(path.read_text(encoding="utf-8").strip(), str(path))
     except (OSError, UnicodeDecodeError) as wrong:
@@ -131,11 +137,31 @@ def _secret_in_file(name: str, around: Surroundings) -> Secret:
         raise ValueError(f"cannot read {path}: {reason}") from wrong
 
 
+def _check_mode(path: Path) -> None:
+    """Refuse a secret that others on this machine know, or may have chosen.
+
+    Raises:
+        ValueError: anybody may read the file, or others may write it.
+
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        # Reading it says what is wrong.
+        return
+    if stat.S_ISREG(mode) and mode & (stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP):
+        what = "read" if mode & stat.S_IROTH else "write"
+        raise ValueError(
+            f"others may {what} {path} (mode {stat.S_IMODE(mode):04o}); chmod 600 it, and change the secret"
+        )
+
+
 def _secret_in_credentials(name: str, around: Surroundings) -> Secret:
     directory = around.environ.get(CREDENTIALS)
     if not directory:
         raise ValueError(f"there are no credentials: {CREDENTIALS} is not set; systemd does it for LoadCredential=")
-    return _secret_in_file(str(Path(directory) / name), around)
+    # Whoever hands credentials out sees to it that nobody else reads them.
+    return _secret_of(around.directory / directory / name)
 
 
 def _not_empty(secret: str, what: str) -> Secret:

@@ -40,6 +40,7 @@ class HttpServices:
         tokens: by which a caller is known.
         gates: by target.
         hindered: what keeps the gateway from taking events, a line each.
+        failed_login: is told from where somebody came whose token is none.
         described: endpoints of other parts.
         side: makes the connections, where they have TLS.
         certificates: for how many seconds each that is shown is still good.
@@ -55,6 +56,7 @@ class HttpServices:
         gates: Mapping[str, Gate],
         *,
         hindered: Callable[[], list[str]],
+        failed_login: Callable[[str], None],
         described: Iterable[Endpoint] = (),
         side: ServerSide | None = None,
         certificates: Callable[[], Mapping[str, float]] = dict,
@@ -78,7 +80,7 @@ class HttpServices:
         ]
         desk = Desk(
             [*endpoints, description_endpoint(endpoints), *dashboard_endpoints()],
-            Identification(tokens, frozenset(settings.hosts)),
+            Identification(tokens, frozenset(settings.hosts), failed=failed_login),
             max_body=settings.max_body,
         )
         self.part = HttpPart(

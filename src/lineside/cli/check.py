@@ -31,15 +31,18 @@ class Findings(Struct, frozen=True):
 
 @click.command(epilog="Example: lineside check -c lineside.toml --connect")
 @click.option("--connect", is_flag=True, help="Also ask each target, and dial each device that is dialled.")
+@click.option("--security", is_flag=True, help="Print what an auditor asks: ways in, tokens, secrets, versions.")
 @json_option
 @config_option
-def command(config: Path, connect: bool, as_json: bool) -> None:
+def command(config: Path, connect: bool, security: bool, as_json: bool) -> None:
     """Check the whole configuration, its secrets and its templates, and print every error at once.
 
     Exits with 2 if there is one. Warnings are printed to standard error and change nothing. With --connect it
     exits with 1 if a target would take no deliveries; nothing is changed there. A device that cannot be dialled is
-    a warning.
+    a warning. With --security it prints who can reach the gateway and how they are known.
     """
+    if connect and security:
+        raise click.UsageError("give --connect or --security, not both")
     try:
         settings = settings_of(config)
         if settings.tasks:
@@ -56,7 +59,11 @@ def command(config: Path, connect: bool, as_json: bool) -> None:
         for warning in settings.warnings:
             click.echo(f"{config}: warning: {warning}", err=True)
         click.echo(f"{config}: ok: {summary(settings)}")
-    if connect:
+    if security:
+        from lineside.cli.security import show  # noqa: PLC0415 (it asks the gateway)
+
+        run_command(show, settings, as_json)
+    elif connect:
         run_command(check_targets, config, settings, as_json)
     elif as_json:
         print_json(Findings(ok=True, problems=[], warnings=settings.warnings))

@@ -101,7 +101,7 @@ class Session:
             offline = Offline(self._reactor, self._settings)
             await offline.open()
             try:
-                return await offline.operations.call(request, LOCAL_USER)
+                return await offline.operations.call(request, LOCAL_USER, f"command line, uid {os.getuid()}")
             finally:
                 await offline.close()
 

@@ -8,9 +8,11 @@ A Unix stream socket, mode 0600. The client sends one request as a line of JSON 
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
+from struct import Struct
 from typing import Any, TypeVar
 
 import msgspec
@@ -39,6 +41,8 @@ _request = msgspec.json.Decoder(AnyRequest)
 
 LONGEST_PATH = 107
 """Bytes of a Unix socket's path (unix(7), ``sun_path``)."""
+_CREDENTIALS = Struct("3i")
+"""``struct ucred``: process, user, group."""
 PATIENCE = 10.0
 """Seconds that a client gets to send its request."""
 
@@ -111,6 +115,7 @@ class Conversation(LineOnlyReceiver):
 
     delimiter = b"\n"
     MAX_LENGTH = 1024 * 1024
+    _door = "control socket"
 
     def __init__(
         self, operations: Operations, answers: Background, silent: set[Conversation], clock: IReactorTime
@@ -160,7 +165,7 @@ class Conversation(LineOnlyReceiver):
             if self._operations.streams(request):
                 await self._stream(request)
             else:
-                self._say(result=await self._operations.call(request, LOCAL_USER))
+                self._say(result=await self._operations.call(request, LOCAL_USER, self._where()))
         except CancelledError:
             raise
         except LinesideError as failed:
@@ -172,6 +177,15 @@ class Conversation(LineOnlyReceiver):
             raise
         finally:
             self.hang_up()
+
+    def _where(self) -> str:
+        """Return the door and which user of the system came by it, by the kernel (unix(7), ``SO_PEERCRED``)."""
+        assert self.transport is not None
+        connection = getattr(self.transport, "socket", None)
+        if connection is None or not hasattr(socket, "SO_PEERCRED"):
+            return self._door
+        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        return f"{self._door}, uid {_CREDENTIALS.unpack(credentials)[1]}"
 
     async def _stream(self, request: Request[Any]) -> None:
         producer = _StreamPressure(self._drained)

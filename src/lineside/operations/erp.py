@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from lineside.model.errors import LinesideError
-from lineside.security.identity import Identity
+from lineside.security.identity import Identity, Permission
 
 
 class Look(Struct, frozen=True):
@@ -58,6 +58,10 @@ class ErpUnsure(LinesideError):
 
 class ErpCaller(Protocol):
     """Has the ERP do what the configuration allows by a name."""
+
+    def permission(self, name: str) -> Permission:
+        """Return what a caller must be allowed; ``consult``, the least, where nothing has this name."""
+        ...
 
     async def call(self, identity: Identity, name: str, params: Mapping[str, Any]) -> Any:
         """Have it done, once, and return what the ERP answers.

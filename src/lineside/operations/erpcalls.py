@@ -7,7 +7,7 @@ from lineside.operations.erp import ErpCaller
 from lineside.operations.registry import Operations
 from lineside.operations.requests import CallErp
 from lineside.operations.results import CalledErp
-from lineside.security.identity import Identity
+from lineside.security.identity import Identity, Permission
 
 
 class ErpCallOperations:
@@ -23,7 +23,11 @@ class ErpCallOperations:
 
     def register(self, operations: Operations) -> None:
         """Offer the operation."""
-        operations.answer_to(CallErp, self.call)
+        operations.answer_to(CallErp, self.call, needs=self.needs)
+
+    def needs(self, request: CallErp) -> Permission:
+        """Return what the configuration says of this call."""
+        return "consult" if self._caller is None else self._caller.permission(request.name)
 
     async def call(self, request: CallErp, identity: Identity) -> CalledErp:
         """Have the ERP do something, once; see `ErpCaller.call`."""

@@ -11,6 +11,8 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 from msgspec import Meta, Struct
 
 from lineside.operations.results import (
+    AuditPage,
+    AuditVerdict,
     CalledErp,
     CommandAnswer,
     CommandState,
@@ -54,6 +56,10 @@ class Request(Struct, Generic[R], frozen=True, tag_field="operation", forbid_unk
 
     permission: ClassVar[Permission] = "read"
     result: ClassVar[Any]
+    looks: ClassVar[bool] = False
+    """It changes nothing, whatever permission it needs."""
+    told: ClassVar[tuple[str, ...]] = ()
+    """The fields that are put on record with it: what it is about, never a payload or a secret."""
 
 
 class ListEvents(Request[EventList], frozen=True, tag="events.list"):
@@ -115,6 +121,7 @@ class RetryDeadLetters(Request[Done], frozen=True, tag="deadletters.retry"):
 
     permission: ClassVar[Permission] = "operate"
     result: ClassVar[Any] = Done
+    told: ClassVar[tuple[str, ...]] = ("ids", "route")
     ids: list[Number] | None = None
     route: str | None = None
 
@@ -124,6 +131,7 @@ class DiscardDeadLetters(Request[Done], frozen=True, tag="deadletters.discard"):
 
     permission: ClassVar[Permission] = "operate"
     result: ClassVar[Any] = Done
+    told: ClassVar[tuple[str, ...]] = ("ids", "route")
     ids: list[Number] | None = None
     route: str | None = None
 
@@ -139,6 +147,7 @@ class ForgetConsumer(Request[ConsumerSummary], frozen=True, tag="consumers.forge
 
     permission: ClassVar[Permission] = "administer"
     result: ClassVar[Any] = ConsumerSummary
+    told: ClassVar[tuple[str, ...]] = ("id",)
     id: str
 
 
@@ -147,6 +156,7 @@ class RewindConsumer(Request[ConsumerSummary], frozen=True, tag="consumers.rewin
 
     permission: ClassVar[Permission] = "administer"
     result: ClassVar[Any] = ConsumerSummary
+    told: ClassVar[tuple[str, ...]] = ("id", "to")
     id: str
     to: Number
 
@@ -178,6 +188,7 @@ class Pause(Request[Paused], frozen=True, tag="pause"):
 
     permission: ClassVar[Permission] = "operate"
     result: ClassVar[Any] = Paused
+    told: ClassVar[tuple[str, ...]] = ("kind", "id")
     kind: Literal["source", "route", "target"]
     id: str
 
@@ -187,6 +198,7 @@ class Resume(Request[Paused], frozen=True, tag="resume"):
 
     permission: ClassVar[Permission] = "operate"
     result: ClassVar[Any] = Paused
+    told: ClassVar[tuple[str, ...]] = ("kind", "id")
     kind: Literal["source", "route", "target"]
     id: str
 
@@ -196,6 +208,7 @@ class CreateToken(Request[CreatedToken], frozen=True, tag="tokens.create"):
 
     permission: ClassVar[Permission] = "administer"
     result: ClassVar[Any] = CreatedToken
+    told: ClassVar[tuple[str, ...]] = ("name", "role", "sources", "seconds")
     name: Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
     role: Literal["viewer", "operator", "admin", "device"]
     sources: list[str] | None = None
@@ -209,6 +222,7 @@ class ListTokens(Request[TokenList], frozen=True, tag="tokens.list"):
 
     permission: ClassVar[Permission] = "administer"
     result: ClassVar[Any] = TokenList
+    looks: ClassVar[bool] = True
 
 
 class RevokeToken(Request[TokenSummary], frozen=True, tag="tokens.revoke"):
@@ -216,6 +230,7 @@ class RevokeToken(Request[TokenSummary], frozen=True, tag="tokens.revoke"):
 
     permission: ClassVar[Permission] = "administer"
     result: ClassVar[Any] = TokenSummary
+    told: ClassVar[tuple[str, ...]] = ("token",)
     token: str
     """Its name or id."""
 
@@ -233,6 +248,7 @@ class CommandDevice(Request[CommandAnswer], frozen=True, tag="devices.command"):
 
     permission: ClassVar[Permission] = "operate"
     result: ClassVar[Any] = CommandAnswer
+    told: ClassVar[tuple[str, ...]] = ("device", "source", "id", "expires", "wait")
     device: Annotated[str, Meta(min_length=1)]
     payload: Any = ""
     """A text goes out as it stands, any other JSON value as compact JSON."""
@@ -264,6 +280,7 @@ class CallErp(Request[CalledErp], frozen=True, tag="erp.call"):
     permission: ClassVar[Permission] = "consult"
     """The least: each name needs what the configuration says."""
     result: ClassVar[Any] = CalledErp
+    told: ClassVar[tuple[str, ...]] = ("name",)
     name: str
     params: dict[str, Any] = {}
 
@@ -286,6 +303,7 @@ class RunTask(Request[AskedRun], frozen=True, tag="tasks.run"):
 
     permission: ClassVar[Permission] = "operate"
     result: ClassVar[Any] = AskedRun
+    told: ClassVar[tuple[str, ...]] = ("task", "delay")
     task: TaskName
     params: dict[str, Any] | None = None
     """Override the task's own."""
@@ -332,6 +350,7 @@ class CancelRun(Request[RunSummary], frozen=True, tag="tasks.cancel"):
 
     permission: ClassVar[Permission] = "operate"
     result: ClassVar[Any] = RunSummary
+    told: ClassVar[tuple[str, ...]] = ("run",)
     run: Number
 
 
@@ -340,6 +359,7 @@ class RetryRun(Request[RunSummary], frozen=True, tag="tasks.retry"):
 
     permission: ClassVar[Permission] = "operate"
     result: ClassVar[Any] = RunSummary
+    told: ClassVar[tuple[str, ...]] = ("run",)
     run: Number
 
 
@@ -348,6 +368,7 @@ class PauseTask(Request[Paused], frozen=True, tag="tasks.pause"):
 
     permission: ClassVar[Permission] = "operate"
     result: ClassVar[Any] = Paused
+    told: ClassVar[tuple[str, ...]] = ("task",)
     task: TaskName
 
 
@@ -356,7 +377,31 @@ class ResumeTask(Request[Paused], frozen=True, tag="tasks.resume"):
 
     permission: ClassVar[Permission] = "operate"
     result: ClassVar[Any] = Paused
+    told: ClassVar[tuple[str, ...]] = ("task",)
     task: TaskName
+
+
+class ListAudit(Request[AuditPage], frozen=True, tag="audit.list"):
+    """Who did what from where, the newest first: of one person or program, of one kind, below ``before``."""
+
+    permission: ClassVar[Permission] = "administer"
+    result: ClassVar[Any] = AuditPage
+    looks: ClassVar[bool] = True
+    who: str | None = None
+    what: str | None = None
+    before: Number | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 50
+
+
+class VerifyAudit(Request[AuditVerdict], frozen=True, tag="audit.verify"):
+    """Whether the record of who did what is as it was written; with a number, whether its hash is the one given."""
+
+    permission: ClassVar[Permission] = "administer"
+    result: ClassVar[Any] = AuditVerdict
+    looks: ClassVar[bool] = True
+    number: Number = 0
+    hash: Annotated[str, Meta(pattern="^[0-9a-fA-F]{64}$")] | None = None
+    """That was noted for this number; without it the chain alone is verified."""
 
 
 AnyRequest = (
@@ -392,4 +437,6 @@ AnyRequest = (
     | RetryRun
     | PauseTask
     | ResumeTask
+    | ListAudit
+    | VerifyAudit
 )

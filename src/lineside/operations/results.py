@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from lineside.security.audit import State
+
 
 class EventSummary(Struct, frozen=True):
     """One event in a list."""
@@ -466,3 +468,41 @@ class CalledErp(Struct, frozen=True):
     name: str
     answer: Any
     """What its method returned; None where it returned nothing."""
+
+
+class AuditEntry(Struct, frozen=True):
+    """One act on record."""
+
+    number: int
+    at: str
+    who: str
+    role: str
+    where: str
+    what: str
+    state: State
+    facts: dict[str, Any]
+    """About what; of an end ``of``, the number of the entry that it ends."""
+    hash: str
+
+
+class AuditPage(Struct, frozen=True):
+    """Acts on record, the newest first."""
+
+    entries: list[AuditEntry]
+    next_before: int | None
+    """Where older ones go on."""
+
+
+class AuditVerdict(Struct, frozen=True):
+    """Whether the record is as it was written."""
+
+    entries: int
+    """That follow from one another."""
+    first: int
+    last: int
+    """0 where there is none."""
+    hash: str
+    """Of the last one: noted elsewhere, it tells later whether the record was cut off or made anew."""
+    broken: int | None = None
+    """The first number where it does not hold."""
+    why: str | None = None

@@ -74,6 +74,11 @@ class Call(Struct, frozen=True):
     local: bool = False
     """It is this machine's, and the request was meant for it."""
 
+    @property
+    def where(self) -> str:
+        """The door and the address, for the record of who did what."""
+        return f"http {self.peer}"
+
     def header(self, name: str) -> str | None:
         """Return a header by its name in lower case."""
         return self.headers.get(name)

@@ -132,9 +132,23 @@ class Secrets(ConfigTestCase):
     def test_come_from_the_environment_or_a_file(self) -> None:
         """The end of a file's line does not belong to the secret."""
         Path("key").write_text("fr0m-file\n")
+        Path("key").chmod(0o640)
         text = (TARGET + SOURCE + ROUTE).replace('{ env = "ERP_KEY" }', '{ file = "key" }')
         erp = read(text).sites["erp"]
         self.assertEqual(("fr0m-file", "s3cret"), (erp.api_key.reveal(), erp.api_secret.reveal()))
+
+    def test_a_file_that_others_know_or_chose_is_refused(self) -> None:
+        """What anybody on the machine may read is no secret; what others may write is theirs."""
+        Path("key").write_text("fr0m-file")
+        text = (TARGET + SOURCE + ROUTE).replace('{ env = "ERP_KEY" }', '{ file = "key" }')
+        for mode, what in ((0o644, "read"), (0o604, "read"), (0o620, "write"), (0o602, "write")):
+            Path("key").chmod(mode)
+            with self.assertRaises(ConfigurationError) as caught:
+                read(text)
+            self.assertIn(f"others may {what} {Path.cwd() / 'key'} (mode {mode:04o})", str(caught.exception))
+        for mode in (0o600, 0o400, 0o640):
+            Path("key").chmod(mode)
+            self.assertEqual("fr0m-file", read(text).sites["erp"].api_key.reveal())
 
     def test_come_from_the_service_manager(self) -> None:
         """A credential is the file of its name in the directory that the environment tells."""
@@ -177,6 +191,8 @@ class Secrets(ConfigTestCase):
         """Each place that a secret was looked for in vain is named."""
         Path("empty").write_text("\n")
         Path("words").write_text("two words")
+        for name in ("empty", "words"):
+            Path(name).chmod(0o600)
         here = Path.cwd()
         for given, problem in (
             ('{ env = "UNSET" }', "the environment variable UNSET is not set"),

@@ -64,6 +64,10 @@ class AllowedCalls:
         self._clock = clock
         self._told: dict[str, float] = {}
 
+    def permission(self, name: str) -> Permission:
+        """Return what a caller must be allowed; see `ErpCaller`."""
+        return self._calls[name].permission if name in self._calls else "consult"
+
     async def call(self, identity: Identity, name: str, params: Mapping[str, Any]) -> Any:
         """Have it done, once; see `ErpCaller`."""
         call = self._calls.get(name)

@@ -14,7 +14,7 @@ from lineside.operations.web import JSON, Answer, Call, Endpoint, Problem, Reply
 from lineside.security.identity import Identity
 
 PATH = "/api/v1/calls"
-Calling = Callable[[CallErp, Identity], Awaitable[CalledErp]]
+Calling = Callable[[CallErp, Identity, str], Awaitable[CalledErp]]
 
 
 def call_endpoints(calls: Iterable[AllowedCall], carry_out: Calling) -> list[Endpoint]:
@@ -40,7 +40,9 @@ def _endpoint(call: AllowedCall, carry_out: Calling) -> Endpoint:
             raise Problem(422, str(wrong)) from wrong
         # As a dict by their own names, without those that were left out.
         params = msgspec.to_builtins(given)
-        return Answer(200, msgspec.json.encode(await carry_out(CallErp(call.name, params), asked.identity)))
+        return Answer(
+            200, msgspec.json.encode(await carry_out(CallErp(call.name, params), asked.identity, asked.where))
+        )
 
     return Endpoint(
         "POST",

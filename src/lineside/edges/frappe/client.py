@@ -24,6 +24,9 @@ from lineside.model.errors import ConfigurationError
 from lineside.security.handshakes import HandshakeFailed, words
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
+LEAST_HIDDEN = 8
+"""Characters of a key; what is shorter (Frappe's have 15) is a word, and hides nothing."""
+HIDDEN = b"(hidden)"
 IDLE_SECONDS = 10.0
 """An idle connection is closed by us first: nginx closes it after 15 s, perhaps as we send."""
 
@@ -82,6 +85,7 @@ class FrappeClient:
         self._headers = {b"Authorization": f"token {api_key}:{api_secret}".encode(), b"Accept": b"application/json"}
         if site is not None:
             self._headers[b"X-Frappe-Site-Name"] = site.encode()
+        self._secrets = [secret.encode() for secret in (api_secret, api_key) if len(secret) >= LEAST_HIDDEN]
         self._pool = HTTPConnectionPool(reactor)
         self._pool.maxPersistentPerHost = pool_size
         self._pool.cachedConnectionTimeout = IDLE_SECONDS  # type: ignore[assignment]
@@ -177,8 +181,19 @@ class FrappeClient:
             raise _unreachable(none) from none
         if answer.body is None:
             raise Unreachable(f"an answer larger than {MAX_BODY_BYTES >> 20} MiB", sent=True)
+        told = {
+            name: self._hidden(value.encode("latin-1"), as_user).decode("latin-1")
+            for name, value in answer.headers.items()
+        }
         content_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-        return Reply(answer.status, answer.headers, content_type, answer.body)
+        return Reply(answer.status, told, content_type, self._hidden(answer.body, as_user))
+
+    def _hidden(self, told: bytes, as_user: AsUser) -> bytes:
+        """Return what the site says without the keys that it got: a page for debugging repeats a request."""
+        for secret in self._secrets if as_user is None else as_user.values():
+            if secret in told:
+                told = told.replace(secret, HIDDEN)
+        return told
 
 
 def url_path(*segments: str, **query: str) -> str:

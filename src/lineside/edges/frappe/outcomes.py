@@ -259,8 +259,12 @@ def _seconds(told: str, date: str) -> float | None:
 
 
 def _told(reply: Reply, parsed: Parsed) -> str:
-    text = summary(reply, parsed)
-    return text if text.startswith("HTTP ") else f"HTTP {reply.status} {text}"
+    """Return what is told of an answer in the log: Frappe's own words, and of any other page nothing.
+
+    A page for debugging repeats what it was sent, and payloads do not belong into the log.
+    """
+    text = parsed.words or parsed.exc_type
+    return f"HTTP {reply.status} {text}" if text else f"HTTP {reply.status}"
 
 
 def _unexpected(reply: Reply, parsed: Parsed) -> str:

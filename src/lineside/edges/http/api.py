@@ -14,6 +14,7 @@ from lineside.operations.requests import (
     CommandDevice,
     CreateToken,
     DiscardDeadLetters,
+    ListAudit,
     ListConsumers,
     ListDeadLetters,
     ListDeviceCommands,
@@ -37,6 +38,7 @@ from lineside.operations.requests import (
     ShowRun,
     ShowStatus,
     ShowTaskHistory,
+    VerifyAudit,
 )
 from lineside.operations.web import JSON, Answer, Endpoint, Reply
 
@@ -89,6 +91,8 @@ def operation_endpoints(operations: Operations) -> list[Endpoint]:
         asked(operations, "GET", f"{API}/tokens", ListTokens, tag="tokens"),
         asked(operations, "POST", f"{API}/tokens", CreateToken, tag="tokens"),
         asked(operations, "POST", f"{API}/tokens/{{token}}/revoke", RevokeToken, tag="tokens"),
+        asked(operations, "GET", f"{API}/audit", ListAudit, tag="audit"),
+        asked(operations, "GET", f"{API}/audit/verdict", VerifyAudit, tag="audit"),
     ]
 
 

@@ -109,7 +109,7 @@ def asked(
             )
         except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
             raise Problem(422 if body is not None else 400, _told(str(wrong))) from wrong
-        return Answer(200, encode(await operations.call(wanted, call.identity)))
+        return Answer(200, encode(await operations.call(wanted, call.identity, call.where)))
 
     return Endpoint(
         method,

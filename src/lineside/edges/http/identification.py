@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from lineside.operations.web import Problem
@@ -35,12 +35,20 @@ class Identification:
         tokens: the API tokens.
         names: hosts by which this machine's own browser may ask without a token, beside those of loopback. A page
             of another site could have its own name resolve to loopback (DNS rebinding); its requests bear it.
+        failed: is told from where somebody came whose token is none.
 
     """
 
-    def __init__(self, tokens: Tokens, names: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        tokens: Tokens,
+        names: frozenset[str] = frozenset(),
+        *,
+        failed: Callable[[str], None] = lambda where: None,
+    ) -> None:
         self._tokens = tokens
         self._names = LOCAL_NAMES | names
+        self._failed = failed
 
     def identify(self, headers: Mapping[str, str], peer: str, *, local: bool) -> Identity:
         """Return who sends a request with these ``headers`` (names in lower case) from the address ``peer``.
@@ -59,6 +67,7 @@ class Identification:
             scheme, _, token = given.partition(" ")
             identity = self._tokens.identify(token.strip()) if scheme.lower() == "bearer" else None
             if identity is None:
+                self._failed(f"http {peer}")
                 raise Problem(401, "this token is not valid, or no longer", headers=CHALLENGE)
             return identity
         if local and not self._tokens.any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -53,6 +53,7 @@ class Recognition:
         jwts: tokens that others make; None where they are not taken.
         oracle: the ERP, which knows its users; None where it is not asked.
         erp_role: what the ERP's users may, beside what the ERP lets them read.
+        failed: is told from where somebody came whose token is none.
 
     """
 
@@ -63,11 +64,13 @@ class Recognition:
         oracle: PermissionOracle | None = None,
         *,
         erp_role: Role = "nobody",
+        failed: Callable[[str], None] = lambda where: None,
     ) -> None:
         self._tokens = tokens
         self._jwts = jwts
         self._oracle = oracle
         self._erp_role = erp_role
+        self._failed = failed
         self._asking = DeferredSemaphore(ASKED)
 
     async def who(self, token: str | None, call: Call) -> Known:
@@ -78,6 +81,13 @@ class Recognition:
             Ended: its token is none.
 
         """
+        try:
+            return await self._who(token, call)
+        except Ended:
+            self._failed(f"live {call.peer}")
+            raise
+
+    async def _who(self, token: str | None, call: Call) -> Known:
         at_erp = await self._at_erp(token, call)
         if at_erp is not None:
             return at_erp

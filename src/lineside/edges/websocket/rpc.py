@@ -41,8 +41,8 @@ class Rpc:
             if isinstance(kind, type) and issubclass(kind, Request) and kind is not Request
         }
 
-    async def call(self, method: str, data: bytes, identity: Identity) -> Any:
-        """Carry out a call.
+    async def call(self, method: str, data: bytes, identity: Identity, where: str) -> Any:
+        """Carry out a call; ``where`` is the door and the address from which it comes.
 
         Raises:
             Refused: there is no such method, or the data are not as it wants them.
@@ -60,4 +60,4 @@ class Rpc:
             request = msgspec.convert(given, kind)
         except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as wrong:
             raise Refused(ErrorCode(BAD_REQUEST.code, f"bad request: {wrong}")) from wrong
-        return msgspec.to_builtins(await self._operations.call(request, identity))
+        return msgspec.to_builtins(await self._operations.call(request, identity, where))

@@ -547,7 +547,8 @@ class Session:
 
     async def _rpc(self, request: messages.RpcRequest) -> dict[str, Any]:
         assert self._known is not None
-        return {"data": await self._services.rpc.call(request.method, bytes(request.data), self._known.identity)}
+        identity, where = self._known.identity, f"live {self._call.peer}"
+        return {"data": await self._services.rpc.call(request.method, bytes(request.data), identity, where)}
 
     def _shows_presence(self, channel: str) -> bool:
         try:

@@ -1,0 +1,70 @@
+"""Who can reach a listener, and whether that is meant."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import Protocol
+
+from lineside.assemble.endpoints import parse_listener
+from lineside.model.errors import LinesideError
+
+
+class Tokens(Protocol):
+    """The API tokens there are."""
+
+    @property
+    def any(self) -> bool:
+        """Whether there is one."""
+        ...
+
+
+def is_public(listen: str) -> bool:
+    """Tell whether other machines can reach what listens there, as far as the endpoint string shows it.
+
+    Of a kind of endpoint that does not tell its address, such as ``systemd``, it is taken for granted.
+    """
+    parsed = parse_listener(listen)
+    if parsed.kind == "unix":
+        return False
+    given = dict(parsed.arguments).get("interface", "")
+    if given == "localhost":
+        return False
+    try:
+        return not ip_address(given).is_loopback
+    except ValueError:
+        return True
+
+
+class AskedDoor:
+    """The `Part` that keeps a gateway from serving other machines over HTTP before anybody can say who they are.
+
+    Args:
+        listen: where HTTP is served.
+        meant: the configuration says that it may.
+        tokens: read already when it starts.
+
+    """
+
+    name = "http's door"
+
+    def __init__(self, listen: str, tokens: Tokens, *, meant: bool) -> None:
+        self._listen = listen
+        self._tokens = tokens
+        self._meant = meant
+
+    async def start(self) -> None:
+        """Check.
+
+        Raises:
+            LinesideError: other machines could reach it, there is no token yet, and nobody said that this is meant.
+
+        """
+        if not self._meant and not self._tokens.any and is_public(self._listen):
+            raise LinesideError(
+                f"http: {self._listen} can be reached from other machines, and there is no token by which anybody "
+                "could say who they are; listen on interface=127.0.0.1 until `lineside token create` has made one, "
+                "or set public = true in [http]"
+            )
+
+    async def stop(self) -> None:
+        """Nothing is open."""

@@ -1,0 +1,104 @@
+"""What an auditor asks is told as it is, and no secret with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from twisted.trial.unittest import SynchronousTestCase
+
+from lineside.assemble.config import load
+from lineside.assemble.posture import posture
+
+CONFIGURATION = """
+[targets.erp]
+type = "frappe"
+url = "https://erp.example.com"
+api_key = { env = "KEY" }
+api_secret = { file = "secret" }
+
+[sources.gate]
+type = "lines"
+listen = "tcp:7001"
+
+[sources.near]
+type = "lines"
+listen = "tcp:7002:interface=127.0.0.1"
+
+[sources.web]
+type = "http"
+
+[sources.items]
+type = "frappe"
+doctype = "Item"
+unsigned = true
+
+[routes.checkin]
+doctype = "Employee Checkin"
+document = { employee = "{{ employee }}" }
+
+[http]
+listen = "tcp:8080"
+
+[live]
+jwt_key = "a-literal-key-of-at-least-32-characters"
+"""
+
+
+class Told(SynchronousTestCase):
+    """Of one configuration with a bit of everything."""
+
+    def setUp(self) -> None:
+        Path("lineside.toml").write_text(CONFIGURATION)
+        Path("lineside.toml").chmod(0o644)
+        Path("secret").write_text("hush-hush")
+        Path("secret").chmod(0o600)
+        self.told = posture(load(Path("lineside.toml"), {"KEY": "the-key"}))
+
+    def test_ways_in(self) -> None:
+        """Who can reach each, and how it is known who sends."""
+        doors = {door.what: (door.public, door.tls, door.known_by) for door in self.told.doors}
+        self.assertEqual(
+            doors,
+            {
+                "journal.control": (False, False, "the file's mode"),
+                "sources.gate": (True, False, "its address"),
+                "sources.near": (False, False, "its address"),
+                "http": (True, False, "API tokens"),
+                "sources.web": (True, False, "API tokens"),
+                "sources.items": (True, False, "nothing: unsigned = true"),
+                "live": (True, False, "API tokens, JSON Web Tokens"),
+            },
+        )
+        self.assertTrue(
+            all(door.limits for door in self.told.doors if door.what in {"sources.gate", "http", "live"})
+        )
+
+    def test_places_of_secrets(self) -> None:
+        """And the mode of a file; the secrets themselves are not told."""
+        places = {each.key: (each.place, each.mode) for each in self.told.secrets}
+        self.assertEqual(
+            places,
+            {
+                "targets.erp.api_key": ("env KEY", None),
+                "targets.erp.api_secret": (f"file {Path('secret').absolute()}", "0600"),
+                "live.jwt_key": ("the configuration itself", None),
+            },
+        )
+        text = msgspec.json.encode(self.told).decode()
+        for secret in ("the-key", "hush-hush", "a-literal-key"):
+            self.assertNotIn(secret, text)
+
+    def test_findings(self) -> None:
+        """What an auditor would mark: what crosses the network open, who needs no name, secrets in the open."""
+        found = "\n".join(self.told.unsafe)
+        self.assertIn("sources.gate: whoever reaches tcp:7001 can make events", found)
+        self.assertIn("sources.items: whoever reaches tcp:8080 POST /hooks/items can make events", found)
+        self.assertIn("http: what is sent to tcp:8080 crosses the network unencrypted", found)
+        self.assertIn("live.jwt_key: the secret stands in the configuration", found)
+        self.assertIn("holds a secret, and others can read it (mode 0644)", found)
+        self.assertNotIn("sources.near", found)
+
+    def test_versions(self) -> None:
+        """Of what the connections and the store rest on."""
+        self.assertLessEqual({"lineside", "python", "openssl", "sqlite", "twisted"}, self.told.versions.keys())

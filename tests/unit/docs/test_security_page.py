@@ -1,0 +1,30 @@
+"""The threat model names every way in, and tests that are there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+
+
+class ThreatModel(SynchronousTestCase):
+    """SECURITY.md."""
+
+    def test_every_edge_has_its_threats(self) -> None:
+        """A new one cannot be added without them; each says what remains."""
+        edges = {path.parent.name for path in (ROOT / "src/lineside/edges").glob("*/__init__.py")}
+        self.assertEqual(set(re.findall(r"^### .*\(`edges/(\w+)`\)$", PAGE, re.MULTILINE)), edges)
+        self.assertEqual(PAGE.count("**What remains:**"), len(edges))
+
+    def test_what_holds_a_defence_is_there(self) -> None:
+        """Each line of the tables names tests, and all of them exist."""
+        rows = re.findall(r"^\| ([STRIDE](?:, [STRIDE])*) \| .* \| ([^|]*) \|$", PAGE, re.MULTILINE)
+        self.assertGreater(len(rows), 30)
+        for letter, held in rows:
+            named = re.findall(r"`(tests/[\w/.]+)`", held)
+            self.assertTrue(named, (letter, held))
+            self.assertEqual([name for name in named if not (ROOT / name).exists()], [])
