@@ -54,7 +54,8 @@ doctype = "Employee Checkin"
 document = {{ employee = "{{{{ n }}}}" }}
 
 [http]
-listen = "{listen}"
+listen = "tcp:{port}:interface=127.0.0.1"
+{tls}
 
 [live]
 jwt_key = "{key}"
@@ -213,7 +214,7 @@ class LiveCase(TestCase):
         configuration = self.directory / "lineside.toml"
         configuration.write_text(
             CONFIGURATION.format(
-                listen=self._listen(), key=KEY, limit=self.limit, origins=self.origins, room=self.room
+                port=self.port, tls=self._tls(), key=KEY, limit=self.limit, origins=self.origins, room=self.room
             )
             + self.more
         )
@@ -281,11 +282,11 @@ class LiveCase(TestCase):
         self.assertEqual([True] * len(returns), [each["recovered"] for each in returns])
         return len(returns)
 
-    def _listen(self) -> str:
+    def _tls(self) -> str:
         if not self.secure:
-            return f"tcp:{self.port}:interface=127.0.0.1"
-        key, certificate = self._shown.key, self._shown.certificate
-        return f"ssl:{self.port}:interface=127.0.0.1:privateKey={key}:certKey={certificate}"
+            return ""
+        certificate, key = self._shown.certificate, self._shown.key
+        return f'tls = "page"\n\n[tls.page]\ncertificate = "{certificate}"\nkey = "{key}"'
 
     async def _end(self, listening: Any) -> None:
         for client in self._clients:
