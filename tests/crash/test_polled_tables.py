@@ -31,7 +31,7 @@ table = "scans"
 key = "id"
 every = "20ms"
 batch = 7
-overlap_keys = 50
+overlap_keys = 800
 
 [routes.copy]
 table = "copies"
@@ -39,6 +39,7 @@ batch = 5
 document = { scan = "{{ id }}", code = "{{ code }}" }
 """
 ROWS = 400
+"""Of numbers up to twice that. While one look goes on, many may be added before a late one is looked for."""
 LOOK_AGAIN = 0.02
 
 
@@ -68,6 +69,9 @@ class Killed(TestCase):
     def copies(self) -> int:
         (count,) = self.plant.execute("SELECT COUNT(*) FROM copies").fetchone()
         return int(count)
+
+    def starts(self) -> int:
+        return (self.directory / "gateway.log").read_text().count("gateway.ready")
 
     async def test_every_row_arrives_exactly_once(self) -> None:
         """Rows keep coming, late ones between the others too, while the gateway is killed at any moment."""
@@ -99,6 +103,7 @@ class Killed(TestCase):
 
     async def rest(self) -> None:
         """Let a last gateway finish, and compare both tables."""
+        before = self.starts()
         gateway = self.nursery.start(
             self.reactor,
             ["run", "-c", str(self.directory / "lineside.toml")],
@@ -109,7 +114,9 @@ class Killed(TestCase):
         while self.copies() < rows:
             self.assertIsNone(gateway.code, self.directory)
             await deferLater(self.reactor, LOOK_AGAIN)
-        # Time for one too many to arrive.
+        # Time for one too many to arrive, and for the gateway to hear a signal.
+        while self.starts() <= before:
+            await deferLater(self.reactor, LOOK_AGAIN)
         for _ in range(10):
             await deferLater(self.reactor, LOOK_AGAIN)
         gateway.signal("TERM")
