@@ -1,8 +1,8 @@
 """Install what the tests run beside the gateway: ``python tools/test_servers.py``, which `make test` calls.
 
-MariaDB, PostgreSQL, Redis, Chromium and OpenSSL's client come from Debian's packages. Where all are installed
-it says nothing and is done at once. As root on a Debian system it installs what is missing, and lets no service
-start. Otherwise it says what is missing and why it stays so: the tests that need it are then skipped, with the
+MariaDB, PostgreSQL, Redis, Chromium, OpenSSL's client, OpenSSH, dig and dnsmasq come from Debian's packages. Where
+all are installed it says nothing and is done at once. As root on a Debian system it installs what is missing, and lets
+no service start. Otherwise it says what is missing and why it stays so: the tests that need it are then skipped, with the
 reason. It never fails: a machine without a network runs the other tests.
 """
 
@@ -22,6 +22,10 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
     "chromium": ("chromium",),
     "redis-server": ("redis-server",),
     "openssl": ("openssl",),
+    "openssh-client": ("sftp",),
+    "openssh-server": ("/usr/sbin/sshd",),
+    "bind9-dnsutils": ("dig",),
+    "dnsmasq-base": ("dnsmasq", "/usr/sbin/dnsmasq"),
 }
 """By Debian's package: programs of which one says that it is there; on PATH, or a pattern of files."""
 
