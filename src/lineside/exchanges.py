@@ -39,6 +39,8 @@ class Answer(Struct, frozen=True):
     """By their names in lower case; of several with one name the last."""
     body: bytes | None
     """None where it was larger than allowed: the connection was cut."""
+    cookies: tuple[str, ...] = ()
+    """Each ``Set-Cookie`` as it came; they cannot be joined (RFC 9110, section 5.3)."""
 
 
 class NoAnswer(Exception):
@@ -133,7 +135,8 @@ async def _ask(
     }
     collected = _Collected(largest)
     response.deliverBody(collected)
-    return Answer(response.code, received, await collected.whole)
+    cookies = response.headers.getRawHeaders(b"set-cookie", [])
+    return Answer(response.code, received, await collected.whole, tuple(each.decode("latin-1") for each in cookies))
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -27,6 +27,7 @@ from lineside.assemble.edges import (
     posts,
     tasks,
 )
+from lineside.assemble.entrance import Entrance
 from lineside.assemble.exposure import AskedDoor
 from lineside.assemble.parts import Dormant, JournalPart
 from lineside.assemble.settings import Settings
@@ -53,6 +54,7 @@ from lineside.operations.events import EventOperations
 from lineside.operations.pauses import Kind, Pauses
 from lineside.operations.registry import Operations
 from lineside.operations.results import ConnectedDevice, SourceStatus
+from lineside.operations.sessions import SessionOperations
 from lineside.operations.status import StatusOperations
 from lineside.operations.tokens import TokenOperations
 
@@ -158,14 +160,13 @@ class Gateway:
             time.time_ns,
         )
         commands.register(self.operations)
-        tokens = TokenOperations(store.database, settings.sources, time.time_ns)
-        tokens.register(self.operations)
+        entrance = Entrance(reactor, settings, store, targets, audit, self.operations)
         self.live = live_services(
             reactor,
             settings,
             store,
             self.operations,
-            tokens,
+            entrance.tokens,
             couriers,
             self._watching.journals.values(),
             targets,
@@ -173,6 +174,7 @@ class Gateway:
             None if self.erp is None or not settings.erp else self.erp.reader,
             None if self.tasks is None else self.tasks.runner,
             failed_login=audit.failed_login,
+            sessions=entrance.sessions,
         )
         if self.live is not None and self.tasks is not None:
             self.live.tell_of(dict(zip(self.tasks.consumers, self.tasks.triggers, strict=True)))
@@ -184,7 +186,7 @@ class Gateway:
                 reactor,
                 settings.http,
                 self.operations,
-                tokens,
+                entrance.tokens,
                 gates,
                 hindered=self._hindered,
                 failed_login=audit.failed_login,
@@ -196,13 +198,14 @@ class Gateway:
                     *([] if self.erp is None else self.erp.endpoints),
                 ],
                 certificates=self.certificates,
+                log_ins=entrance.log_ins,
             )
         )
         waiting: list[Part] = [way.patience for way in self._ways_in if way.patience is not None]
         self.stages: list[list[Part]] = [
             [store],
             [audit],
-            [tokens, pauses, commands],
+            [entrance.tokens, entrance.sessions, pauses, commands],
             [*self._watching.parts, *([] if self.certificates is None else [self.certificates])],
             [*targets.values(), *([] if self.databases is None else self.databases.parts)],
             [*couriers],
@@ -214,7 +217,7 @@ class Gateway:
             *(
                 []
                 if self.http is None
-                else [[*self._doors(tokens), *self.http.watchers], list[Part]([self.http.part])]
+                else [[*self._doors(entrance.tokens), *self.http.watchers], list[Part]([self.http.part])]
             ),
             *([waiting] if waiting else []),
             [
@@ -270,7 +273,7 @@ class Gateway:
 
     def _doors(self, tokens: TokenOperations) -> list[Part]:
         http = self._settings.http
-        return [] if http is None else [AskedDoor(http.listen, tokens, meant=http.public)]
+        return [] if http is None else [AskedDoor(http.listen, tokens, meant=http.public or http.login is not None)]
 
     def _uncommanded(self) -> list[ConnectedDevice]:
         """Return the devices of sources that send no commands, as far as their addresses tell who is connected."""
@@ -317,6 +320,7 @@ class Offline:
         self._audit.register(self.operations)
         offer(self.operations, self._store, settings, self._consumers, reactor, running=False)
         TokenOperations(self._store.database, settings.sources, time.time_ns).register(self.operations)
+        SessionOperations(self._store.database, time.time_ns).register(self.operations)
         paused: dict[Kind, dict[str, Callable[[bool], None]]] = {
             # The next start pauses them.
             "source": dict.fromkeys(settings.sources, lambda _: None),

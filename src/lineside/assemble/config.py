@@ -20,6 +20,7 @@ from lineside.assemble.formats import FORMATS, JsonFormat
 from lineside.assemble.frappesettings import check_frappe_sources
 from lineside.assemble.httpsettings import HttpSettings, check_posts
 from lineside.assemble.livesettings import ChannelSettings, LiveSettings, check_channels
+from lineside.assemble.loginsettings import check_login
 from lineside.assemble.plant import PlantSettings, check_watched
 from lineside.assemble.settings import (
     SOURCES,
@@ -161,6 +162,7 @@ class _Reading:
         tls = self._each(TlsSettings, raw, "tls")
         self.problems += check_tls(raw, tls, read=self._secrets)
         self.problems += check_channels(raw)
+        self.problems += check_login(raw)
         self.problems += check_tasks(raw)
         self.problems += check_databases(raw, tables.targets, tables.sources)
         self.problems += check_frappe_sources(raw, tables.targets, tables.sources)

@@ -16,7 +16,7 @@ from lineside.assemble.importing import importing
 from lineside.assemble.settings import FrappeTargetSettings, LinesSourceSettings, Settings
 from lineside.delivery.budget import Budget
 from lineside.edges.lines.intake import Intake
-from lineside.model.ports import Part, Target
+from lineside.model.ports import Part, PasswordOracle, Target
 
 if TYPE_CHECKING:
     from twisted.web.iweb import IAgent
@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from lineside.journal.retention import Retention
     from lineside.journal.watched import WatchedJournal
     from lineside.operations.erp import ErpReader
+    from lineside.operations.logins import LogIns
     from lineside.operations.registry import Operations
+    from lineside.operations.sessions import SessionOperations
     from lineside.operations.tasks import TaskOperations
     from lineside.operations.tokens import TokenOperations
     from lineside.operations.web import Endpoint
@@ -165,6 +167,7 @@ def http_services(
     failed_login: Callable[[str], None],
     described: Iterable[Endpoint] = (),
     certificates: Certificates | None = None,
+    log_ins: LogIns | None = None,
 ) -> HttpServices:
     """Return the parts that serve HTTP requests; see `lineside.assemble.web.HttpServices`."""
     with importing():
@@ -184,8 +187,18 @@ def http_services(
         hindered=hindered,
         failed_login=failed_login,
         described=described,
+        log_ins=log_ins,
         **secured,
     )
+
+
+def passwords(target: TargetPart) -> PasswordOracle:
+    """Return who knows the passwords of a Frappe site's users."""
+    from lineside.assemble.frappesites import FrappePart
+    from lineside.edges.frappe.passwords import FrappePasswords
+
+    assert isinstance(target, FrappePart)
+    return FrappePasswords(target.client)
 
 
 def live_services(
@@ -202,6 +215,7 @@ def live_services(
     runner: Runner | None,
     *,
     failed_login: Callable[[str], None],
+    sessions: SessionOperations | None = None,
 ) -> LiveServices | None:
     """Return the live channels; None where the configuration has none."""
     if settings.live is None:
@@ -222,6 +236,7 @@ def live_services(
         reader,
         runner,
         failed_login=failed_login,
+        sessions=sessions,
     )
 
 

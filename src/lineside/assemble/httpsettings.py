@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from lineside.assemble.bounds import Size
 from lineside.assemble.endpoints import parse_listener
+from lineside.assemble.loginsettings import LogInSettings
 from lineside.assemble.plant import WorkingHours
 from lineside.assemble.table import Table
 from lineside.assemble.tlssettings import Shown
@@ -35,6 +36,13 @@ class HttpSettings(Table):
         description=(
             "The certificates that it shows, by the names of their tables `[tls.NAME]`; the first one to who asks "
             "for no name that another has. Default: none, it speaks without TLS."
+        ),
+    )
+    login: LogInSettings | None = Field(
+        default=None,
+        description=(
+            "People log in to the dashboard with their account in the ERP: a table `[http.login]`, see below. "
+            "Default: nobody does; who is not at this machine needs a token."
         ),
     )
     hosts: Annotated[tuple[str, ...], BeforeValidator(in_tuple)] = Field(

@@ -17,7 +17,7 @@ from lineside.edges.websocket.channels import Hub, publication
 from lineside.edges.websocket.erpcalls import erp_get
 from lineside.edges.websocket.part import LivePart
 from lineside.edges.websocket.part import LiveSettings as Bounds
-from lineside.edges.websocket.recognition import Recognition, Tokens
+from lineside.edges.websocket.recognition import Recognition, Sessions, Tokens
 from lineside.edges.websocket.rpc import Offered, Rpc
 from lineside.edges.websocket.sessions import Limits
 from lineside.edges.websocket.streams import JournalStreams, MemoryStream
@@ -54,6 +54,7 @@ class LiveServices:
         reader: shows what clients may see of the ERP.
         runner: whose tasks' runs are told.
         failed_login: is told from where somebody came whose token is none.
+        sessions: of people who logged in; None where nobody does.
 
     """
 
@@ -72,6 +73,7 @@ class LiveServices:
         runner: Runner | None = None,
         *,
         failed_login: Callable[[str], None],
+        sessions: Sessions | None = None,
     ) -> None:
         live = settings.live
         assert live is not None
@@ -124,6 +126,7 @@ class LiveServices:
                 oracle,
                 erp_role="nobody" if live.frappe is None else live.frappe.role,
                 failed=failed_login,
+                sessions=sessions,
             ),
         )
         self.parts: list[Part] = [self.part, *([] if self.bridge is None else [self.bridge])]

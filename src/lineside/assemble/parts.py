@@ -14,6 +14,7 @@ from lineside.model.ports import ConsumerSpec
 from lineside.operations.auditlog import AUDIT
 from lineside.operations.commandlog import COMMANDS
 from lineside.operations.pauses import PAUSES
+from lineside.operations.sessions import SESSIONS
 from lineside.operations.silence import DEVICES
 from lineside.operations.tokens import TOKENS
 from lineside.store.database import Database
@@ -27,7 +28,9 @@ class JournalPart:
 
     def __init__(self, reactor: Any, settings: JournalSettings) -> None:
         self.database = Database(
-            settings.path, (JOURNAL, DEVICES, TOKENS, PAUSES, POLLS, COMMANDS, TASKS, AUDIT), reactor.callFromThread
+            settings.path,
+            (JOURNAL, DEVICES, TOKENS, PAUSES, POLLS, COMMANDS, TASKS, AUDIT, SESSIONS),
+            reactor.callFromThread,
         )
         self.journal = SqliteJournal(self.database, dedupe_window=settings.dedupe_window)
         self._reactor = reactor

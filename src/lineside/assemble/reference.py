@@ -24,6 +24,7 @@ from lineside.assemble.framings import LengthFraming, StxEtxFraming
 from lineside.assemble.frappesettings import FrappePollSettings
 from lineside.assemble.httpsettings import HttpSettings
 from lineside.assemble.livesettings import ChannelSettings, FrappeRealtimeSettings, LiveSettings
+from lineside.assemble.loginsettings import LogInRoles, LogInSettings
 from lineside.assemble.plant import PlantSettings
 from lineside.assemble.settings import (
     SOURCES,
@@ -61,6 +62,8 @@ TABLES: dict[str, type[Table]] = {
     "attachments": AttachmentSettings,
     "tls": TlsSettings,
     "http": HttpSettings,
+    "http login": LogInSettings,
+    "http login roles": LogInRoles,
     "live": LiveSettings,
     "live frappe": FrappeRealtimeSettings,
     "channels": ChannelSettings,
@@ -73,7 +76,7 @@ TABLES: dict[str, type[Table]] = {
 
 _MARKED = re.compile(r"(<!-- keys: (?P<name>[a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _PLAIN = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`"} | dict.fromkeys(
-    (PollSettings, FrappePollSettings, FrappeRealtimeSettings, RetrySettings), "table"
+    (PollSettings, FrappePollSettings, FrappeRealtimeSettings, RetrySettings, LogInSettings, LogInRoles), "table"
 )
 
 

@@ -15,12 +15,14 @@ from lineside.edges.http.api import description_endpoint, operation_endpoints
 from lineside.edges.http.files import dashboard_endpoints
 from lineside.edges.http.health import health_endpoints
 from lineside.edges.http.identification import Identification, Tokens
+from lineside.edges.http.login import SessionEndpoints
 from lineside.edges.http.metrics import metrics_endpoint
 from lineside.edges.http.part import HttpPart
 from lineside.edges.http.site import Desk
 from lineside.model.ports import Part
 from lineside.model.rates import Delays
 from lineside.operations.history import HistoryOperations
+from lineside.operations.logins import LogIns
 from lineside.operations.reactorlag import ReactorLag
 from lineside.operations.registry import Operations
 from lineside.operations.web import Endpoint
@@ -44,6 +46,7 @@ class HttpServices:
         described: endpoints of other parts.
         side: makes the connections, where they have TLS.
         certificates: for how many seconds each that is shown is still good.
+        log_ins: lets people in; None where nobody logs in.
 
     """
 
@@ -60,7 +63,14 @@ class HttpServices:
         described: Iterable[Endpoint] = (),
         side: ServerSide | None = None,
         certificates: Callable[[], Mapping[str, float]] = dict,
+        log_ins: LogIns | None = None,
     ) -> None:
+        login = settings.login
+        session = SessionEndpoints(
+            log_ins,
+            secure=settings.tls is not None or (login is not None and login.behind_tls),
+            insecure=login is not None and login.insecure,
+        )
         lag = ReactorLag(reactor)
         history = HistoryOperations(
             lambda request: Deferred.fromCoroutine(operations.call(request, LOCAL_USER)), reactor, time.time_ns
@@ -75,12 +85,19 @@ class HttpServices:
         endpoints = [
             *health_endpoints(hindered),
             metrics_endpoint(operations, delays, certificates),
+            *session.endpoints,
             *operation_endpoints(operations),
             *described,
         ]
         desk = Desk(
             [*endpoints, description_endpoint(endpoints), *dashboard_endpoints()],
-            Identification(tokens, frozenset(settings.hosts), failed=failed_login),
+            Identification(
+                tokens,
+                frozenset(settings.hosts),
+                failed=failed_login,
+                sessions=None if log_ins is None else log_ins.sessions,
+                cookie=session.cookie,
+            ),
             max_body=settings.max_body,
         )
         self.part = HttpPart(

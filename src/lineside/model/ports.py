@@ -188,6 +188,30 @@ class PermissionOracle(Protocol):
         ...
 
 
+class Person(Struct, frozen=True):
+    """Somebody whom the ERP knows, and whose password was right."""
+
+    user: str
+    full_name: str
+    roles: frozenset[str]
+    """The ERP's."""
+
+
+class PasswordOracle(Protocol):
+    """The ERP, as far as it says whose password it is.
+
+    Both raise `LinesideError`, with a text for the one who asks, where it does not say.
+    """
+
+    async def person(self, user: str, password: str) -> Person | None:
+        """Return who it is; None where the name or the password is wrong. Nothing stays open at the ERP."""
+        ...
+
+    async def roles(self, user: str) -> frozenset[str]:
+        """Return the roles that a user has now; none for one who is disabled, or no longer there."""
+        ...
+
+
 class Part(Protocol):
     """Something the system starts and stops, in order."""
 

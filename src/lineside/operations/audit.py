@@ -122,6 +122,10 @@ class Audit:
             ) from refused
         return result
 
+    async def note(self, identity: Identity, where: str, what: str) -> None:
+        """Put on record what somebody did that is no operation; a record that cannot be written is an alarm."""
+        await self._write_if_possible(Act(identity.name, identity.role, where, what, "noted", {}))
+
     def failed_login(self, where: str) -> None:
         """Count a log-in that failed; every `WINDOW` they are put on record."""
         self._failed.add(where)

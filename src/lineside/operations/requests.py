@@ -30,6 +30,7 @@ from lineside.operations.results import (
     History,
     Overview,
     Paused,
+    SessionList,
     Status,
     TokenList,
     TokenSummary,
@@ -201,6 +202,23 @@ class Resume(Request[Paused], frozen=True, tag="resume"):
     told: ClassVar[tuple[str, ...]] = ("kind", "id")
     kind: Literal["source", "route", "target"]
     id: str
+
+
+class ListSessions(Request[SessionList], frozen=True, tag="sessions.list"):
+    """Show who is logged in."""
+
+    permission: ClassVar[Permission] = "administer"
+    result: ClassVar[Any] = SessionList
+
+
+class RevokeSession(Request[SessionList], frozen=True, tag="sessions.revoke"):
+    """End a session, or all of a user, at once."""
+
+    permission: ClassVar[Permission] = "administer"
+    result: ClassVar[Any] = SessionList
+    told: ClassVar[tuple[str, ...]] = ("session",)
+    session: Annotated[str, Meta(min_length=1, max_length=140)]
+    """Its id, or the user's name in the ERP."""
 
 
 class CreateToken(Request[CreatedToken], frozen=True, tag="tokens.create"):
@@ -420,6 +438,8 @@ AnyRequest = (
     | ShowHistory
     | Pause
     | Resume
+    | ListSessions
+    | RevokeSession
     | CreateToken
     | ListTokens
     | RevokeToken

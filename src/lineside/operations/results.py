@@ -361,6 +361,26 @@ class Paused(Struct, frozen=True):
     """None where it works."""
 
 
+class SessionSummary(Struct, frozen=True):
+    """Somebody who is logged in."""
+
+    id: str
+    user: str
+    full_name: str
+    role: str
+    where: str
+    """From where they logged in."""
+    created: str
+    seen: str
+    """When something was asked in it last."""
+
+
+class SessionList(Struct, frozen=True):
+    """Who is logged in."""
+
+    sessions: list[SessionSummary]
+
+
 class TokenSummary(Struct, frozen=True):
     """An API token, without what makes it one."""
 

@@ -73,6 +73,8 @@ class Call(Struct, frozen=True):
     """The address that asked."""
     local: bool = False
     """It is this machine's, and the request was meant for it."""
+    session: str = ""
+    """The id of the session by which the one who asks is known; empty where it is by something else."""
 
     @property
     def where(self) -> str:

@@ -186,7 +186,7 @@ class FrappeClient:
             for name, value in answer.headers.items()
         }
         content_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-        return Reply(answer.status, told, content_type, self._hidden(answer.body, as_user))
+        return Reply(answer.status, told, content_type, self._hidden(answer.body, as_user), answer.cookies)
 
     def _hidden(self, told: bytes, as_user: AsUser) -> bytes:
         """Return what the site says without the keys that it got: a page for debugging repeats a request."""

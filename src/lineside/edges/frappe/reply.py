@@ -33,6 +33,8 @@ class Reply(Struct, frozen=True):
     content_type: str
     """``application/json``: lower case, without parameters; empty when not given."""
     body: bytes
+    cookies: tuple[str, ...] = ()
+    """Each ``Set-Cookie`` as it came."""
 
 
 class Unreachable(Exception):

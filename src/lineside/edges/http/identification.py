@@ -7,6 +7,7 @@ from typing import Protocol
 
 from lineside.operations.web import Problem
 from lineside.security.identity import NOBODY, Identity
+from lineside.security.sessions import SAFE, Session, cookie_of, shown
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="lineside"'}
 """RFC 6750, section 3."""
@@ -28,14 +29,24 @@ class Tokens(Protocol):
         ...
 
 
+class Sessions(Protocol):
+    """The sessions of people."""
+
+    def find(self, text: str) -> Session | None:
+        """Return the session that a browser shows; None if it is none, or no longer one."""
+        ...
+
+
 class Identification:
-    """Tells who asks. As long as there is no token at all, who asks from this machine may look.
+    """Tells who asks. As long as there is no token at all, and nobody logs in, who asks from this machine may look.
 
     Args:
         tokens: the API tokens.
         names: hosts by which this machine's own browser may ask without a token, beside those of loopback. A page
             of another site could have its own name resolve to loopback (DNS rebinding); its requests bear it.
         failed: is told from where somebody came whose token is none.
+        sessions: of people; None where nobody logs in.
+        cookie: in which a browser shows one.
 
     """
 
@@ -45,7 +56,11 @@ class Identification:
         names: frozenset[str] = frozenset(),
         *,
         failed: Callable[[str], None] = lambda where: None,
+        sessions: Sessions | None = None,
+        cookie: str = "",
     ) -> None:
+        self._sessions = sessions
+        self._cookie = cookie
         self._tokens = tokens
         self._names = LOCAL_NAMES | names
         self._failed = failed
@@ -70,9 +85,22 @@ class Identification:
                 self._failed(f"http {peer}")
                 raise Problem(401, "this token is not valid, or no longer", headers=CHALLENGE)
             return identity
-        if local and not self._tokens.any:
+        if local and not self._tokens.any and self._sessions is None:
             return Identity(f"somebody at {peer}", "viewer")
         return NOBODY
+
+    def session(self, headers: Mapping[str, str], method: bytes) -> Session | None:
+        """Return the session by which a browser's request is known; None for none.
+
+        A cookie alone says nothing for a request that changes something: any site's page could have sent it.
+        Whoever shows a token asks by that.
+        """
+        if self._sessions is None or "authorization" in headers:
+            return None
+        text = cookie_of(headers, self._cookie)
+        if text is None or not (method in SAFE or shown(text, headers)):
+            return None
+        return self._sessions.find(text)
 
     def meant(self, headers: Mapping[str, str]) -> bool:
         """Tell whether who sent these headers wanted this machine by its own name, and no proxy handed them on."""

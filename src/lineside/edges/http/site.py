@@ -108,7 +108,11 @@ class Desk:
         channel = request.channel
         headers = header_texts(request.requestHeaders)
         local = channel.loopback and self._identification.meant(headers)
-        identity = self._identification.identify(headers, channel.peer, local=local)
+        session = self._identification.session(headers, request.method)
+        if session is None:
+            identity = self._identification.identify(headers, channel.peer, local=local)
+        else:
+            identity = session.identity
         if endpoint.permission is not None:
             permitted(identity, endpoint)
         length = channel.length
@@ -122,6 +126,7 @@ class Desk:
             headers,
             peer=channel.peer,
             local=local,
+            session="" if session is None else session.id,
         )
         if endpoint.stream and (length is None or length > TAKEN_WHOLE):
             stream = BodyStream(channel.hold, channel.go_on)
@@ -269,7 +274,9 @@ def permitted(identity: Identity, endpoint: Endpoint) -> None:
         check(identity, endpoint.permission)
     except NotPermitted as refused:
         if identity is NOBODY:
-            raise Problem(401, "this needs a token: Authorization: Bearer …", headers=CHALLENGE) from refused
+            raise Problem(
+                401, "this needs a token (Authorization: Bearer …), or a log-in", headers=CHALLENGE
+            ) from refused
         raise Problem(403, str(refused)) from refused
 
 
@@ -299,7 +306,12 @@ def _conditional(endpoint: Endpoint, call: Call, answer: Answer) -> Answer:
         return answer
     assert isinstance(answer.body, bytes)
     tag = f'W/"{blake2b(answer.body, digest_size=12).hexdigest()}"'
-    headers = (*answer.headers, ("ETag", tag), ("Cache-Control", "private, no-cache"), ("Vary", "Authorization"))
+    headers = (
+        *answer.headers,
+        ("ETag", tag),
+        ("Cache-Control", "private, no-cache"),
+        ("Vary", "Authorization, Cookie"),
+    )
     if tag in call.headers.get("if-none-match", ""):
         return Answer(304, b"", answer.content_type, headers)
     return Answer(200, answer.body, answer.content_type, headers)

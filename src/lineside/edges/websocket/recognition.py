@@ -29,6 +29,14 @@ class Tokens(Protocol):
         ...
 
 
+class Sessions(Protocol):
+    """The sessions of people who logged in."""
+
+    def still(self, identifier: str) -> Identity | None:
+        """Return whose session it is; None where it has ended."""
+        ...
+
+
 class Known(Struct, frozen=True):
     """A client that said who it is."""
 
@@ -43,6 +51,8 @@ class Known(Struct, frozen=True):
     """By what the ERP knows it."""
     api_token: str | None = None
     """By which it is known, and is no longer once that is revoked."""
+    session: str = ""
+    """The id of the session by which it is known, and is no longer once that has ended."""
 
 
 class Recognition:
@@ -54,6 +64,7 @@ class Recognition:
         oracle: the ERP, which knows its users; None where it is not asked.
         erp_role: what the ERP's users may, beside what the ERP lets them read.
         failed: is told from where somebody came whose token is none.
+        sessions: of people who logged in; None where nobody does.
 
     """
 
@@ -65,8 +76,10 @@ class Recognition:
         *,
         erp_role: Role = "nobody",
         failed: Callable[[str], None] = lambda where: None,
+        sessions: Sessions | None = None,
     ) -> None:
         self._tokens = tokens
+        self._sessions = sessions
         self._jwts = jwts
         self._oracle = oracle
         self._erp_role = erp_role
@@ -94,7 +107,7 @@ class Recognition:
         if not token:
             if call.identity is NOBODY:
                 raise Refused(codes.UNAUTHORIZED)
-            return Known(call.identity)
+            return Known(call.identity, session=call.session)
         if self._jwts is not None and token.count(".") == 2:
             try:
                 return _known(self._jwts.connection(token))
@@ -108,7 +121,11 @@ class Recognition:
         return Known(identity, api_token=token)
 
     def still(self, known: Known) -> bool:
-        """Tell whether a client is still who it was: its API token was not revoked, and has not expired."""
+        """Tell whether a client is still who it was: its token is still good, or its session lives."""
+        if known.session:
+            now = None if self._sessions is None else self._sessions.still(known.session)
+            # The ERP's own session beside it may have given them another name and more rights.
+            return now is not None and (known.credential is not None or now == known.identity)
         return known.api_token is None or self._tokens.identify(known.api_token) == known.identity
 
     async def lost_at_erp(self, known: Known, channels: Iterable[str]) -> list[str]:
@@ -194,7 +211,9 @@ class Recognition:
         # A browser sends the cookie to every port of a machine: who is known already loses nothing by it.
         at_erp = Identity(user, self._erp_role)
         before = replace(call.identity, name=user)
-        return Known(max(at_erp, before, key=lambda each: len(ROLES[each.role])), credential=credential)
+        return Known(
+            max(at_erp, before, key=lambda each: len(ROLES[each.role])), credential=credential, session=call.session
+        )
 
 
 def session_of(cookies: str) -> str | None:
