@@ -28,6 +28,7 @@ from lineside.assemble.config import load
 from lineside.assemble.edges import frappe_client
 from lineside.assemble.lifecycle import System
 from lineside.edges.frappe.prepare import prepare
+from lineside.model.ports import Person
 from lineside.operations import requests
 from lineside.operations.requests import AnyRequest, Request
 from lineside.operations.results import AuditEntry
@@ -337,6 +338,12 @@ class RolePlant:
             await self.call(requests.CreateToken(name=f"spare-{self._made}", role="viewer"))
         return {"token": f"spare-{self._made}"}
 
+    async def _spare_session(self) -> dict[str, Any]:
+        self._made += 1
+        person = Person(f"spare-{self._made}", "Spare", frozenset())
+        _, session = await self.gateway.entrance.sessions.begin(person, "viewer", "here")
+        return {"session": session.id}
+
     async def _command(self) -> dict[str, Any]:
         return {"device": "r-1", "payload": "OPEN"}
 
@@ -385,6 +392,8 @@ _ASKING: dict[type[Request[Any]], Callable[[RolePlant], Awaitable[dict[str, Any]
     requests.ShowHistory: RolePlant._nothing,
     requests.Pause: RolePlant._working,
     requests.Resume: RolePlant._paused,
+    requests.ListSessions: RolePlant._nothing,
+    requests.RevokeSession: RolePlant._spare_session,
     requests.CreateToken: RolePlant._new_token,
     requests.ListTokens: RolePlant._nothing,
     requests.RevokeToken: RolePlant._spare_token,

@@ -160,13 +160,13 @@ class Gateway:
             time.time_ns,
         )
         commands.register(self.operations)
-        entrance = Entrance(reactor, settings, store, targets, audit, self.operations)
+        self.entrance = Entrance(reactor, settings, store, targets, audit, self.operations)
         self.live = live_services(
             reactor,
             settings,
             store,
             self.operations,
-            entrance.tokens,
+            self.entrance.tokens,
             couriers,
             self._watching.journals.values(),
             targets,
@@ -174,7 +174,7 @@ class Gateway:
             None if self.erp is None or not settings.erp else self.erp.reader,
             None if self.tasks is None else self.tasks.runner,
             failed_login=audit.failed_login,
-            sessions=entrance.sessions,
+            sessions=self.entrance.sessions,
         )
         if self.live is not None and self.tasks is not None:
             self.live.tell_of(dict(zip(self.tasks.consumers, self.tasks.triggers, strict=True)))
@@ -186,7 +186,7 @@ class Gateway:
                 reactor,
                 settings.http,
                 self.operations,
-                entrance.tokens,
+                self.entrance.tokens,
                 gates,
                 hindered=self._hindered,
                 failed_login=audit.failed_login,
@@ -198,14 +198,14 @@ class Gateway:
                     *([] if self.erp is None else self.erp.endpoints),
                 ],
                 certificates=self.certificates,
-                log_ins=entrance.log_ins,
+                log_ins=self.entrance.log_ins,
             )
         )
         waiting: list[Part] = [way.patience for way in self._ways_in if way.patience is not None]
         self.stages: list[list[Part]] = [
             [store],
             [audit],
-            [entrance.tokens, entrance.sessions, pauses, commands],
+            [self.entrance.tokens, self.entrance.sessions, pauses, commands],
             [*self._watching.parts, *([] if self.certificates is None else [self.certificates])],
             [*targets.values(), *([] if self.databases is None else self.databases.parts)],
             [*couriers],
@@ -217,7 +217,7 @@ class Gateway:
             *(
                 []
                 if self.http is None
-                else [[*self._doors(entrance.tokens), *self.http.watchers], list[Part]([self.http.part])]
+                else [[*self._doors(self.entrance.tokens), *self.http.watchers], list[Part]([self.http.part])]
             ),
             *([waiting] if waiting else []),
             [

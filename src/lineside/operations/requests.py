@@ -208,6 +208,7 @@ class ListSessions(Request[SessionList], frozen=True, tag="sessions.list"):
     """Show who is logged in."""
 
     permission: ClassVar[Permission] = "administer"
+    looks: ClassVar[bool] = True
     result: ClassVar[Any] = SessionList
 
 

@@ -1,9 +1,8 @@
 """Sessions of people in a browser: how one is made, read and compared. Pure; see `lineside.operations.sessions`.
 
 What the browser keeps is ``lss_`` + the session's id + ``_`` + 256 random bits. Only SHA-256 of those bits is kept
-here, as of an API token. A page that changes something also shows a second text, made of the same bits, which no page
-of another site can read: a cookie goes along with whatever any page asks for (OWASP, Cross-Site Request Forgery
-Prevention).
+here, as of an API token. A page that changes something also shows a second text, made of the same bits, which no
+page of another site can read: a cookie goes along with whatever any page asks for.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from lineside.model.errors import LinesideError
 from lineside.operations.logins import LogIns, NoRole, TooSoon, WrongPassword
 from lineside.operations.web import JSON, Answer, Call, Endpoint, Problem, Reply
 from lineside.security.identity import NOBODY, ROLES, Role
@@ -137,6 +138,8 @@ class SessionEndpoints:
             raise Problem(429, str(soon), headers={"Retry-After": str(soon.after)}) from soon
         except NoRole as none:
             raise Problem(403, str(none)) from none
+        except LinesideError as silent:
+            raise Problem(503, str(silent), headers={"Retry-After": str(RETRY)}) from silent
         # Whoever had a session here before has another one now: nobody goes on in one that somebody else planted.
         before = cookie_of(call.headers, self.cookie)
         planted = None if before is None else log_ins.sessions.find(before)
