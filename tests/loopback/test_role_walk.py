@@ -31,7 +31,7 @@ REFUSED = frozenset({101, 103})
 NEVER = REFUSED | {108}
 """What nobody may is not there to be had, either."""
 LIVE_FAILED = 400
-LOOKS = frozenset({"tokens.list", "audit.list", "audit.verify"})
+LOOKS = frozenset({"sessions.list", "tokens.list", "audit.list", "audit.verify"})
 """What needs a permission to change something, and does not."""
 COUNT = "/api/v1/calls/count"
 """A call that changes nothing, for everybody who may consult."""

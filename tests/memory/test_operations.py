@@ -114,10 +114,10 @@ class Permissions(SynchronousTestCase):
     """Who may ask what."""
 
     def test_who_may_only_look_changes_nothing(self) -> None:
-        """Lists and stories are for viewers, but for tokens and the record; whatever changes something is not."""
+        """Lists and stories are for viewers, but for log-ins, tokens and the record; whatever changes something is not."""
         needed = {request.__name__: request.permission for request in get_args(AnyRequest)}
         looking = {name for name in needed if name.startswith(("List", "Show", "Tail", "Follow"))}
-        looking -= {"ListTokens", "ListAudit"}
+        looking -= {"ListSessions", "ListTokens", "ListAudit"}
         self.assertEqual({needed[name] for name in looking}, {"read"})
         self.assertEqual({needed[name] for name in ("ListTokens", "ListAudit", "VerifyAudit")}, {"administer"})
         self.assertNotIn("read", {needed[name] for name in needed.keys() - looking})
