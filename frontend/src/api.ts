@@ -27,8 +27,28 @@ export const connection = reactive({
   reason: "",
 });
 
+export interface Who {
+  name: string;
+  role: string;
+  permissions: string[];
+  /** Of somebody who logged in. */
+  full_name: string | null;
+}
+
+interface Standing {
+  who: Who | null;
+  login: string | null;
+  csrf?: string | null;
+}
+
 export const session = reactive({
   token: sessionStorage.getItem(TOKEN),
+  /** Who the gateway takes the reader for; null until it said so. */
+  who: null as Who | null,
+  /** The ERP with whose passwords people log in; null where nobody does. */
+  login: null as string | null,
+  /** What each request that changes something shows, of a reader who logged in; the session itself is in a cookie. */
+  csrf: null as string | null,
   /** Why the reader is asked for a token; null while they are not. */
   asked: null as string | null,
   /** The reader was asked and gave none: they are not asked again for looking alone. */
@@ -45,6 +65,59 @@ export function useToken(token: string | null): void {
   if (token === null) sessionStorage.removeItem(TOKEN);
   else sessionStorage.setItem(TOKEN, token);
   answerWaiting(token !== null);
+  void askWho();
+}
+
+/** Ask who the reader is taken for, and how they could say who they are. While there is no answer nothing changes. */
+export async function askWho(): Promise<void> {
+  try {
+    stand(await request<Standing>("GET", "/session"));
+  } catch (failed) {
+    if (failed instanceof Refused) session.who = null;
+    else if (!(failed instanceof Lost)) throw failed;
+  }
+}
+
+/** Log in as in the ERP. Throws `Refused`, with words for the reader, or `Lost`. */
+export async function logIn(user: string, password: string): Promise<void> {
+  const told = await request<Standing>("POST", "/session", { user, password });
+  session.token = null;
+  sessionStorage.removeItem(TOKEN);
+  stand(told);
+  session.asked = null;
+  session.declined = false;
+  answerWaiting(true);
+}
+
+export async function logOut(): Promise<void> {
+  try {
+    stand(await request<Standing>("DELETE", "/session"));
+  } catch (failed) {
+    // It had ended already.
+    if (!(failed instanceof Refused)) throw failed;
+    session.who = session.csrf = null;
+  }
+}
+
+/** Whether the reader may do what needs a permission. Who did not say who they are is asked when they try. */
+export function may(permission: string): boolean {
+  return (session.token === null && session.csrf === null) || (session.who?.permissions.includes(permission) ?? true);
+}
+
+function stand(told: Standing): void {
+  session.who = told.who;
+  session.login = told.login;
+  session.csrf = told.csrf ?? null;
+}
+
+/** Why the reader is asked who they are. */
+function why(failed: Refused): string {
+  if (session.csrf !== null) {
+    session.who = session.csrf = null;
+    return "Your session has ended.";
+  }
+  if (session.token !== null) return failed.message;
+  return session.login === null ? "This gateway asks for a token." : "";
 }
 
 /** The reader gives none. */
@@ -75,7 +148,7 @@ export async function get<T>(path: string, query: Query = {}, signal?: AbortSign
     return await request<T>("GET", `${path}${text ? `?${text}` : ""}`, undefined, signal);
   } catch (failed) {
     if (failed instanceof Refused && failed.status === 401 && session.asked === null && !session.declined) {
-      session.asked = session.token === null ? "This gateway asks for a token." : failed.message;
+      session.asked = why(failed);
     }
     throw failed;
   }
@@ -88,8 +161,8 @@ export async function post<T>(path: string, body?: unknown): Promise<T> {
       return await request<T>("POST", path, body);
     } catch (failed) {
       if (!(failed instanceof Refused && failed.status === 401)) throw failed;
-      const why = session.token === null ? "This needs the token of an operator." : failed.message;
-      if (!(await askForToken(why))) throw failed;
+      const unknown = session.token === null && session.csrf === null;
+      if (!(await askForToken(unknown ? "This needs an operator." : why(failed)))) throw failed;
     }
   }
 }
@@ -98,6 +171,7 @@ async function request<T>(method: string, path: string, body?: unknown, signal?:
   const headers: Record<string, string> = { Accept: "application/json" };
   const token = session.token;
   if (token !== null) headers.Authorization = `Bearer ${token}`;
+  else if (session.csrf !== null && method !== "GET") headers["X-Lineside-CSRF"] = session.csrf;
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let answer: Response;
   let told: unknown;

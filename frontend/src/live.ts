@@ -58,7 +58,7 @@ function leave(channel: string): void {
   client.removeSubscription(subscription);
 }
 
-/** Be connected while the gateway offers it, somebody looks, and with the token that they gave; for the whole page. */
+/** Be connected while the gateway offers it, somebody looks, and as who they are; for the whole page. */
 export function useLive(offered: () => boolean): void {
   const hidden = ref(document.hidden);
   const look = (): void => void (hidden.value = document.hidden);
@@ -67,15 +67,16 @@ export function useLive(offered: () => boolean): void {
     document.removeEventListener("visibilitychange", look);
     client?.disconnect();
   });
-  const wanted = computed(() => (offered() && !hidden.value ? (session.token ?? "") : null));
+  // Without a token it is the session's cookie that says who looks; with another session one connects anew.
+  const wanted = computed(() => (offered() && !hidden.value ? `${session.token ?? ""} ${session.csrf ?? ""}` : null));
   watch(
     wanted,
-    async (token) => {
+    async (now) => {
       client?.disconnect();
-      if (token === null) return;
+      if (now === null) return;
       const connecting = await opened();
-      if (wanted.value !== token) return;
-      connecting.setToken(token);
+      if (wanted.value !== now) return;
+      connecting.setToken(session.token ?? "");
       connecting.connect();
     },
     { immediate: true },

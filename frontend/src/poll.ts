@@ -57,6 +57,6 @@ export function usePoll<T>(
     document.removeEventListener("visibilitychange", look);
     stop();
   });
-  watch(() => session.token, () => void again());
+  watch([() => session.token, () => session.csrf], () => void again());
   return { data, refused, again };
 }

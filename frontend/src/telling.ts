@@ -61,7 +61,7 @@ export async function have<T>(path: string, body: unknown, told: (result: T) => 
     tell(skipped.length ? "failed" : "done", told(result), skipped);
     return result;
   } catch (failed) {
-    if (failed instanceof Refused && failed.status === 403 && session.token !== null) {
+    if (failed instanceof Refused && failed.status === 403 && (session.token !== null || session.csrf !== null)) {
       if (await askForToken(`${failed.message}. Another token?`)) return have(path, body, told);
       return null;
     }
