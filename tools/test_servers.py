@@ -1,9 +1,9 @@
 """Install what the tests run beside the gateway: ``python tools/test_servers.py``, which `make test` calls.
 
 MariaDB, PostgreSQL, Redis, Chromium, OpenSSL's client, OpenSSH, dig and dnsmasq come from Debian's packages. Where
-all are installed it says nothing and is done at once. As root on a Debian system it installs what is missing, and lets
-no service start. Otherwise it says what is missing and why it stays so: the tests that need it are then skipped, with the
-reason. It never fails: a machine without a network runs the other tests.
+all are installed it says nothing and is done at once. As root on a Debian system it installs what is missing, and
+lets no service start. Otherwise it says what is missing and why it stays so: the tests that need it are then
+skipped, with the reason. It never fails: a machine without a network runs the other tests.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ class Permissions(SynchronousTestCase):
     """Who may ask what."""
 
     def test_who_may_only_look_changes_nothing(self) -> None:
-        """Lists and stories are for viewers, but for who may come in and the record; what changes something is not."""
+        """Lists and stories are for viewers, but for who may come in and the record; what changes is not."""
         needed = {request.__name__: request.permission for request in get_args(AnyRequest)}
         looking = {name for name in needed if name.startswith(("List", "Show", "Tail", "Follow"))}
         looking -= {"ListSessions", "ListTokens", "ListAudit"}
