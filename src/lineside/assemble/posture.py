@@ -76,7 +76,8 @@ def posture(settings: Settings) -> Posture:
     journal = settings.journal
     there = (settings.path, journal.path, journal.control_path)
     files = {str(path): mode for path in there if (mode := _mode(path)) is not None}
-    return Posture(doors, secrets, files, _versions(), [*_unsafe(doors, secrets, settings.path)])
+    unsafe = [*_unsafe(doors, secrets, settings.path), *_unsafe_login(settings)]
+    return Posture(doors, secrets, files, _versions(), unsafe)
 
 
 def _doors(settings: Settings) -> Iterator[Door]:
@@ -93,7 +94,9 @@ def _doors(settings: Settings) -> Iterator[Door]:
     listen, http = settings.http.listen, settings.http
     public, tls = is_public(listen), _tls(http, listen)
     limits = {"max_body": http.max_body, "max_connections": http.max_connections}
-    yield Door("http", listen, public, tls, "API tokens", {**limits})
+    login = http.login
+    known_by = "API tokens" if login is None else "API tokens, people's passwords in the ERP"
+    yield Door("http", listen, public, tls, known_by, {**limits})
     for name, source in settings.sources.items():
         where = key_path("sources", name)
         if isinstance(source, HttpSourceSettings):
@@ -155,6 +158,12 @@ def _versions() -> dict[str, str]:
         "openssl": ssl.OPENSSL_VERSION,
         "sqlite": sqlite3.sqlite_version,
     }
+
+
+def _unsafe_login(settings: Settings) -> Iterator[str]:
+    http = settings.http
+    if http is not None and http.login is not None and http.login.insecure and http.tls is None:
+        yield f"http.login.insecure: passwords come to {http.listen} unencrypted, from wherever it can be reached"
 
 
 def _unsafe(doors: list[Door], secrets: list[Place], path: Path) -> Iterator[str]:

@@ -99,6 +99,17 @@ class Told(SynchronousTestCase):
         self.assertIn("holds a secret, and others can read it (mode 0644)", found)
         self.assertNotIn("sources.near", found)
 
+    def test_people(self) -> None:
+        """That they log in is told, and found where their passwords can be read on the way."""
+        with_login = CONFIGURATION.replace(
+            "[live]", '[http.login]\ninsecure = true\n[http.login.roles]\nviewer = ["Stock User"]\n[live]'
+        )
+        Path("lineside.toml").write_text(with_login)
+        told = posture(load(Path("lineside.toml"), {"KEY": "the-key"}))
+        [http] = [door for door in told.doors if door.what == "http"]
+        self.assertEqual(http.known_by, "API tokens, people's passwords in the ERP")
+        self.assertIn("http.login.insecure: passwords come to tcp:8080 unencrypted", "\n".join(told.unsafe))
+
     def test_versions(self) -> None:
         """Of what the connections and the store rest on."""
         self.assertLessEqual({"lineside", "python", "openssl", "sqlite", "twisted"}, self.told.versions.keys())
