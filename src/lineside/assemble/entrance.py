@@ -68,7 +68,12 @@ class Entrance:
         )
         self.sessions.register(operations)
         self.log_ins = LogIns(
-            oracle, self.sessions, audit, reactor.seconds, urlsplit(settings.sites[name].url).netloc
+            oracle,
+            self.sessions,
+            audit,
+            reactor.seconds,
+            urlsplit(settings.sites[name].url).netloc,
+            proxied=login.behind_tls,
         )
         if login.insecure and http.tls is None and not login.behind_tls:
             log.warn(

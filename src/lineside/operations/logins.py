@@ -52,6 +52,7 @@ class LogIns:
         record: of who did what.
         seconds: a monotonic clock.
         site: how the ERP is called to people, such as its address.
+        proxied: all come by way of a proxy, so that addresses do not tell them apart.
 
     """
 
@@ -62,11 +63,13 @@ class LogIns:
         record: Record,
         seconds: Callable[[], float],
         site: str,
+        *,
+        proxied: bool = False,
     ) -> None:
         self._oracle = oracle
         self.sessions = sessions
         self._record = record
-        self._backoff = LogInBackoff(seconds)
+        self._backoff = LogInBackoff(seconds, addresses=not proxied)
         self.site = site
 
     async def log_in(self, user: str, password: str, peer: str) -> tuple[str, Session]:

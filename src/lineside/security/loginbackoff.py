@@ -43,11 +43,13 @@ class LogInBackoff:
 
     Args:
         seconds: a monotonic clock.
+        addresses: they tell people apart. Behind a proxy all have its address, and one could shut out everybody.
 
     """
 
-    def __init__(self, seconds: Callable[[], float]) -> None:
+    def __init__(self, seconds: Callable[[], float], *, addresses: bool = True) -> None:
         self._seconds = seconds
+        self._addresses = addresses
         self._known: OrderedDict[tuple[str, str], _Failures] = OrderedDict()
 
     def __len__(self) -> int:
@@ -56,12 +58,12 @@ class LogInBackoff:
     def wait(self, account: str, address: str) -> float:
         """Return for how many seconds nobody may try this account from this address; 0 where they may."""
         now = self._seconds()
-        return max(self._wait(key, now) for key in _keys(account, address))
+        return max(self._wait(key, now) for key in self._keys(account, address))
 
     def begin(self, account: str, address: str) -> None:
         """Count a try as failed before its end is known, so that many at a time are counted too."""
         now = self._seconds()
-        for key in _keys(account, address):
+        for key in self._keys(account, address):
             before = self._known.pop(key, None)
             number = 0 if before is None or now - before.last > FORGOTTEN else before.number
             self._known[key] = _Failures(number + 1, now)
@@ -70,15 +72,16 @@ class LogInBackoff:
 
     def succeeded(self, account: str, address: str) -> None:
         """Forget what was counted of the account, and this try of the address."""
-        self._known.pop(("pair", f"{account.lower()} {address}"), None)
-        self._known.pop(("account", account.lower()), None)
+        for key in self._keys(account, address):
+            if key[0] != "address":
+                self._known.pop(key, None)
         self.undecided(account, address, of=("address",))
 
     def undecided(
         self, account: str, address: str, *, of: tuple[str, ...] = ("pair", "account", "address")
     ) -> None:
         """Take one try back: nobody said whether the password was right."""
-        for key in _keys(account, address):
+        for key in self._keys(account, address):
             failures = self._known.get(key)
             if key[0] in of and failures is not None:
                 failures.number -= 1
@@ -91,7 +94,8 @@ class LogInBackoff:
         doubled = allowed.first * 2.0 ** min(failures.number - allowed.free, 32)
         return max(0.0, failures.last + min(doubled, allowed.longest) - now)
 
-
-def _keys(account: str, address: str) -> list[tuple[str, str]]:
-    name = account.lower()
-    return [("pair", f"{name} {address}"), ("account", name), ("address", address)]
+    def _keys(self, account: str, address: str) -> list[tuple[str, str]]:
+        name = account.lower()
+        if not self._addresses:
+            return [("account", name)]
+        return [("pair", f"{name} {address}"), ("account", name), ("address", address)]

@@ -73,6 +73,15 @@ class Waiting(TestCase):
             self.backoff.undecided("ann", "10.0.0.1")
         self.assertEqual(self.backoff.wait("ann", "10.0.0.1"), 0)
 
+    def test_behind_a_proxy_nobody_shuts_out_everybody(self) -> None:
+        """All have its address there: what counts is the account."""
+        self.backoff = LogInBackoff(lambda: self.now, addresses=False)
+        for number in range(100):
+            self.fail(1, f"user-{number}")
+        self.fail(ALLOWANCES["account"].free, "ann")
+        self.assertEqual(self.backoff.wait("another", "10.0.0.1"), 0)
+        self.assertGreater(self.backoff.wait("ann", "10.0.0.1"), 0)
+
     def test_its_memory_is_bounded(self) -> None:
         """However many names and addresses somebody makes up."""
         for number in range(MOST):
