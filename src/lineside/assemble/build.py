@@ -27,7 +27,7 @@ from lineside.assemble.edges import (
     posts,
     tasks,
 )
-from lineside.assemble.exposure import AskedDoor
+from lineside.assemble.exposure import AskedDoor, is_unix
 from lineside.assemble.parts import Dormant, JournalPart
 from lineside.assemble.settings import Settings
 from lineside.assemble.sources import WayIn
@@ -43,6 +43,7 @@ from lineside.journal.inspection import Inspection
 from lineside.journal.retention import Retention
 from lineside.model.event import Event
 from lineside.model.ports import Part
+from lineside.model.wording import key_path
 from lineside.operations.audit import Audit
 from lineside.operations.commands import CommandRecords, DeviceCommands
 from lineside.operations.consumers import ConsumerOperations
@@ -55,6 +56,7 @@ from lineside.operations.registry import Operations
 from lineside.operations.results import ConnectedDevice, SourceStatus
 from lineside.operations.status import StatusOperations
 from lineside.operations.tokens import TokenOperations
+from lineside.security.turnstile import Turnstile
 
 log = Logger()
 
@@ -93,6 +95,7 @@ class Gateway:
         consumers = dict(self.deliveries.consumers)
         self._watching = Watching(reactor, settings, store)
         self.certificates = certificates(reactor, settings)
+        self.turnstile = Turnstile(settings.limits.bounds, reactor)
         self._ways_in = [
             WayIn(reactor, name, source, self._watching.journals[name], random, self.certificates)
             for name, source in settings.lines.items()
@@ -173,9 +176,11 @@ class Gateway:
             None if self.erp is None or not settings.erp else self.erp.reader,
             None if self.tasks is None else self.tasks.runner,
             failed_login=audit.failed_login,
+            turnstile=self.turnstile,
         )
         if self.live is not None and self.tasks is not None:
             self.live.tell_of(dict(zip(self.tasks.consumers, self.tasks.triggers, strict=True)))
+        self._hold_to_limits(tokens)
         self._share_descriptors(descriptors)
         self.http = (
             None
@@ -188,6 +193,7 @@ class Gateway:
                 gates,
                 hindered=self._hindered,
                 failed_login=audit.failed_login,
+                turnstile=self.turnstile,
                 described=[
                     *self.posts.endpoints,
                     *([] if self.databases is None else self.databases.endpoints),
@@ -246,6 +252,14 @@ class Gateway:
             log.info("http.listening", address=self.http.part.address)
         log.info("gateway.ready", journal=str(self._settings.journal.path), routes=len(self.deliveries.couriers))
 
+    def _hold_to_limits(self, tokens: TokenOperations) -> None:
+        for way in self._ways_in:
+            if way.takes_connections and not is_unix(self._settings.lines[way.source.id].listen):
+                intake = way.source.intake
+                intake.share = self.turnstile.share(key_path("sources", intake.id), intake.limits.max_connections)
+        if self.live is not None:
+            tokens.on_revoked.append(self.live.part.review)
+
     def _share_descriptors(self, descriptors: int) -> None:
         # Dialled sources and datagrams have one each, which the reserve bears.
         intakes = {way.source.id: way.source.intake for way in self._ways_in if way.takes_connections}
@@ -255,8 +269,12 @@ class Gateway:
         allowed = shares(descriptors - handshakes, wanted, viewers)
         for name, intake in intakes.items():
             intake.limits = msgspec.structs.replace(intake.limits, max_connections=allowed.sources[name])
+            if intake.share is not None:
+                intake.share.lower(allowed.sources[name])
         if self.live is not None:
             self.live.part.max_connections = allowed.live
+            if self.live.part.share is not None:
+                self.live.part.share.lower(allowed.live)
         connections, total = sum(allowed.sources.values()) + allowed.live, sum(wanted.values()) + viewers
         if (allowed.sources, allowed.live) != (wanted, viewers):
             log.warn(

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from lineside.security.identity import Identity
     from lineside.security.renewal import Certificates
     from lineside.security.tls import ServerSide
+    from lineside.security.turnstile import Turnstile
     from lineside.tasks.runner import Runner
     from lineside.tasks.sources import TaskSources
 
@@ -163,6 +164,7 @@ def http_services(
     *,
     hindered: Callable[[], list[str]],
     failed_login: Callable[[str], None],
+    turnstile: Turnstile,
     described: Iterable[Endpoint] = (),
     certificates: Certificates | None = None,
 ) -> HttpServices:
@@ -183,6 +185,7 @@ def http_services(
         gates,
         hindered=hindered,
         failed_login=failed_login,
+        turnstile=turnstile,
         described=described,
         **secured,
     )
@@ -202,6 +205,7 @@ def live_services(
     runner: Runner | None,
     *,
     failed_login: Callable[[str], None],
+    turnstile: Turnstile,
 ) -> LiveServices | None:
     """Return the live channels; None where the configuration has none."""
     if settings.live is None:
@@ -222,6 +226,7 @@ def live_services(
         reader,
         runner,
         failed_login=failed_login,
+        turnstile=turnstile,
     )
 
 

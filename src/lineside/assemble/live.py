@@ -33,6 +33,7 @@ from lineside.security.jwts import JwtTokens
 
 if TYPE_CHECKING:
     from lineside.assemble.edges import TargetPart
+    from lineside.security.turnstile import Turnstile
     from lineside.tasks.runner import Runner
     from lineside.tasks.runs import Run
     from lineside.tasks.triggers import Trigger
@@ -54,6 +55,7 @@ class LiveServices:
         reader: shows what clients may see of the ERP.
         runner: whose tasks' runs are told.
         failed_login: is told from where somebody came whose token is none.
+        turnstile: holds callers to the limits.
 
     """
 
@@ -72,6 +74,7 @@ class LiveServices:
         runner: Runner | None = None,
         *,
         failed_login: Callable[[str], None],
+        turnstile: Turnstile,
     ) -> None:
         live = settings.live
         assert live is not None
@@ -124,7 +127,9 @@ class LiveServices:
                 oracle,
                 erp_role="nobody" if live.frappe is None else live.frappe.role,
                 failed=failed_login,
+                wait=partial(turnstile.failed, "live"),
             ),
+            turnstile.share("live", live.max_connections),
         )
         self.parts: list[Part] = [self.part, *([] if self.bridge is None else [self.bridge])]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -54,6 +54,7 @@ class Recognition:
         oracle: the ERP, which knows its users; None where it is not asked.
         erp_role: what the ERP's users may, beside what the ERP lets them read.
         failed: is told from where somebody came whose token is none.
+        wait: is told that address, and returns for how many seconds it ought to have waited.
 
     """
 
@@ -65,26 +66,31 @@ class Recognition:
         *,
         erp_role: Role = "nobody",
         failed: Callable[[str], None] = lambda where: None,
+        wait: Callable[[str], float] = lambda peer: 0.0,
     ) -> None:
         self._tokens = tokens
         self._jwts = jwts
         self._oracle = oracle
         self._erp_role = erp_role
         self._failed = failed
+        self._wait = wait
         self._asking = DeferredSemaphore(ASKED)
 
     async def who(self, token: str | None, call: Call) -> Known:
         """Return who connects: by its token, by the ERP's, or as who opened the connection.
 
         Raises:
-            Refused: it did not say; its token has expired; or the ERP knows it, and gives no answer.
+            Refused: it did not say; its token has expired; the ERP knows it, and gives no answer; or its token is
+                none, as were too many from its address before.
             Ended: its token is none.
 
         """
         try:
             return await self._who(token, call)
-        except Ended:
+        except Ended as ended:
             self._failed(f"live {call.peer}")
+            if self._wait(call.peer):
+                raise Refused(codes.TOO_MANY_REQUESTS) from ended
             raise
 
     async def _who(self, token: str | None, call: Call) -> Known:
@@ -94,7 +100,7 @@ class Recognition:
         if not token:
             if call.identity is NOBODY:
                 raise Refused(codes.UNAUTHORIZED)
-            return Known(call.identity)
+            return Known(call.identity, api_token=_bearer(call.headers))
         if self._jwts is not None and token.count(".") == 2:
             try:
                 return _known(self._jwts.connection(token))
@@ -204,6 +210,12 @@ def session_of(cookies: str) -> str | None:
         if name == "sid" and value and value != "Guest":
             return value
     return None
+
+
+def _bearer(headers: Mapping[str, str]) -> str | None:
+    """Return the token that a request was let in by, where it brought one."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
 def _known(holder: Holder) -> Known:
