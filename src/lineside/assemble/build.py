@@ -100,8 +100,6 @@ class Gateway:
             WayIn(reactor, name, source, self._watching.journals[name], random, self.certificates)
             for name, source in settings.lines.items()
         ]
-        for way in self._ways_in:
-            way.source.intake.on_batch = self._watching.journals[way.source.id].came
         self.sources = [way.source for way in self._ways_in]
         self.databases = databases(reactor, settings, store, self._watching.journals, random)
         self.hooks = frappe_sources(reactor, settings, store, self._watching.journals, targets, gates, random)
@@ -180,8 +178,7 @@ class Gateway:
         )
         if self.live is not None and self.tasks is not None:
             self.live.tell_of(dict(zip(self.tasks.consumers, self.tasks.triggers, strict=True)))
-        self._hold_to_limits(tokens)
-        self._share_descriptors(descriptors)
+        self._join(tokens, descriptors)
         self.http = (
             None
             if settings.http is None or self.posts is None
@@ -252,13 +249,16 @@ class Gateway:
             log.info("http.listening", address=self.http.part.address)
         log.info("gateway.ready", journal=str(self._settings.journal.path), routes=len(self.deliveries.couriers))
 
-    def _hold_to_limits(self, tokens: TokenOperations) -> None:
+    def _join(self, tokens: TokenOperations, descriptors: int) -> None:
+        """Tell the ways in by whom they are watched, and what they are held to."""
         for way in self._ways_in:
-            if way.takes_connections and not is_unix(self._settings.lines[way.source.id].listen):
-                intake = way.source.intake
+            intake = way.source.intake
+            intake.on_batch = self._watching.journals[intake.id].came
+            if way.takes_connections and not is_unix(self._settings.lines[intake.id].listen):
                 intake.share = self.turnstile.share(key_path("sources", intake.id), intake.limits.max_connections)
         if self.live is not None:
             tokens.on_revoked.append(self.live.part.review)
+        self._share_descriptors(descriptors)
 
     def _share_descriptors(self, descriptors: int) -> None:
         # Dialled sources and datagrams have one each, which the reserve bears.
