@@ -78,7 +78,7 @@ class HttpLimits(SiteCase):
         self.assertEqual(401, self.status("/things/a", GOOD, "guessed")[0])
         self.assertEqual(2, self.turnstile.refused[FAILURES, "http"])
 
-    def refused(self) -> tuple[Refusing, ClientTransport]:
+    def turned_away(self) -> tuple[Refusing, ClientTransport]:
         """Connect once more than one may."""
         connection = self.site.buildProtocol(IPv4Address("TCP", FLOOD, 1))
         assert isinstance(connection, Refusing)
@@ -89,7 +89,7 @@ class HttpLimits(SiteCase):
     def test_connections_of_one_address_are_few(self) -> None:
         """A further one is told so, in HTTP, and cut where it does not go; who leaves makes room."""
         held = [self.connect(FLOOD)[0] for _ in range(2)]
-        connection, transport = self.refused()
+        connection, transport = self.turned_away()
         [(status, headers, _)] = read_answers(transport.value())
         self.assertEqual((429, "5"), (status, headers["Retry-After"]))
         connection.dataReceived(get("/plain"))
@@ -106,10 +106,10 @@ class HttpLimits(SiteCase):
     def test_only_some_are_told(self) -> None:
         """Of a flood of connections few get an answer at a time; the others are closed at once."""
         held = [self.connect(FLOOD)[0] for _ in range(2)]
-        told = [self.refused()[0] for _ in range(REFUSING)]
+        told = [self.turned_away()[0] for _ in range(REFUSING)]
         self.assertIsNone(self.site.buildProtocol(IPv4Address("TCP", FLOOD, 1)))
         told.pop().connectionLost()
-        told.append(self.refused()[0])
+        told.append(self.turned_away()[0])
         for refused in told:
             refused.connectionLost()
         for each in held:

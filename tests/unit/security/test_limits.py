@@ -98,7 +98,7 @@ class Waits(SynchronousTestCase):
 
     def test_waits_double_up_to_the_longest(self) -> None:
         """The first few cost nothing, then each doubles the wait."""
-        waits, now, seen = BackOff(), 0.0, []
+        waits, now, seen = BackOff(), 0.0, list[float]()
         for _ in range(FREE + 12):
             self.assertEqual(0.0, waits.failed("a", now))
             again = waits.failed("a", now) if len(seen) >= FREE else 0.0
