@@ -119,8 +119,7 @@ class Desk:
         except Problem:
             self._hold_to_rate(peer, None)
             raise
-        # Who needs no token to look is as little known by a name as who is nobody.
-        self._hold_to_rate(peer, identity if identity is not NOBODY and not local else None)
+        self._hold_to_rate(peer, None if identity is NOBODY else identity)
         return identity
 
     def _admit(self, request: EarlyRequest) -> BodyStream | WholeBody:
