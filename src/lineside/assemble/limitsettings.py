@@ -29,11 +29,6 @@ def _rate(value: object) -> Rate | str:
     return Rate(int(match["count"]), _SECONDS[match["unit"]])
 
 
-def rate_text(rate: Rate) -> str:
-    """Return a rate as one would write it."""
-    return f"{rate.count}/{next(unit for unit, seconds in _SECONDS.items() if seconds == rate.seconds)}"
-
-
 AllowedRate = Annotated[Rate | str, BeforeValidator(_rate), Shape(f'rate such as `"500/s"`, or `"{UNBOUND}"`')]
 
 
