@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tests.rig.http_asking import Holders
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
@@ -28,6 +29,7 @@ from lineside.edges.websocket.sessions import Limits
 from lineside.edges.websocket.streams import JournalStreams
 from lineside.operations.registry import Operations
 from lineside.security.identity import Identity
+from lineside.security.turnstile import Bounds, Turnstile
 from lineside.testing.journals import JournalOnFile
 
 HEAD = (
@@ -255,6 +257,36 @@ class Connections(SynchronousTestCase):
         self.assertIn(b'{"id":1,"connect":{', transport.value())
         self.lose(transport)
         self.assertEqual(0, len(self.part.connections))
+
+    def test_one_address_leaves_places_to_others(self) -> None:
+        """A further connection is answered 429; who leaves, or is cut, makes room."""
+        self.part.share = Turnstile(Bounds(connections=1), self.clock).share("live", 2)
+        for _ in range(2):
+            transport = self.open()
+            self.assertIn(b"101 Switching Protocols", transport.value())
+            refused = self.open()
+            self.assertIn(b"429 Too Many Requests", refused.value())
+            self.assertIn(b"Retry-After: 5", refused.value())
+            self.lose(transport)
+
+    def test_a_token_that_is_revoked_ends_what_was_opened_with_it(self) -> None:
+        """At once, whether it came in a header or in the connect command; another client stays."""
+        holders = Holders(gone=Identity("board", "viewer"), stays=Identity("wall", "viewer"))
+        self.patch(Connections, "identify", lambda _, text: holders.identify(text))
+        opened = []
+        for header, body in (("gone", {}), ("stays", {}), ("", {"token": "gone"})):
+            self.part.max_connections = 3
+            transport = self.open(f"Authorization: Bearer {header}\r\n" if header else "")
+            self.send(transport, json.dumps({"id": 1, "connect": body}))
+            self.clock.advance(0)
+            self.assertIn(b'"client"', transport.value())
+            transport.clear()
+            opened.append(transport)
+        by_header, other, by_command = opened
+        holders = Holders(stays=Identity("wall", "viewer"))
+        self.part.review()
+        self.assertEqual([3500, 3500], [self.close_code(each) for each in (by_header, by_command)])
+        self.assertEqual(b"", other.value())
 
     def test_speaks_nothing_else(self) -> None:
         """A plain request is told so, and so is who wants the protocol's other encoding."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,14 @@ class Tokens(TokenCase):
         """Whether it is named by its name or its id; and not again after a restart."""
         for field in ("name", "id"):
             created = self.call(CreateToken(name="board", role="viewer"))
+            still: list[Identity | None] = []
+            self.tokens.on_revoked.append(
+                partial(lambda text, seen: seen.append(self.tokens.identify(text)), created.text, still)
+            )
             self.call(RevokeToken(token=getattr(created.token, field)))
             self.assertIsNone(self.tokens.identify(created.text))
+            # Who has something open is told when it is worth nothing, not before.
+            self.assertEqual(still, [None])
             self.tearDown()
             self.open()
             self.assertIsNone(self.tokens.identify(created.text))

@@ -28,7 +28,7 @@ from lineside.assemble.edges import (
     tasks,
 )
 from lineside.assemble.entrance import Entrance
-from lineside.assemble.exposure import AskedDoor
+from lineside.assemble.exposure import AskedDoor, is_unix
 from lineside.assemble.parts import Dormant, JournalPart
 from lineside.assemble.settings import Settings
 from lineside.assemble.sources import WayIn
@@ -44,6 +44,7 @@ from lineside.journal.inspection import Inspection
 from lineside.journal.retention import Retention
 from lineside.model.event import Event
 from lineside.model.ports import Part
+from lineside.model.wording import key_path
 from lineside.operations.audit import Audit
 from lineside.operations.commands import CommandRecords, DeviceCommands
 from lineside.operations.consumers import ConsumerOperations
@@ -57,6 +58,7 @@ from lineside.operations.results import ConnectedDevice, SourceStatus
 from lineside.operations.sessions import SessionOperations
 from lineside.operations.status import StatusOperations
 from lineside.operations.tokens import TokenOperations
+from lineside.security.turnstile import Turnstile
 
 log = Logger()
 
@@ -95,12 +97,11 @@ class Gateway:
         consumers = dict(self.deliveries.consumers)
         self._watching = Watching(reactor, settings, store)
         self.certificates = certificates(reactor, settings)
+        self.turnstile = Turnstile(settings.limits.bounds, reactor)
         self._ways_in = [
             WayIn(reactor, name, source, self._watching.journals[name], random, self.certificates)
             for name, source in settings.lines.items()
         ]
-        for way in self._ways_in:
-            way.source.intake.on_batch = self._watching.journals[way.source.id].came
         self.sources = [way.source for way in self._ways_in]
         self.databases = databases(reactor, settings, store, self._watching.journals, random)
         self.hooks = frappe_sources(reactor, settings, store, self._watching.journals, targets, gates, random)
@@ -175,10 +176,11 @@ class Gateway:
             None if self.tasks is None else self.tasks.runner,
             failed_login=audit.failed_login,
             sessions=self.entrance.sessions,
+            turnstile=self.turnstile,
         )
         if self.live is not None and self.tasks is not None:
             self.live.tell_of(dict(zip(self.tasks.consumers, self.tasks.triggers, strict=True)))
-        self._share_descriptors(descriptors)
+        self._join(self.entrance.tokens, descriptors)
         self.http = (
             None
             if settings.http is None or self.posts is None
@@ -190,6 +192,7 @@ class Gateway:
                 gates,
                 hindered=self._hindered,
                 failed_login=audit.failed_login,
+                turnstile=self.turnstile,
                 described=[
                     *self.posts.endpoints,
                     *([] if self.databases is None else self.databases.endpoints),
@@ -249,6 +252,17 @@ class Gateway:
             log.info("http.listening", address=self.http.part.address)
         log.info("gateway.ready", journal=str(self._settings.journal.path), routes=len(self.deliveries.couriers))
 
+    def _join(self, tokens: TokenOperations, descriptors: int) -> None:
+        """Tell the ways in by whom they are watched, and what they are held to."""
+        for way in self._ways_in:
+            intake = way.source.intake
+            intake.on_batch = self._watching.journals[intake.id].came
+            if way.takes_connections and not is_unix(self._settings.lines[intake.id].listen):
+                intake.share = self.turnstile.share(key_path("sources", intake.id), intake.limits.max_connections)
+        if self.live is not None:
+            tokens.on_revoked.append(self.live.part.review)
+        self._share_descriptors(descriptors)
+
     def _share_descriptors(self, descriptors: int) -> None:
         # Dialled sources and datagrams have one each, which the reserve bears.
         intakes = {way.source.id: way.source.intake for way in self._ways_in if way.takes_connections}
@@ -258,8 +272,12 @@ class Gateway:
         allowed = shares(descriptors - handshakes, wanted, viewers)
         for name, intake in intakes.items():
             intake.limits = msgspec.structs.replace(intake.limits, max_connections=allowed.sources[name])
+            if intake.share is not None:
+                intake.share.lower(allowed.sources[name])
         if self.live is not None:
             self.live.part.max_connections = allowed.live
+            if self.live.part.share is not None:
+                self.live.part.share.lower(allowed.live)
         connections, total = sum(allowed.sources.values()) + allowed.live, sum(wanted.values()) + viewers
         if (allowed.sources, allowed.live) != (wanted, viewers):
             log.warn(

@@ -19,6 +19,7 @@ from lineside.assemble.erpsettings import ErpCallSettings, ErpSettings, check_ca
 from lineside.assemble.formats import FORMATS, JsonFormat
 from lineside.assemble.frappesettings import check_frappe_sources
 from lineside.assemble.httpsettings import HttpSettings, check_posts
+from lineside.assemble.limitsettings import LimitSettings
 from lineside.assemble.livesettings import ChannelSettings, LiveSettings, check_channels
 from lineside.assemble.loginsettings import check_login
 from lineside.assemble.plant import PlantSettings, check_watched
@@ -45,6 +46,7 @@ T = TypeVar("T", bound=Table)
 _TABLES = (
     "journal",
     "plant",
+    "limits",
     "databases",
     "targets",
     "formats",
@@ -146,6 +148,7 @@ class _Reading:
         self._formats = {name: table or JsonFormat(type="json") for name, table in formats.items()}
         journal = self._table(JournalSettings, raw.get("journal", {}), "journal")
         plant = self._table(PlantSettings, raw.get("plant", {}), "plant")
+        limits = self._table(LimitSettings, raw.get("limits", {}), "limits")
         http = self._table(HttpSettings, raw["http"], "http") if "http" in raw else None
         tables = Tables(
             self._named(raw, "targets"),
@@ -195,12 +198,13 @@ class _Reading:
                 f"journal.control: a Unix socket's path has at most {LONGEST_PATH} bytes, unlike "
                 f"{journal.control_path}; set a shorter one"
             )
-        if self.problems or journal is None or plant is None or code is None:
+        if self.problems or journal is None or plant is None or code is None or limits is None:
             return None
         settings = Settings(
             path=self._path,
             journal=journal,
             plant=plant,
+            limits=limits,
             targets={name: table for name, table in targets.items() if table is not None},
             sources={name: table for name, table in sources.items() if table is not None},
             routes={name: table for name, table in routes.items() if table is not None},

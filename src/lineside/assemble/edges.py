@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from lineside.security.identity import Identity
     from lineside.security.renewal import Certificates
     from lineside.security.tls import ServerSide
+    from lineside.security.turnstile import Turnstile
     from lineside.tasks.runner import Runner
     from lineside.tasks.sources import TaskSources
 
@@ -165,6 +166,7 @@ def http_services(
     *,
     hindered: Callable[[], list[str]],
     failed_login: Callable[[str], None],
+    turnstile: Turnstile,
     described: Iterable[Endpoint] = (),
     certificates: Certificates | None = None,
     log_ins: LogIns | None = None,
@@ -186,6 +188,7 @@ def http_services(
         gates,
         hindered=hindered,
         failed_login=failed_login,
+        turnstile=turnstile,
         described=described,
         log_ins=log_ins,
         **secured,
@@ -216,6 +219,7 @@ def live_services(
     *,
     failed_login: Callable[[str], None],
     sessions: SessionOperations | None = None,
+    turnstile: Turnstile,
 ) -> LiveServices | None:
     """Return the live channels; None where the configuration has none."""
     if settings.live is None:
@@ -237,6 +241,7 @@ def live_services(
         runner,
         failed_login=failed_login,
         sessions=sessions,
+        turnstile=turnstile,
     )
 
 

@@ -35,6 +35,11 @@ def is_public(listen: str) -> bool:
         return True
 
 
+def is_unix(listen: str | None) -> bool:
+    """Tell whether who connects has no address of a network."""
+    return listen is not None and parse_listener(listen).kind == "unix"
+
+
 class AskedDoor:
     """The `Part` that keeps a gateway from serving other machines over HTTP before anybody can say who they are.
 

@@ -33,6 +33,7 @@ from lineside.security.jwts import JwtTokens
 
 if TYPE_CHECKING:
     from lineside.assemble.edges import TargetPart
+    from lineside.security.turnstile import Turnstile
     from lineside.tasks.runner import Runner
     from lineside.tasks.runs import Run
     from lineside.tasks.triggers import Trigger
@@ -55,6 +56,7 @@ class LiveServices:
         runner: whose tasks' runs are told.
         failed_login: is told from where somebody came whose token is none.
         sessions: of people who logged in; None where nobody does.
+        turnstile: holds callers to the limits.
 
     """
 
@@ -74,6 +76,7 @@ class LiveServices:
         *,
         failed_login: Callable[[str], None],
         sessions: Sessions | None = None,
+        turnstile: Turnstile,
     ) -> None:
         live = settings.live
         assert live is not None
@@ -127,7 +130,9 @@ class LiveServices:
                 erp_role="nobody" if live.frappe is None else live.frappe.role,
                 failed=failed_login,
                 sessions=sessions,
+                wait=partial(turnstile.failed, "live"),
             ),
+            turnstile.share("live", live.max_connections),
         )
         self.parts: list[Part] = [self.part, *([] if self.bridge is None else [self.bridge])]
 

@@ -18,6 +18,7 @@ from lineside.assemble.exposure import is_public
 from lineside.assemble.httpsettings import HttpSourceSettings
 from lineside.assemble.settings import LinesSourceSettings, Settings
 from lineside.model.wording import key_path
+from lineside.security.limits import part_of
 
 SECRETS = frozenset({"api_key", "api_secret", "password", "secret", "jwt_key"})
 """Keys whose values are secrets."""
@@ -84,7 +85,7 @@ def _doors(settings: Settings) -> Iterator[Door]:
     yield Door("journal.control", str(settings.journal.control_path), False, False, "the file's mode", {})
     for name, source in settings.sources.items():
         if isinstance(source, LinesSourceSettings) and source.listen is not None:
-            limits = {"max_line": source.max_line, "max_connections": source.max_connections}
+            limits = {"max_line": source.max_line, **_connections(settings, source.max_connections)}
             tls = _tls(source, source.listen)
             by = "its address" if not tls else "its address, or its certificate where one is asked for"
             where = key_path("sources", name)
@@ -93,7 +94,7 @@ def _doors(settings: Settings) -> Iterator[Door]:
         return
     listen, http = settings.http.listen, settings.http
     public, tls = is_public(listen), _tls(http, listen)
-    limits = {"max_body": http.max_body, "max_connections": http.max_connections}
+    limits = {"max_body": http.max_body, **_connections(settings, http.max_connections)}
     login = http.login
     known_by = "API tokens" if login is None else "API tokens, people's passwords in the ERP"
     yield Door("http", listen, public, tls, known_by, {**limits})
@@ -116,8 +117,13 @@ def _doors(settings: Settings) -> Iterator[Door]:
         by = "API tokens" if live.jwt_key is None else "API tokens, JSON Web Tokens"
         if live.frappe is not None:
             by += ", the ERP's sessions"
-        most = {"max_message": live.max_message, "max_connections": live.max_connections}
+        most = {"max_message": live.max_message, **_connections(settings, live.max_connections)}
         yield Door("live", f"{listen} /connection/websocket", public, tls, by, {**most})
+
+
+def _connections(settings: Settings, most: int) -> dict[str, float]:
+    one = settings.limits.connections or part_of(most)
+    return {"max_connections": most, "connections_of_one_address": min(most, one)}
 
 
 def _tls(table: object, listen: str) -> bool:

@@ -23,6 +23,7 @@ from lineside.assemble.formats import FORMATS, FixedColumn
 from lineside.assemble.framings import LengthFraming, StxEtxFraming
 from lineside.assemble.frappesettings import FrappePollSettings
 from lineside.assemble.httpsettings import HttpSettings
+from lineside.assemble.limitsettings import LimitSettings
 from lineside.assemble.livesettings import ChannelSettings, FrappeRealtimeSettings, LiveSettings
 from lineside.assemble.loginsettings import LogInRoles, LogInSettings
 from lineside.assemble.plant import PlantSettings
@@ -44,6 +45,7 @@ from lineside.assemble.values import Shape, duration_text
 TABLES: dict[str, type[Table]] = {
     "journal": JournalSettings,
     "plant": PlantSettings,
+    "limits": LimitSettings,
     **{f"targets {kind}": table for kind, table in TARGETS.items()},
     **{f"sources {kind}": table for kind, table in SOURCES.items()},
     "databases": DatabaseSettings,

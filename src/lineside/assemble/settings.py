@@ -20,6 +20,7 @@ from lineside.assemble.formats import Format, JsonFormat, unknown_field
 from lineside.assemble.framings import Framing, StxEtxFraming
 from lineside.assemble.frappesettings import FrappeSourceSettings
 from lineside.assemble.httpsettings import HttpSettings, HttpSourceSettings
+from lineside.assemble.limitsettings import LimitSettings
 from lineside.assemble.livesettings import ChannelSettings, LiveSettings
 from lineside.assemble.plant import PlantSettings, WorkingHours
 from lineside.assemble.sqlsettings import (
@@ -575,6 +576,8 @@ class Settings(Struct, frozen=True):
     """BLAKE2b of the file, in hex."""
     tls: dict[str, TlsSettings] = {}
     """The certificates that listeners show."""
+    limits: LimitSettings = LimitSettings()
+    """What one caller may have."""
 
     @property
     def secured(self) -> int:

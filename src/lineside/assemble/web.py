@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -27,6 +28,7 @@ from lineside.operations.reactorlag import ReactorLag
 from lineside.operations.registry import Operations
 from lineside.operations.web import Endpoint
 from lineside.security.identity import LOCAL_USER
+from lineside.security.turnstile import Turnstile
 
 if TYPE_CHECKING:
     from lineside.security.tls import ServerSide
@@ -43,6 +45,7 @@ class HttpServices:
         gates: by target.
         hindered: what keeps the gateway from taking events, a line each.
         failed_login: is told from where somebody came whose token is none.
+        turnstile: holds callers to the limits.
         described: endpoints of other parts.
         side: makes the connections, where they have TLS.
         certificates: for how many seconds each that is shown is still good.
@@ -60,6 +63,7 @@ class HttpServices:
         *,
         hindered: Callable[[], list[str]],
         failed_login: Callable[[str], None],
+        turnstile: Turnstile,
         described: Iterable[Endpoint] = (),
         side: ServerSide | None = None,
         certificates: Callable[[], Mapping[str, float]] = dict,
@@ -84,7 +88,7 @@ class HttpServices:
         }
         endpoints = [
             *health_endpoints(hindered),
-            metrics_endpoint(operations, delays, certificates),
+            metrics_endpoint(operations, delays, certificates, turnstile.refused),
             *session.endpoints,
             *operation_endpoints(operations),
             *described,
@@ -97,8 +101,10 @@ class HttpServices:
                 failed=failed_login,
                 sessions=None if log_ins is None else log_ins.sessions,
                 cookie=session.cookie,
+                wait=partial(turnstile.failed, "http"),
             ),
             max_body=settings.max_body,
+            turnstile=turnstile,
         )
         self.part = HttpPart(
             listener(reactor, settings.listen, "http", side),
@@ -106,4 +112,5 @@ class HttpServices:
             desk,
             reactor,
             max_connections=settings.max_connections,
+            share=turnstile.share("http", settings.max_connections),
         )

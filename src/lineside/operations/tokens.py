@@ -59,6 +59,8 @@ class TokenOperations:
         self._now_ns = now_ns
         self._random = random
         self._tokens: dict[str, Token] = {}
+        self.on_revoked: list[Callable[[], None]] = []
+        """Called when a token is worth nothing any more."""
 
     async def start(self) -> None:
         """Read the tokens; the journal must be open."""
@@ -130,6 +132,8 @@ class TokenOperations:
             if request.token in {token.id, token.name}:
                 await self._database.write(partial(_delete, identifier=token.id))
                 self._tokens.pop(token.id, None)
+                for told in self.on_revoked:
+                    told()
                 return self._summary(token)
         raise NotFound(f'there is no token "{request.token}"')
 

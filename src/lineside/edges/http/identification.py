@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import ceil
 from typing import Protocol
 
 from lineside.operations.web import Problem
@@ -47,6 +48,7 @@ class Identification:
         failed: is told from where somebody came whose token is none.
         sessions: of people; None where nobody logs in.
         cookie: in which a browser shows one.
+        wait: is told the address, and returns for how many seconds it ought to have waited.
 
     """
 
@@ -58,12 +60,14 @@ class Identification:
         failed: Callable[[str], None] = lambda where: None,
         sessions: Sessions | None = None,
         cookie: str = "",
+        wait: Callable[[str], float] = lambda peer: 0.0,
     ) -> None:
         self._sessions = sessions
         self._cookie = cookie
         self._tokens = tokens
         self._names = LOCAL_NAMES | names
         self._failed = failed
+        self._wait = wait
 
     def identify(self, headers: Mapping[str, str], peer: str, *, local: bool) -> Identity:
         """Return who sends a request with these ``headers`` (names in lower case) from the address ``peer``.
@@ -74,7 +78,7 @@ class Identification:
             local: that is this machine's own, and `meant` is true.
 
         Raises:
-            Problem: 401, the token is not valid.
+            Problem: 401, the token is not valid; 429, and too many from that address were not.
 
         """
         given = headers.get("authorization")
@@ -83,6 +87,9 @@ class Identification:
             identity = self._tokens.identify(token.strip()) if scheme.lower() == "bearer" else None
             if identity is None:
                 self._failed(f"http {peer}")
+                wait = self._wait(peer)
+                if wait:
+                    raise too_many("too many tokens from this address were not valid", wait)
                 raise Problem(401, "this token is not valid, or no longer", headers=CHALLENGE)
             return identity
         if local and not self._tokens.any and self._sessions is None:
@@ -107,6 +114,11 @@ class Identification:
         if not FORWARDED.isdisjoint(headers):
             return False
         return host_of(headers.get("host", "")) in self._names
+
+
+def too_many(what: str, wait: float) -> Problem:
+    """Return what is answered to who may come again after ``wait`` seconds (RFC 6585, section 4)."""
+    return Problem(429, what, headers={"Retry-After": str(max(1, ceil(wait)))})
 
 
 def host_of(header: str) -> str:

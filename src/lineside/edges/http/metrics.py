@@ -23,6 +23,7 @@ def metrics_endpoint(
     operations: Operations,
     delays: Mapping[str, Callable[[], Mapping[str, Delays]]],
     certificates: Callable[[], Mapping[str, float]] = dict,
+    refused: Mapping[tuple[str, str], int] | None = None,
 ) -> Endpoint:
     """Return the endpoint.
 
@@ -30,6 +31,7 @@ def metrics_endpoint(
         operations: tell how everything stands.
         delays: by the name of a histogram, how long things took by target; under "" where there is no target.
         certificates: for how many seconds each is still good.
+        refused: how often, by limit and listener.
 
     """
 
@@ -37,7 +39,7 @@ def metrics_endpoint(
         status = await operations.call(ShowStatus(), call.identity)
         overview = await operations.call(ShowOverview(devices=0), call.identity)
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(Now(status, overview, delays, certificates()))
+        registry.register(Now(status, overview, delays, certificates(), refused or {}))
         return Answer(200, generate_latest(registry), CONTENT_TYPE_LATEST, (("Cache-Control", "no-store"),))
 
     return Endpoint(
@@ -63,11 +65,13 @@ class Now(Collector):
         overview: Overview,
         delays: Mapping[str, Callable[[], Mapping[str, Delays]]],
         certificates: Mapping[str, float],
+        refused: Mapping[tuple[str, str], int],
     ) -> None:
         self._status = status
         self._overview = overview
         self._delays = delays
         self._certificates = certificates
+        self._refused = refused
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics."""
@@ -110,6 +114,12 @@ class Now(Collector):
             yield _gauge(
                 "lineside_certificate_expires_seconds", "Until then", "certificate", self._certificates.items()
             )
+        refused = CounterMetricFamily(
+            "lineside_limited", "Refused for what one caller may have", labels=["limit", "listener"]
+        )
+        for (limit, listener), times in self._refused.items():
+            refused.add_metric([limit, listener], float(times))
+        yield refused
         for name, by_part in self._delays.items():
             yield _histogram(name, by_part())
 

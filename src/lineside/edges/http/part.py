@@ -9,6 +9,7 @@ from twisted.internet.interfaces import IListeningPort, IReactorTime, IStreamSer
 
 from lineside.edges.http.site import Desk, GatewaySite
 from lineside.model.errors import LinesideError
+from lineside.security.turnstile import ConnectionShare
 
 
 class HttpPart:
@@ -20,6 +21,7 @@ class HttpPart:
         desk: answers.
         clock: ends connections that are silent or slow.
         max_connections: see `GatewaySite`.
+        share: likewise.
 
     """
 
@@ -33,11 +35,12 @@ class HttpPart:
         clock: IReactorTime,
         *,
         max_connections: int,
+        share: ConnectionShare | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._where = where
         self._desk = desk
-        self._site = GatewaySite(desk, clock, max_connections=max_connections)
+        self._site = GatewaySite(desk, clock, max_connections=max_connections, share=share)
         self._port: IListeningPort | None = None
 
     @property

@@ -19,7 +19,8 @@ from twisted.web.server import Site
 from lineside.background import Background
 from lineside.edges.http.bodies import BodyStream, WholeBody, too_large
 from lineside.edges.http.channel import SILENCE, PatientChannel
-from lineside.edges.http.identification import CHALLENGE, Identification
+from lineside.edges.http.identification import CHALLENGE, Identification, too_many
+from lineside.edges.http.refusing import REFUSING, Refusing
 from lineside.edges.http.request import AT_ONCE, EarlyRequest, header_texts
 from lineside.edges.http.routing import Found, Routes
 from lineside.model.errors import JournalClosed, JournalUnusable, LinesideError, NotFound, Unfit
@@ -27,6 +28,8 @@ from lineside.operations.devicelines import NoAnswer
 from lineside.operations.erp import ErpAway, ErpUnsure, ErpUnwilling, WrongQuestion
 from lineside.operations.web import Answer, Call, Endpoint, Problem
 from lineside.security.identity import NOBODY, Identity, NotPermitted, check
+from lineside.security.sessions import Session
+from lineside.security.turnstile import ConnectionShare, Turnstile
 
 log = Logger()
 
@@ -69,15 +72,22 @@ class Desk:
         endpoints: everything there is.
         identification: tells who asks.
         max_body: bytes of a body that is taken whole.
+        turnstile: holds callers to their rates; None for no such limit.
 
     """
 
     def __init__(
-        self, endpoints: Iterable[Endpoint], identification: Identification, *, max_body: int = MAX_BODY
+        self,
+        endpoints: Iterable[Endpoint],
+        identification: Identification,
+        *,
+        max_body: int = MAX_BODY,
+        turnstile: Turnstile | None = None,
     ) -> None:
         self._routes = Routes(endpoints)
         self._identification = identification
         self._max_body = max_body
+        self._turnstile = turnstile
         self.answering = Background("http")
 
     def head_came(self, request: EarlyRequest) -> BodyStream | WholeBody | None:
@@ -97,9 +107,31 @@ class Desk:
         body = request.body.value()
         self._begin(request, request.endpoint, replace(call, body=body) if body else call)
 
+    def _hold_to_rate(self, peer: str, identity: Identity | None) -> None:
+        if self._turnstile is not None:
+            wait = self._turnstile.request("http", peer, None if identity is None else identity.name)
+            if wait:
+                raise too_many("too many requests; come again later", wait)
+
+    def _identify(
+        self, request: EarlyRequest, headers: Mapping[str, str], session: Session | None, *, local: bool
+    ) -> Identity:
+        peer = request.channel.peer
+        if session is not None:
+            self._hold_to_rate(peer, session.identity)
+            return session.identity
+        try:
+            identity = self._identification.identify(headers, peer, local=local)
+        except Problem:
+            self._hold_to_rate(peer, None)
+            raise
+        self._hold_to_rate(peer, None if identity is NOBODY else identity)
+        return identity
+
     def _admit(self, request: EarlyRequest) -> BodyStream | WholeBody:
         found = self._routes.find(request.method, request.path)
         if not isinstance(found, Found):
+            self._hold_to_rate(request.channel.peer, None)
             if not found:
                 raise Problem(404, f"there is nothing at {request.path.decode('utf-8', 'replace')}")
             known = found | {"HEAD"} if "GET" in found else found
@@ -109,10 +141,7 @@ class Desk:
         headers = header_texts(request.requestHeaders)
         local = channel.loopback and self._identification.meant(headers)
         session = self._identification.session(headers, request.method)
-        if session is None:
-            identity = self._identification.identify(headers, channel.peer, local=local)
-        else:
-            identity = session.identity
+        identity = self._identify(request, headers, session, local=local)
         if endpoint.permission is not None:
             permitted(identity, endpoint)
         length = channel.length
@@ -187,6 +216,7 @@ class GatewaySite(Site):
         desk: answers.
         reactor: its clock ends connections.
         max_connections: with more, one is closed: the one that was silent for longest, or else the new one.
+        share: of them, what one address may have; None for all.
 
     """
 
@@ -194,10 +224,19 @@ class GatewaySite(Site):
     protocol: Any = PatientChannel
     requestFactory: Any = EarlyRequest  # noqa: N815 (Twisted's name)
 
-    def __init__(self, desk: Desk, reactor: IReactorTime, *, max_connections: int = 1024) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        reactor: IReactorTime,
+        *,
+        max_connections: int = 1024,
+        share: ConnectionShare | None = None,
+    ) -> None:
         super().__init__(Resource(), timeout=SILENCE, reactor=reactor)
         self.desk = desk
         self._max_connections = max_connections
+        self._share = share
+        self._refusing = 0
         self.connections: set[PatientChannel] = set()
         self.strangers_room = STRANGERS_ROOM
         self.strangers_hold = 0
@@ -208,6 +247,8 @@ class GatewaySite(Site):
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """Take a connection; where there are too many, in the place of the one that was silent for longest."""
+        if self._share is not None and not self._share.admits(str(getattr(addr, "host", ""))):
+            return self._refuse()
         if len(self.connections) >= self._max_connections:
             silent = [each for each in self.connections if each.is_silent]
             if not silent:
@@ -222,11 +263,15 @@ class GatewaySite(Site):
     def opened(self, connection: PatientChannel) -> None:
         """Count a connection in."""
         self.connections.add(connection)
+        if self._share is not None:
+            self._share.enter(connection.peer)
         if self._looking is None:
             self._looking = self.reactor.callLater(LOOK, self._look)
 
     def closed(self, connection: PatientChannel) -> None:
         """Count a connection out."""
+        if self._share is not None and connection in self.connections:
+            self._share.leave(connection.peer)
         self.connections.discard(connection)
         if not self.connections and self._looking is not None:
             self._looking.cancel()
@@ -238,6 +283,15 @@ class GatewaySite(Site):
         for connection in list(self.connections):
             if connection.deadline is not None and connection.deadline <= now:
                 connection.timeoutConnection()
+
+    def _refuse(self) -> Refusing | None:
+        if self._refusing >= REFUSING:
+            return None
+        self._refusing += 1
+        return Refusing(self.reactor, self._refused)
+
+    def _refused(self) -> None:
+        self._refusing -= 1
 
     def _turn_away(self, addr: IAddress | None) -> None:
         self._turned_away += 1

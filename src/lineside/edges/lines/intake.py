@@ -24,6 +24,7 @@ from lineside.wire.decoding import Decoder, batches_of
 if TYPE_CHECKING:
     from lineside.edges.lines.commands import ConnectedLines
     from lineside.edges.lines.session import Session
+    from lineside.security.turnstile import ConnectionShare
 
 log = Logger()
 
@@ -97,6 +98,8 @@ class Intake:
         """Called with each batch before it is stored: it, and how many of its events, in order, each peer sent."""
         self.commands: ConnectedLines | None = None
         """Which device is on which connection, where the source sends commands; None where it does not."""
+        self.share: ConnectionShare | None = None
+        """What one address may have of the connections; None for all."""
         self.own_device_only = False
         """Whether an event that names another device than its sender is no event, but a dead letter."""
         self._journal = journal
@@ -106,6 +109,8 @@ class Intake:
         self._turn_bytes = 0
         self._waiting_bytes = 0
         self._crowd: set[Session] = set()
+        self._shared: dict[Session, str] = {}
+        """By whom each session is counted in `share`."""
         self._failing = False
         self._turned_away = 0
         self._busy_told: float | None = None
@@ -132,6 +137,12 @@ class Intake:
         if len(self.sessions) >= self.limits.max_connections:
             self._turn_away(session.peer)
             return False
+        if self.share is not None:
+            if not self.share.admits(session.peer):
+                return False
+            # What a session is called may change while it is open.
+            self._shared[session] = session.peer
+            self.share.enter(session.peer)
         self.sessions.add(session)
         return True
 
@@ -160,6 +171,9 @@ class Intake:
     def dismiss(self, session: Session) -> None:
         """Count a session out."""
         self.sessions.discard(session)
+        peer = self._shared.pop(session, None)
+        if self.share is not None and peer is not None:
+            self.share.leave(peer)
         self._crowd.discard(session)
         if not self.sessions and self._emptied is not None:
             emptied, self._emptied = self._emptied, None

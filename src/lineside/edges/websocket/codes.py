@@ -29,6 +29,7 @@ LIMIT_EXCEEDED = ErrorCode(106, "limit exceeded")
 BAD_REQUEST = ErrorCode(107, "bad request")
 NOT_AVAILABLE = ErrorCode(108, "not available")
 TOKEN_EXPIRED = ErrorCode(109, "token expired")
+TOO_MANY_REQUESTS = ErrorCode(111, "too many requests", True)
 UNRECOVERABLE_POSITION = ErrorCode(112, "unrecoverable position")
 FAILED = 400
 """An operation that was understood and did not go, with the text that a person may read."""

@@ -21,6 +21,7 @@ from lineside.edges.websocket.rpc import Rpc
 from lineside.edges.websocket.sessions import Limits, Services, Session
 from lineside.edges.websocket.streams import JournalStreams, MemoryStream, Stream
 from lineside.operations.web import Call, Endpoint, Parameter, Problem
+from lineside.security.turnstile import ConnectionShare
 
 log = Logger()
 
@@ -57,6 +58,7 @@ class LivePart:
         memory: further streams by channel.
         rpc: what clients may call.
         recognition: tells who they are.
+        share: what one address may have of the connections; None for all.
 
     """
 
@@ -72,6 +74,7 @@ class LivePart:
         memory: dict[str, MemoryStream],
         rpc: Rpc,
         recognition: Recognition,
+        share: ConnectionShare | None = None,
     ) -> None:
         self._reactor = reactor
         self._settings = settings
@@ -92,6 +95,9 @@ class LivePart:
         )
         self.max_connections = settings.max_connections
         """Clients at a time; it may be lowered."""
+        self.share = share
+        self._peers: dict[LiveConnection, str] = {}
+        """Of the connections that are counted."""
         self.connections: dict[LiveConnection, None] = {}
         self._strangers: dict[LiveConnection, None] = {}
         """The connections of clients that may not have said who they are, the oldest first."""
@@ -147,12 +153,23 @@ class LivePart:
             raise Problem(400, "only the JSON protocol is spoken here")
         if not self._may_come_from(call):
             raise Problem(403, "pages of this origin may not connect; see [live] allowed_origins")
+        if self.share is not None and not self.share.admits(call.peer):
+            raise Problem(429, "this address has too many connections", headers={"Retry-After": "5"})
         if len(self.connections) >= self.max_connections and not self._cut_a_stranger():
             raise Problem(503, "too many connections", headers={"Retry-After": "5"})
         connection = self._factory.take(LiveConnection(call, self._begin, self._ended))
         self.connections[connection] = None
+        if self.share is not None:
+            self.share.enter(call.peer)
+            self._peers[connection] = call.peer
         self._strangers[connection] = None
         return connection
+
+    def review(self) -> None:
+        """End, at once, what clients have open whose token was revoked."""
+        for connection in list(self.connections):
+            if connection.session is not None:
+                connection.session.review()
 
     def _cut_a_stranger(self) -> bool:
         """Make room by ending the first connection whose client did not say who it is, if there is one."""
@@ -184,6 +201,9 @@ class LivePart:
 
     def _ended(self, connection: LiveConnection) -> None:
         self.connections.pop(connection, None)
+        peer = self._peers.pop(connection, None)
+        if self.share is not None and peer is not None:
+            self.share.leave(peer)
         self._strangers.pop(connection, None)
         for turn in self._turns:
             turn.pop(connection, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -65,6 +65,7 @@ class Recognition:
         erp_role: what the ERP's users may, beside what the ERP lets them read.
         failed: is told from where somebody came whose token is none.
         sessions: of people who logged in; None where nobody does.
+        wait: is told that address, and returns for how many seconds it ought to have waited.
 
     """
 
@@ -77,6 +78,7 @@ class Recognition:
         erp_role: Role = "nobody",
         failed: Callable[[str], None] = lambda where: None,
         sessions: Sessions | None = None,
+        wait: Callable[[str], float] = lambda peer: 0.0,
     ) -> None:
         self._tokens = tokens
         self._sessions = sessions
@@ -84,20 +86,24 @@ class Recognition:
         self._oracle = oracle
         self._erp_role = erp_role
         self._failed = failed
+        self._wait = wait
         self._asking = DeferredSemaphore(ASKED)
 
     async def who(self, token: str | None, call: Call) -> Known:
         """Return who connects: by its token, by the ERP's, or as who opened the connection.
 
         Raises:
-            Refused: it did not say; its token has expired; or the ERP knows it, and gives no answer.
+            Refused: it did not say; its token has expired; the ERP knows it, and gives no answer; or its token is
+                none, as were too many from its address before.
             Ended: its token is none.
 
         """
         try:
             return await self._who(token, call)
-        except Ended:
+        except Ended as ended:
             self._failed(f"live {call.peer}")
+            if self._wait(call.peer):
+                raise Refused(codes.TOO_MANY_REQUESTS) from ended
             raise
 
     async def _who(self, token: str | None, call: Call) -> Known:
@@ -107,7 +113,7 @@ class Recognition:
         if not token:
             if call.identity is NOBODY:
                 raise Refused(codes.UNAUTHORIZED)
-            return Known(call.identity, session=call.session)
+            return Known(call.identity, session=call.session, api_token=_bearer(call.headers))
         if self._jwts is not None and token.count(".") == 2:
             try:
                 return _known(self._jwts.connection(token))
@@ -223,6 +229,12 @@ def session_of(cookies: str) -> str | None:
         if name == "sid" and value and value != "Guest":
             return value
     return None
+
+
+def _bearer(headers: Mapping[str, str]) -> str | None:
+    """Return the token that a request was let in by, where it brought one."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
 def _known(holder: Holder) -> Known:

@@ -180,11 +180,17 @@ class Session:
         self._ceased = True
         self._queue.clear()
 
+    def review(self) -> bool:
+        """End where the client is no longer who it was; return whether it still is."""
+        if self._known is None or self._services.recognition.still(self._known):
+            return True
+        self.end(codes.INVALID_TOKEN)
+        return False
+
     def ping(self) -> None:
         """Ask for a sign of life, and end where the client is no longer who it was."""
         if self._known is not None:
-            if not self._services.recognition.still(self._known):
-                self.end(codes.INVALID_TOKEN)
+            if not self.review():
                 return
             if self._full and not self._held:
                 # We are the slow one.
