@@ -22,9 +22,9 @@ BUDGET = "what may still be spent"
 """The context's entry that holds the `Budget`; no template can spell this name."""
 COUNTED = "counted turns"
 """The filter around what a loop goes through; no template can spell this name either."""
-MOST = 500_000
-"""Steps for one record, all of its templates together: a turn of a loop is one, and so are 64 characters."""
-_CALL = 25
+MOST = 100_000
+"""Steps for one record, all of its templates together: a turn of a loop is one, and so are 512 characters."""
+_CALL = 10
 """Steps that a call counts as."""
 LONGEST_NUMBER = 8192
 """Bits of a whole number that is reckoned; 2,466 digits."""
@@ -73,7 +73,7 @@ def counted(context: Context, value: Iterable[Any]) -> Iterator[Any]:
 def written(context: Context, value: object) -> str:
     """Return what a value reads in a text, as `as_text`, within the budget."""
     text = as_text(value)
-    spend(context, len(text) >> 6)
+    spend(context, len(text) >> 9)
     return text
 
 
@@ -118,7 +118,7 @@ def within(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
         for each in given:
             if isinstance(each, int):
                 _fits(abs(each), _PLACES if name in {"round", "tojson"} else LARGEST)
-                spend(context, abs(each) if name in {"slice", "batch"} else abs(each) >> 6)
+                spend(context, abs(each) if name in {"slice", "batch"} else abs(each) >> 9)
         first: tuple[Any, ...] = ()
         if passes is _PassArg.context:
             first = (context,)
@@ -128,7 +128,7 @@ def within(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
             first = (context.environment,)
         result = work(*first, value, *args, **options)
         if isinstance(result, str):
-            spend(context, len(result) >> 6)
+            spend(context, len(result) >> 9)
         return result
 
     # Jinja looks at what is wrapped for what to pass; it is the context here whatever it was there.
@@ -155,7 +155,7 @@ def called(context: Context, work: Any, args: tuple[Any, ...], options: Mapping[
     for each in given:
         if isinstance(each, int):
             _fits(abs(each))
-            spend(context, abs(each) >> 6)
+            spend(context, abs(each) >> 9)
     if name in {"format", "format_map"}:
         _formats(str(text), "")
         # A width may be any argument, however deep inside.

@@ -53,7 +53,7 @@ LARGE = (
 )
 LONG = (
     "{% for i in list %}{% for j in list %}{% for k in list %}x{% endfor %}{% endfor %}{% endfor %}",
-    "{% for i in list %}{{ text * 100000 }}{% endfor %}",
+    "{% for i in list %}{{ text * 200000 }}{% endfor %}",
     "{% set all = namespace(x='ab') %}{% for i in list %}{% set all.x = all.x ~ all.x %}{% endfor %}",
     "{% macro all(n) %}{% if n %}{{ all(n - 1) }}{{ all(n - 1) }}{% endif %}{% endmacro %}{{ all(60) }}",
     "{% for i in list recursive %}{% if loop.depth < 5 %}{{ loop(list) }}{% endif %}{% endfor %}",
