@@ -89,3 +89,16 @@ class FuzzedConfiguration(SynchronousTestCase):
             for problem in wrong.problems:
                 self.assertTrue(problem.startswith("lineside.toml: "), problem)
                 self.assertTrue(problem.isprintable(), ascii(problem)[:300])
+
+    def test_the_worst_is_told_in_words(self) -> None:
+        """Nested without end, numbers without end, and what commands a terminal."""
+        for content, told in (
+            (b"a = " + b"[" * 100_000, "tables or arrays are nested too deeply"),
+            (b"a = " + b"9" * 5000, "a number has more than 4300 digits"),
+            (b'[sources.gate]\ntype = "\\u001b[2J"', 'sources.gate.type: unknown type "\\x1b[2J"'),
+        ):
+            path = Path("lineside.toml")
+            path.write_bytes(content)
+            with self.assertRaises(ConfigurationError) as raised:
+                load(path, {})
+            self.assertIn(told, str(raised.exception))
