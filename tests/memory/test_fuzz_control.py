@@ -26,7 +26,7 @@ class FuzzedControl(SynchronousTestCase):
         conversation.makeConnection(transport)
         conversation.dataReceived(line.replace(b"\n", b" ") + b"\n")
         self.assertTrue(transport.disconnecting)
-        return transport.value()
+        return bytes(transport.value())
 
     @fuzzed
     @given(JSONS | REQUESTS)

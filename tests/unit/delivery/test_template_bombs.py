@@ -82,7 +82,7 @@ class Bombs(SynchronousTestCase):
     def refusal(self, template: str) -> str:
         with self.assertRaises(RenderError, msg=template) as caught:
             compile_template(template, "document").render(seen())
-        return caught.exception.reason
+        return str(caught.exception.reason)
 
     def test_what_would_be_too_large_is_not_made(self) -> None:
         """Each is refused by its reckoned size: what is used of memory stays far below what was asked for."""

@@ -57,7 +57,7 @@ class Bodies(SynchronousTestCase):
     @given(bent(st.binary(max_size=300).map(gzip.compress)), CUTS)
     def test_packed_bytes_come_out_or_are_refused(self, packed: bytes, sizes: list[int]) -> None:
         """Whatever the cuts; nothing but `NotGzip` is raised."""
-        outcomes = []
+        outcomes: list[bytes | None] = []
         for pieces in ([packed], cut(packed, sizes)):
             unpacking, found = Gunzip(), b""
             try:
