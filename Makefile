@@ -12,7 +12,7 @@ FRONTEND := $(shell find frontend/src frontend/*.* -type f)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test acceptance bench dashboard dashboard-if-possible check-dashboard screenshots lint check-format \
+.PHONY: help demo test acceptance fuzz bench dashboard dashboard-if-possible check-dashboard screenshots lint check-format \
 	check-rules check-types check-layers format docs wheel audit sbom clean distclean
 
 help: ## list the targets
@@ -31,6 +31,10 @@ test: .venv/.ready-dev dashboard-if-possible ## run the tests; ARGS goes to pyte
 
 acceptance: .venv/.ready-dev dashboard-if-possible ## run the long proofs
 	$(BIN)/python -m pytest -m acceptance tests/acceptance $(ARGS)
+
+fuzz: .venv/.ready-dev ## attack what reads bytes for long; EXAMPLES=100000 of each, what fails is kept and tried first
+	FUZZ_EXAMPLES=$(or $(EXAMPLES),5000) FUZZ_DATABASE=$(CURDIR)/.hypothesis/fuzz \
+		$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(wildcard tests/*/test_fuzz_*.py tests/*/*/test_fuzz_*.py) $(ARGS)
 
 bench: .venv/.ready-dev ## measure; ARGS goes to each benchmark
 	@for script in benchmarks/*.py; do \

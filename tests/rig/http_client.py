@@ -42,6 +42,11 @@ class ClientTransport(StringTransport):
     def writeSequence(self, data: Iterable[bytes]) -> None:
         self.write(b"".join(data))
 
+    def resumeProducing(self) -> None:
+        # As real transports: while the connection ends nothing more is read, and that is no error.
+        if not self.disconnecting:
+            super().resumeProducing()
+
     def abortConnection(self) -> None:
         self.aborted = True
         self.disconnecting = True

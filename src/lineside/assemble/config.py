@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import tomllib
 from collections.abc import Mapping
 from hashlib import blake2b
@@ -84,9 +85,9 @@ def load(path: Path, environ: Mapping[str, str], *, secrets: bool = True) -> Set
         content = _content(path)
         settings = reading.read(_parse(content))
     except _Unreadable as wrong:
-        raise ConfigurationError([f"{path}: {wrong}"]) from wrong.__cause__
+        raise ConfigurationError([f"{path}: {_visible(str(wrong))}"]) from wrong.__cause__
     if reading.problems:
-        raise ConfigurationError([f"{path}: {problem}" for problem in dict.fromkeys(reading.problems)])
+        raise ConfigurationError([f"{path}: {_visible(problem)}" for problem in dict.fromkeys(reading.problems)])
     assert settings is not None
     return replace(settings, digest=blake2b(content, digest_size=32).hexdigest())
 
@@ -114,6 +115,18 @@ def _parse(content: bytes) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as wrong:
         raise _Unreadable(_place(str(wrong), text)) from wrong
+    except RecursionError as wrong:
+        raise _Unreadable("tables or arrays are nested too deeply") from wrong
+    except ValueError as wrong:
+        # Python turns no more digits than that into a number.
+        raise _Unreadable(f"a number has more than {sys.get_int_max_str_digits()} digits") from wrong
+
+
+def _visible(text: str) -> str:
+    # It may repeat what stands in the file; nothing of that may command a terminal.
+    return (
+        text if text.isprintable() else "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+    )
 
 
 def _place(message: str, text: str) -> str:

@@ -5,11 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 from jinja2 import ChainableUndefined, StrictUndefined, Undefined, nodes
+from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 from jinja2.visitor import NodeTransformer
 
-from lineside.delivery.filters import FILTERS, as_text
+from lineside.delivery.bounds import COUNTED, called, counted, operate, within, written
+from lineside.delivery.filters import FILTERS
+
+_GROWING = (
+    "batch",
+    "center",
+    "format",
+    "indent",
+    "join",
+    "replace",
+    "round",
+    "slice",
+    "string",
+    "tojson",
+    "truncate",
+    "urlize",
+    "wordwrap",
+)
+"""The filters whose result may be larger than what they are given."""
 
 
 class MissingField(StrictUndefined):
@@ -51,12 +70,17 @@ class Sandbox(ImmutableSandboxedEnvironment):
     """The environment of every template.
 
     A dot reaches fields only, so that ``order.items`` is the payload's field and never a method of
-    Python's dict; what is called, as in ``order.items()``, is the method.
+    Python's dict; what is called, as in ``order.items()``, is the method. What can become larger than what it was
+    given is reckoned first, and each record has a budget (`lineside.delivery.bounds`).
     """
 
+    intercepted_binops = frozenset({"**", "*", "+", "%"})
+
     def __init__(self, undefined: type[Undefined]) -> None:
-        super().__init__(undefined=undefined, autoescape=False, keep_trailing_newline=True, finalize=as_text)
+        super().__init__(undefined=undefined, autoescape=False, keep_trailing_newline=True, finalize=written)
         self.filters.update(FILTERS)
+        self.filters |= {name: within(name, self.filters[name]) for name in _GROWING}
+        self.filters[COUNTED] = counted
         # A payload may lack a field called "range": that has to be an error, not a function.
         self.globals.clear()
         self.globals["namespace"] = Namespace
@@ -69,6 +93,18 @@ class Sandbox(ImmutableSandboxedEnvironment):
             except (KeyError, TypeError):
                 return self.undefined(obj=obj, name=argument)
         return super().getitem(obj, argument)
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """Reckon with two values, if the result is not too large."""
+        operate(operator, left, right)
+        return super().call_binop(context, operator, left, right)
+
+    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805 (as Jinja has it)
+        """Call a method or macro, if its result is not too large and the record's budget is not spent."""
+        if isinstance(__obj, LoopContext) and args:
+            args = (counted(__context, args[0]), *args[1:])
+        args = called(__context, __obj, args, kwargs)
+        return super().call(__context, __obj, *args, **kwargs)
 
     def parse_fields(self, source: str) -> nodes.Template:
         """Parse a template and make every dot that is not called a look-up.
@@ -87,6 +123,11 @@ class _FieldAccess(NodeTransformer):
     def visit_Getattr(self, node: nodes.Getattr) -> nodes.Node:
         self.generic_visit(node)
         return nodes.Getitem(node.node, nodes.Const(node.attr), node.ctx, lineno=node.lineno)
+
+    def visit_For(self, node: nodes.For) -> nodes.Node:
+        self.generic_visit(node)
+        node.iter = nodes.Filter(node.iter, COUNTED, [], [], None, None, lineno=node.lineno)
+        return node
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
         self.generic_visit(node)

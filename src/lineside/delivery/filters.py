@@ -16,6 +16,9 @@ from jinja2.runtime import Context, Undefined
 SITE_ZONE = "the target's time zone"
 """The context's entry that holds the `tzinfo` (or None); no template can spell this name."""
 
+LARGEST = 22 * 1_048_576
+"""Characters of a text, or entries of a list, that anything in a template may result in."""
+
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _TOO_LATE = 100_000_000_000
 """Seconds; the year 5138. A larger stamp counts milliseconds or less."""
@@ -97,7 +100,13 @@ def join(
     """Jinja's ``join``, of the same texts that ``{{ ... }}`` would write."""
     if attribute is not None:
         value = map(jinja.make_attrgetter(environment, attribute), value)
-    return d.join(map(as_text, value))
+    size, parts = 0, []
+    for part in map(as_text, value):
+        size += len(part) + len(d)
+        if size > LARGEST:
+            raise BadValue("the result is too large")
+        parts.append(part)
+    return d.join(parts)
 
 
 def demand(value: object) -> None:

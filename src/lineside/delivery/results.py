@@ -8,11 +8,11 @@ from types import GeneratorType
 
 from jinja2 import Undefined
 
-from lineside.delivery.filters import BadValue, demand
+from lineside.delivery.filters import LARGEST, BadValue, demand
 
 MAX_TEXT = 1_048_576
 """Characters that one rendered text may have."""
-MAX_CONTENT = 22 * MAX_TEXT
+MAX_CONTENT = LARGEST
 """Characters that a file's content may have as text: in Base64 16.5 MiB, well inside a request to Frappe."""
 
 

@@ -18,6 +18,7 @@ from jinja2 import TemplateRuntimeError, TemplateSyntaxError, UndefinedError, no
 from jinja2.exceptions import SecurityError
 from msgspec import Struct
 
+from lineside.delivery.bounds import BUDGET, Budget
 from lineside.delivery.dialect import AbsentField, MissingField, Sandbox
 from lineside.delivery.faults import faults, field_names, name_missing
 from lineside.delivery.filters import SITE_ZONE, BadValue
@@ -80,12 +81,13 @@ def scope(record: Record, payload: Mapping[str, Any], zone: tzinfo | None) -> Sc
         "received": utc_text(record.received_ns, "microseconds"),
     }
     variables = {**_DOCUMENTS.globals, **payload, "payload": payload, "event": envelope, SITE_ZONE: zone}
+    variables[BUDGET] = Budget()
     return Scope(variables)
 
 
 def scope_of(variables: Mapping[str, Any], zone: tzinfo | None = None) -> Scope:
     """Return what templates see where there is no record: these variables, at top level."""
-    return Scope({**_DOCUMENTS.globals, **variables, SITE_ZONE: zone})
+    return Scope({**_DOCUMENTS.globals, **variables, SITE_ZONE: zone, BUDGET: Budget()})
 
 
 class Template(Struct, frozen=True):

@@ -161,7 +161,10 @@ class Conversation(LineOnlyReceiver):
 
     async def _answer(self, line: bytes) -> None:
         try:
-            request = _request.decode(line)
+            try:
+                request = _request.decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
+                raise LinesideError(f"not a request this gateway knows: {wrong}") from wrong
             if self._operations.streams(request):
                 await self._stream(request)
             else:
@@ -170,8 +173,6 @@ class Conversation(LineOnlyReceiver):
             raise
         except LinesideError as failed:
             self._say(error=str(failed))
-        except msgspec.DecodeError as wrong:
-            self._say(error=f"not a request this gateway knows: {wrong}")
         except Exception as failed:
             self._say(error=f"the gateway failed: {type(failed).__name__}: {failed}")
             raise

@@ -28,3 +28,13 @@ class ThreatModel(SynchronousTestCase):
             named = re.findall(r"`(tests/[\w/.]+)`", held)
             self.assertTrue(named, (letter, held))
             self.assertEqual([name for name in named if not (ROOT / name).exists()], [])
+
+    def test_each_attack_is_a_test(self) -> None:
+        """The file that is named has the test that is named."""
+        part = PAGE.partition("## Attacks that are tests")[2].partition("\n## ")[0]
+        rows = [row for row in part.splitlines() if row.startswith("| ")][2:]
+        self.assertGreater(len(rows), 25)
+        for row in rows:
+            named = re.search(r"\| `(tests/[\w/.]+)`, `(test_\w+)` \|$", row)
+            assert named is not None, row
+            self.assertIn(f"def {named[2]}(", (ROOT / named[1]).read_text(encoding="utf-8"), row)

@@ -36,7 +36,7 @@ def _endpoint(call: AllowedCall, carry_out: Calling) -> Endpoint:
     async def answer(asked: Call) -> Answer:
         try:
             given = msgspec.json.decode(asked.body or b"{}", type=body)
-        except (msgspec.ValidationError, msgspec.DecodeError) as wrong:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
             raise Problem(422, str(wrong)) from wrong
         # As a dict by their own names, without those that were left out.
         params = msgspec.to_builtins(given)

@@ -58,6 +58,6 @@ class Rpc:
                 return await offered(given, identity)
             assert kind is not None
             request = msgspec.convert(given, kind)
-        except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as wrong:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
             raise Refused(ErrorCode(BAD_REQUEST.code, f"bad request: {wrong}")) from wrong
         return msgspec.to_builtins(await self._operations.call(request, identity, where))
