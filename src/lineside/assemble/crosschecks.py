@@ -17,6 +17,7 @@ from lineside.assemble.frappesettings import warn_of_frappe_sources
 from lineside.assemble.settings import FrappeTargetSettings, LinesSourceSettings, Settings
 from lineside.assemble.sqlsettings import warn_of_databases
 from lineside.assemble.tlssettings import check_guests
+from lineside.assemble.zones import zone_warnings
 from lineside.model.errors import LinesideError
 from lineside.model.wording import did_you_mean, key_path
 
@@ -89,6 +90,7 @@ def warn(settings: Settings) -> list[str]:
         for name, route in settings.routes.items()
         if route.action == "upsert" and route.order_by is None
     ]
+    lines += [] if settings.dns is None else zone_warnings(settings.dns)
     lines += [
         f"{key_path('targets', name)}.url: the API key crosses the network unencrypted; use https"
         for name, target in settings.sites.items()

@@ -18,6 +18,7 @@ from annotated_types import Ge, Gt, Le
 from pydantic.fields import FieldInfo
 
 from lineside.assemble.commandsettings import CommandSettings
+from lineside.assemble.dnssettings import ConditionSettings, DnsSettings, RecordSettings
 from lineside.assemble.erpsettings import ErpCallSettings, ErpSettings
 from lineside.assemble.formats import FORMATS, FixedColumn
 from lineside.assemble.framings import LengthFraming, StxEtxFraming
@@ -60,6 +61,9 @@ TABLES: dict[str, type[Table]] = {
     "routes": RouteSettings,
     "attachments": AttachmentSettings,
     "tls": TlsSettings,
+    "dns": DnsSettings,
+    "dns records": RecordSettings,
+    "dns when": ConditionSettings,
     "http": HttpSettings,
     "live": LiveSettings,
     "live frappe": FrappeRealtimeSettings,
@@ -73,7 +77,8 @@ TABLES: dict[str, type[Table]] = {
 
 _MARKED = re.compile(r"(<!-- keys: (?P<name>[a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _PLAIN = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`"} | dict.fromkeys(
-    (PollSettings, FrappePollSettings, FrappeRealtimeSettings, RetrySettings), "table"
+    (PollSettings, FrappePollSettings, FrappeRealtimeSettings, RetrySettings, ConditionSettings, RecordSettings),
+    "table",
 )
 
 

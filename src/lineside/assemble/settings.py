@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from lineside.assemble.bounds import Retention, Size
 from lineside.assemble.clientendpoints import Dial, parse_client
 from lineside.assemble.commandsettings import Commands, CommandSettings
+from lineside.assemble.dnssettings import DnsSettings
 from lineside.assemble.endpoints import parse_listener
 from lineside.assemble.erpsettings import ErpCallSettings, ErpSettings
 from lineside.assemble.formats import Format, JsonFormat, unknown_field
@@ -575,6 +576,7 @@ class Settings(Struct, frozen=True):
     """BLAKE2b of the file, in hex."""
     tls: dict[str, TlsSettings] = {}
     """The certificates that listeners show."""
+    dns: DnsSettings | None = None
 
     @property
     def secured(self) -> int:
