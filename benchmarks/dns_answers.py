@@ -25,7 +25,7 @@ from durable_lines import HERE, ROUNDS, WARM_UP, Unfit, free_port, machine, runn
 
 NAMES = HERE / "names"
 sys.path.insert(0, str(NAMES))
-from generator import address  # noqa: E402 (its folder is no package)
+from asking import address  # noqa: E402 (its folder is no package)
 
 GOALS = {"stock": 5.0, "dnsmasq": 1.0}
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -132,7 +132,7 @@ def measure(
     with started(name, command_of, plan["names"], within) as (port, process):
         used = processor_seconds(process)
         generator = subprocess.run(
-            [sys.executable, str(NAMES / "generator.py"), json.dumps({**plan, "port": port})],
+            [sys.executable, str(NAMES / "asking.py"), json.dumps({**plan, "port": port})],
             capture_output=True,
             text=True,
             timeout=plan["seconds"] + 60,
@@ -194,19 +194,23 @@ def compare(plan: dict[str, Any], within: Path, tell: Callable[[str], None]) -> 
 def table(about: dict[str, Any], plan: dict[str, Any], result: dict[str, Any]) -> str:
     """Return the result for a person."""
     lines = [
-        f"{about['cores']} cores ({about['cpu']}, load {about['load_average']} before), Linux {about['kernel']}, "
-        f"Python {about['python']}, Twisted {about['twisted']}, {about['dnsmasq']}",
-        f"{plan['names']} names, {plan['sockets']} sockets with {plan['window']} questions under way on each; medians "
-        f"of {ROUNDS} runs in turn",
+        (
+            f"{about['cores']} cores ({about['cpu']}, load {about['load_average']} before), Linux {about['kernel']}, "
+            f"Python {about['python']}, Twisted {about['twisted']}, {about['dnsmasq']}"
+        ),
+        (
+            f"{plan['names']} names, {plan['sockets']} sockets with {plan['window']} questions under way on each; "
+            f"medians of {ROUNDS} runs in turn"
+        ),
         "",
-        f"{'':>10}  {'answers/s':>10}  {'ratio':>6}  {'goal':>5}  {'µs of a processor':>18}  {'busy':>5}  {'lost':>5}",
+        f"{'':>10}  {'answers/s':>10}  {'ratio':>6}  {'goal':>5}  {'µs of a cpu':>12}  {'busy':>5}  {'lost':>5}",
     ]
     for name in SERVERS:
         row = result[name]
         ratio = f"{result['ratios'][name]:.2f}" if name in GOALS else ""
         goal = f"{GOALS[name]:.2f}" if name in GOALS else ""
         lines.append(
-            f"{name:>10}  {row['per_second']:>10,}  {ratio:>6}  {goal:>5}  {row['cpu_us']:>18.2f}  "
+            f"{name:>10}  {row['per_second']:>10,}  {ratio:>6}  {goal:>5}  {row['cpu_us']:>12.2f}  "
             f"{row['generator_busy']:>5.0%}  {row['lost']:>5}"
         )
     return "\n".join(

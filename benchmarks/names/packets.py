@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import socket
+from typing import Any
 
 ROOM = 512
 """Bytes for one datagram."""
@@ -43,6 +44,9 @@ class Packets:
 
     """
 
+    memory: ctypes.Array[ctypes.c_char]
+    _addresses: ctypes.Array[ctypes.c_char]
+
     def __init__(
         self, count: int, *, addressed: bool = False, shared: Packets | None = None, length: int = ROOM
     ) -> None:
@@ -66,7 +70,7 @@ class Packets:
     def fill(self, datagrams: list[bytes]) -> None:
         """Put datagrams in."""
         for index, datagram in enumerate(datagrams):
-            self.memory[ROOM * index : ROOM * index + len(datagram)] = datagram
+            self.view[ROOM * index : ROOM * index + len(datagram)] = datagram
             self._pieces[index].length = len(datagram)
 
     def receive(self, handle: socket.socket) -> int:
@@ -79,9 +83,9 @@ class Packets:
         return _counted(_libc.sendmmsg(handle.fileno(), ctypes.byref(self._messages, size * begin), count, 0))
 
 
-def _counted(result: int) -> int:
+def _counted(result: Any) -> int:
     if result >= 0:
-        return result
+        return int(result)
     number = ctypes.get_errno()
     if number in {11, 111}:
         return 0

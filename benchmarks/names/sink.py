@@ -6,7 +6,7 @@ import select
 import socket
 import sys
 
-from generator import question
+from asking import question
 from packets import ROOM, Packets
 
 COUNT = 512

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from ipaddress import IPv4Address
+from typing import Any
 
-from generator import address
-from twisted.internet import reactor
+from asking import address
+from twisted.internet.defer import Deferred
+from twisted.internet.task import react
 from twisted.names import dns, server
 from twisted.names.authority import FileAuthority
 
@@ -14,27 +16,25 @@ from twisted.names.authority import FileAuthority
 class Names(FileAuthority):
     """Names in memory, as ``twisted.names`` holds those of a zone's file."""
 
-    def __init__(self, count: int) -> None:
-        self.soa = (b"plant.example", dns.Record_SOA(b"ns.plant.example", b"hostmaster.plant.example"))
+    def loadFile(self, filename: str) -> None:
+        """Read nothing: ``filename`` is how many names there are."""
+        top = b"plant.example"
+        soa = dns.Record_SOA(b"ns.plant.example", b"hostmaster.plant.example")
         records = {
             b"gate%04d.plant.example" % number: [dns.Record_A(str(IPv4Address(address(number))), 300)]
-            for number in range(count)
+            for number in range(int(filename))
         }
-        self.records = {self.soa[0]: [self.soa[1]], **records}
-        super().__init__("")
-
-    def loadFile(self, filename: str) -> None:
-        """Read nothing: the names are there."""
+        vars(self).update(soa=(top, soa), records={top: [soa], **records})
 
 
-def main(port: int, count: int) -> None:
+def main(reactor: Any, port: str, count: str) -> Deferred[None]:
     """Serve for ever."""
     factory = server.DNSServerFactory(authorities=[Names(count)])
     factory.noisy = False
-    reactor.listenUDP(port, dns.DNSDatagramProtocol(factory), "127.0.0.1")
-    reactor.listenTCP(port, factory, interface="127.0.0.1")
-    reactor.run()
+    reactor.listenUDP(int(port), dns.DNSDatagramProtocol(factory), "127.0.0.1")
+    reactor.listenTCP(int(port), factory, interface="127.0.0.1")
+    return Deferred()
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    react(main, sys.argv[1:])

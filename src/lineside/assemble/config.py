@@ -25,6 +25,7 @@ from lineside.assemble.plant import PlantSettings, check_watched
 from lineside.assemble.settings import (
     SOURCES,
     TARGETS,
+    AskingTable,
     ExampleSettings,
     JournalSettings,
     RouteSettings,
@@ -201,6 +202,9 @@ class _Reading:
             )
         if self.problems or journal is None or plant is None or code is None:
             return None
+        for table in (*targets.values(), *sources.values()):
+            if isinstance(table, AskingTable) and dns is not None:
+                table.ask(dns.servers)
         settings = Settings(
             path=self._path,
             journal=journal,

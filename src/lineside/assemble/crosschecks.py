@@ -94,7 +94,7 @@ def warn(settings: Settings) -> list[str]:
     lines += [
         f"{key_path('targets', name)}.url: the API key crosses the network unencrypted; use https"
         for name, target in settings.sites.items()
-        if target.url.startswith("http:") and not _local(urlsplit(target.url).hostname or "")
+        if target.address.startswith("http:") and not _local(urlsplit(target.address).hostname or "")
     ]
     lines += warn_of_databases(settings.databases)
     lines += warn_of_frappe_sources(settings.hooks)
@@ -188,7 +188,7 @@ def _conflicting_listeners(sources: Mapping[str, Any]) -> Iterator[str]:
 
 def _idle_authorities(targets: Mapping[str, Any]) -> Iterator[str]:
     for name, url in _strings(targets, "url"):
-        if "ca" in targets[name] and url.lower().startswith("http:"):
+        if "ca" in targets[name] and url.lower().startswith(("http:", "srv+http:")):
             yield f"{key_path('targets', name, 'ca')}: http shows no certificate; use https, or remove it"
 
 

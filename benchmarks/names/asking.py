@@ -1,6 +1,6 @@
 """Questions for `dns_answers`: so many under way on each of some sockets, and a count of right answers.
 
-A process of its own: ``python generator.py PLAN``, where PLAN is the JSON of a `Plan`. Prints the JSON of a
+A process of its own: ``python asking.py PLAN``, where PLAN is the JSON of a `Plan`. Prints the JSON of a
 `Result`. Many datagrams go in one call of the kernel, so that it is never the bound.
 """
 
@@ -90,7 +90,7 @@ class Caller:
         end = ROOM * count
         whole = bytes(self._came.view[:end])
         # Each is an answer, without an error, to one question, with one record.
-        good = all(set(byte & mask for byte in set(whole[at::ROOM])) == {wanted} for at, mask, wanted in _HEAD)
+        good = all({byte & mask for byte in set(whole[at::ROOM])} == {wanted} for at, mask, wanted in _HEAD)
         identity = int.from_bytes(whole[:2], "big")
         if not good or (self._exact and address(self._numbers[identity]) not in whole[:ROOM]):
             raise SystemExit(f"a wrong answer: {whole[:80]!r}")
