@@ -12,7 +12,7 @@ from lineside.background import Background
 
 EVERY = 2.0
 """Seconds between two looks."""
-PATIENCE = 2.0
+PATIENCE = 1.0
 """Seconds in which a connection must be taken."""
 VAIN = 2
 """So many looks in a row must be in vain; one that is not suffices for the contrary."""
