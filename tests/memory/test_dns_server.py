@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from ipaddress import ip_network
-from typing import Any
+from typing import Any, cast
 
 import dns.flags
 import dns.message
@@ -14,7 +14,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock, StringTransport
-from twisted.logger import globalLogPublisher
+from twisted.logger import ILogObserver, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from lineside.edges.dns.checks import EVERY, PATIENCE, VAIN, AddressCheck
@@ -34,8 +34,9 @@ FRAME = len(PACKET).to_bytes(2, "big") + PACKET
 def told(case: SynchronousTestCase | TestCase) -> list[dict[str, Any]]:
     """Return a list that is filled with what is logged."""
     events: list[dict[str, Any]] = []
-    globalLogPublisher.addObserver(events.append)  # type: ignore[arg-type]
-    case.addCleanup(globalLogPublisher.removeObserver, events.append)
+    observer = cast(ILogObserver, events.append)
+    globalLogPublisher.addObserver(observer)
+    case.addCleanup(globalLogPublisher.removeObserver, observer)
     return events
 
 
@@ -319,7 +320,7 @@ class Checks(TestCase):
                 reactor.advance(EVERY - PATIENCE)
         self.assertIsNotNone(check.problem)
         reactor.advance(EVERY - PATIENCE)
-        protocol = reactor.tcpClients[-1][2].buildProtocol(None)
+        protocol: Any = reactor.tcpClients[-1][2].buildProtocol(None)
         transport = StringTransport()
         protocol.makeConnection(transport)
         self.assertIsNone(check.problem)

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 HEADERS = st.tuples(*[st.sampled_from([0, 1, 2, 0x0100, 0x8000, 0x7800, 0xFFFF]) for _ in range(6)])
 LABELS = st.lists(st.binary(min_size=1, max_size=63), max_size=5)
+JUDGE = Judge()
 TAILS = st.binary(max_size=80)
 
 
@@ -30,15 +31,15 @@ class Malformed(SynchronousTestCase):
         name = b"".join(bytes((len(label),)) + label for label in labels)
         counts = b"".join(number.to_bytes(2, "big") for number in header)
         for begin in (counts, b"\0\1\1\0\0\1\0\0\0\0\0\0"):
-            Judge().ask(begin + name + tail)
-            Judge().ask(begin + name + b"\x05plant\x07example\0\0\1\0\1" + tail)
+            JUDGE.ask(begin + name + tail)
+            JUDGE.ask(begin + name + b"\x05plant\x07example\0\0\1\0\1" + tail)
 
     @seed(20_261_201)
     @settings(max_examples=100)
     @given(st.binary(max_size=600))
     def test_any_bytes(self, packet: bytes) -> None:
         """Also none at all."""
-        Judge().ask(packet)
+        JUDGE.ask(packet)
 
     def test_the_packets_are_what_they_say(self) -> None:
         """The same seed makes the same packets, another one others, and few of them are questions still."""

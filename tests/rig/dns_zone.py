@@ -106,7 +106,7 @@ class Reference:
     def _top(self, name: dns.name.Name) -> dns.name.Name | None:
         return next((top for top in self.zones if name.is_subdomain(top)), None)
 
-    def _node(self, zone: dns.zone.Zone, name: dns.name.Name) -> list[dns.rdataset.Rdataset] | None:  # type: ignore[name-defined]
+    def _node(self, zone: dns.zone.Zone, name: dns.name.Name) -> list[dns.rdataset.Rdataset] | None:
         names = [each for each in zone.nodes if isinstance(each, dns.name.Name)]
         if any(each.is_subdomain(name) for each in names):
             node = zone.get_node(name)

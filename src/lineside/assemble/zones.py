@@ -32,6 +32,8 @@ def entries_of(settings: DnsSettings) -> list[Entry]:
 
 def zone_problems(settings: DnsSettings) -> Iterator[str]:
     """Yield what is wrong with records beside each other, with key paths."""
+    if settings.zone is None:
+        return
     try:
         written = list(_written(settings))
     except (NoName, ValueError):
@@ -47,6 +49,8 @@ def zone_problems(settings: DnsSettings) -> Iterator[str]:
 
 def zone_warnings(settings: DnsSettings) -> Iterator[str]:
     """Yield what works but had better be otherwise."""
+    if settings.zone is None:
+        return
     entries = entries_of(settings)
     addresses = {entry.name for entry in entries if entry.type in {A, AAAA}}
     for server in settings.nameservers:

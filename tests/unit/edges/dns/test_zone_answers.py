@@ -208,7 +208,7 @@ class Sizes(Asking):
         """No OPT record without one; DO comes back; unknown options are ignored; a later version is BADVERS."""
         plain = dns.message.make_query("gate.plant.example.", "A", use_edns=False)
         self.assertEqual(self.udp(plain).edns, -1)
-        option = dns.edns.GenericOption(65_001, b"whatever")
+        option = dns.edns.GenericOption(dns.edns.OptionType.make(65_001), b"whatever")
         asked = dns.message.make_query("gate.plant.example.", "A", use_edns=0, want_dnssec=True, options=[option])
         answer = self.udp(asked)
         self.assertEqual((answer.edns, answer.options, bool(answer.ednsflags & dns.flags.DO)), (0, (), True))
