@@ -14,8 +14,9 @@ import dns.query
 from tests.rig.cable import own_network
 from tests.rig.daemon import lacking
 from tests.rig.dns_zone import RECORDS, settings
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.threads import deferToThread
 from twisted.internet.utils import getProcessOutputAndValue
@@ -55,7 +56,8 @@ class Serving(TestCase):
 
     def written(self, text: str) -> Path:
         """Return a file that holds a text."""
-        path = Path(self.mktemp()).resolve()
+        # In the test's own directory: a control socket's path must stay short.
+        path = Path(f"file-{len(text)}").absolute()
         path.write_text(text)
         return path
 
@@ -67,7 +69,8 @@ class Serving(TestCase):
         assert program is not None
         out, err, code = await getProcessOutputAndValue(program, command[1:], env=dict(os.environ))
         self.assertEqual(code, 0, (out + err).decode())
-        return out.decode()
+        said: str = out.decode()
+        return said
 
 
 class Dig(Serving):
@@ -196,14 +199,14 @@ class FrontEnd(ProxyFactory):
         self.open: list[Any] = []
         self.listening: Any = None
 
-    def buildProtocol(self, addr: object) -> Any:
-        protocol = super().buildProtocol(addr)  # type: ignore[no-untyped-call]
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        protocol = super().buildProtocol(addr)
         self.open.append(protocol)
         return protocol
 
     async def kill(self) -> None:
         """Cut every connection, whatever is on it, and take no more."""
-        await self.listening.stopListening()
+        await maybeDeferred(self.listening.stopListening)
         for protocol in self.open:
             if protocol.transport is not None:
                 protocol.transport.abortConnection()
@@ -269,7 +272,8 @@ class FailOver(Serving):
 
     def count_settled(self, gateway: Gateway) -> Any:
         consumer = gateway.deliveries.couriers[0].consumer
-        settle, done_so_far = consumer.settle, []
+        settle = consumer.settle
+        done_so_far: list[Any] = []
 
         async def settled(done: Any) -> None:
             await settle(done)
