@@ -105,14 +105,17 @@ class ConditionSettings(Table):
 
     source: str | None = Field(
         default=None,
-        description="The source that must be up: not paused, with its device there and room on the disk.",
+        description="The source that must be up: not paused, with its device there and room on the disk. "
+        "Default: none.",
     )
-    target: str | None = Field(default=None, description="The target that must be up: not paused, and answering.")
+    target: str | None = Field(
+        default=None, description="The target that must be up: not paused, and answering. Default: none."
+    )
     check: Annotated[str, AfterValidator(_checked), Shape("client endpoint")] | None = Field(
         default=None,
         description=(
             "The address that must take connections, such as `tcp:10.0.0.5:7001`: it is dialled every 2 s, and "
-            "down after two calls in vain."
+            "down after two calls in vain. Default: none."
         ),
     )
 

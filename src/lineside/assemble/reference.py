@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -160,7 +161,7 @@ def _toml(value: object, durations: bool) -> str:
             return f"[{', '.join(_toml(item, durations) for item in value)}]"
         case Table():
             return "{}"
-        case Path():
+        case Path() | IPv4Network() | IPv6Network():
             return f'"{value}"'
     return msgspec.json.encode(value).decode()
 
