@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from lineside.edges.dns.datagrams import DatagramDoor, open_socket
+from lineside.edges.dns.datagrams import DatagramDoor, door_of, open_socket
 from lineside.edges.dns.health import Health, fallen_texts
 from lineside.edges.dns.responder import RCODES, Responder
 from lineside.edges.dns.streams import StreamDoor
@@ -127,7 +127,7 @@ class DnsView:
                     raise self._cannot_listen(busy) from busy
                 continue
             self._port = port
-            self._datagrams = DatagramDoor(handle, self._responder, self._visitors)
+            self._datagrams = door_of(handle, self._responder, self._visitors)
             self._reactor.addReader(self._datagrams)
             return
 

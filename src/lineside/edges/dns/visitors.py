@@ -34,8 +34,8 @@ class Visitors:
     def __init__(self, networks: Sequence[IPv4Network | IPv6Network], rate: int) -> None:
         self._networks = tuple(networks)
         self._rate = rate
-        self.known: dict[str, Allowance] = {}
-        """By address; it may be looked up before `find` is asked."""
+        self.known: dict[bytes, Allowance] = {}
+        """By the bytes of an address; it may be looked up before `find` is asked."""
         self._shared: dict[object, Allowance] = {}
 
     def begin(self) -> None:
@@ -43,12 +43,12 @@ class Visitors:
         self.known.clear()
         self._shared.clear()
 
-    def find(self, host: str) -> Allowance:
-        """Return the allowance of an address."""
-        found = self.known.get(host)
+    def find(self, who: bytes) -> Allowance:
+        """Return the allowance of an address, given as its 4 or 16 bytes."""
+        found = self.known.get(who)
         if found is not None:
             return found
-        address = ip_address(host.partition("%")[0])
+        address = ip_address(who)
         if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
             address = address.ipv4_mapped
         allowed = any(address in network for network in self._networks)
@@ -60,9 +60,14 @@ class Visitors:
         if shared is None:
             shared = self._shared[network] = Allowance(self._rate, allowed=allowed)
         if len(self.known) < 4 * NETWORKS:
-            self.known[host] = shared
+            self.known[who] = shared
         return shared
 
     def allows(self, host: str) -> bool:
-        """Tell whether an address may ask."""
-        return self.find(host).allowed
+        """Tell whether an address, given as text, may ask."""
+        return self.find(packed(host)).allowed
+
+
+def packed(host: str) -> bytes:
+    """Return the bytes of an address that a socket gave as text, perhaps with its interface."""
+    return ip_address(host.partition("%")[0]).packed
