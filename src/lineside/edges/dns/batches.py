@@ -71,11 +71,11 @@ class Batch:
         self._descriptor = handle.fileno()
         size, self.at, length = _PLACES[handle.family]
         self.stride, self.end = size, self.at + length
-        self.content = ctypes.create_string_buffer(ROOM * COUNT)
+        self.content: Any = ctypes.create_string_buffer(ROOM * COUNT)
         """The datagrams, `ROOM` bytes from one to the next; slices of it are bytes."""
         self.view = memoryview(self.content).cast("B")
         """The same, to be written to."""
-        self.addresses = ctypes.create_string_buffer(size * COUNT)
+        self.addresses: Any = ctypes.create_string_buffer(size * COUNT)
         """Their addresses, `stride` bytes from one to the next, the IP address from `at` to `end`."""
         self._pieces = (_Piece * COUNT)()
         self._messages = (_Message * COUNT)()
