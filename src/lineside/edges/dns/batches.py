@@ -89,9 +89,9 @@ class Batch:
             head.piece_count = 1
         self._first = ctypes.c_void_p(ctypes.addressof(self._messages))
         self._words = memoryview(self._messages).cast("B").cast("I")
-        self.sizes = memoryview(self._pieces).cast("B").cast("N")[1::2]
+        self.sizes = memoryview(self._pieces).cast("B").cast("Q")[1::2]
         """How long each is that goes out."""
-        self._room = memoryview((ctypes.c_size_t * COUNT)(*[ROOM] * COUNT)).cast("B").cast("N")
+        self._room = memoryview((ctypes.c_size_t * COUNT)(*[ROOM] * COUNT)).cast("B").cast("Q")
 
     def receive(self) -> list[int]:
         """Return the lengths of the datagrams that came, none where none waits.
