@@ -5,11 +5,14 @@ from __future__ import annotations
 import select
 import socket
 import sys
+import time
 
 from asking import question
 from packets import ROOM, Packets
 
 COUNT = 512
+PAUSE = 0.0005
+"""Seconds."""
 RECORD = b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x05\x00\x04\x0a\x01\x00\x01"
 HEAD = ((2, 0x81), (3, 0x80), (7, 1))
 """Where an answer's header differs from its question's."""
@@ -31,6 +34,8 @@ def main(port: int) -> None:
     with socket.create_server(("127.0.0.1", port)):
         while True:
             poll.poll()
+            # A busy server takes many at a time; one that answered each at once would keep the generator from that.
+            time.sleep(PAUSE)
             count = came.receive(handle)
             for at, value in HEAD:
                 came.view[at : ROOM * count : ROOM] = bytes((value,)) * count
