@@ -196,8 +196,8 @@ def table(about: dict[str, Any], plan: dict[str, Any], result: dict[str, Any]) -
     """Return the result for a person."""
     lines = [
         (
-            f"{about['cores']} cores ({about['cpu']}, load {about['load_average']} before), Linux {about['kernel']}, "
-            f"Python {about['python']}, Twisted {about['twisted']}, {about['dnsmasq']}"
+            f"{about['cores']} cores ({about['cpu']}, load {about['load_average']} before), Linux {about['kernel']}"
+            f", Python {about['python']}, Twisted {about['twisted']}, {about['dnsmasq']}"
         ),
         (
             f"{plan['names']} names, {plan['sockets']} sockets with {plan['window']} questions under way on each; "
@@ -218,8 +218,10 @@ def table(about: dict[str, Any], plan: dict[str, Any], result: dict[str, Any]) -
         [
             *lines,
             "",
-            f"The generator alone, with 512 under way on each, against what looks nothing up: "
-            f"{result['generator_per_second']:,} answers/s, busy {result['generator_alone_busy']:.0%}.",
+            (
+                f"The generator alone, with 512 under way on each, against what looks nothing up: "
+                f"{result['generator_per_second']:,} answers/s, busy {result['generator_alone_busy']:.0%}."
+            ),
             "busy: the generator's share of a processor. ratio: Lineside's rate to this one's.",
         ]
     )
