@@ -141,6 +141,18 @@ class Lookups(TestCase):
         late.callback(Answer((FIRST,), 60))
         self.assertEqual(self.successResultOf(patient), (FIRST,))
 
+    async def test_a_question_that_nobody_wants_answered_is_dropped(self) -> None:
+        """The last one who gives up takes it back, and nothing is left to run."""
+        taken_back: list[object] = []
+        late: Deferred[Answer] = Deferred(taken_back.append)
+        self.resolver.answers = [late, Answer((FIRST,), 60)]
+        only = Deferred.fromCoroutine(self.lookups.find())
+        only.cancel()
+        self.failureResultOf(only)
+        self.assertEqual(taken_back, [late])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(await self.lookups.find(), (FIRST,))
+
 
 class Places:
     """Endpoints that take connections, refuse them, or hang."""

@@ -62,6 +62,7 @@ class ServiceLookups:
         self._silent = False
         self._background = Background(f"look-ups of {name}")
         self._asking: Deferred[None] | None = None
+        self._waiting = 0
         self._why = ""
 
     async def find(self) -> tuple[Service, ...]:
@@ -85,27 +86,27 @@ class ServiceLookups:
         if not self._silent:
             self._holds_until = 0.0
 
-    async def stop(self) -> None:
-        """Ask nothing more."""
-        self._background.cancel()
-        await self._background.finish()
-
     async def _renewed(self) -> None:
         asking = self._asking
         if asking is None:
             asking = self._asking = self._background.run("ask", self._ask())
             asking.addBoth(self._asked)
-        # Whoever gives up waiting leaves the question to the others.
         waiting: Deferred[None] = Deferred()
-
-        def told(_: object) -> None:
-            if not waiting.called:
-                waiting.callback(None)
-
-        asking.addBoth(told)
-        if self._answer is not None:
-            waiting.addTimeout(PATIENCE, self._clock, onTimeoutCancel=lambda *_: None)
-        await waiting
+        asking.addBoth(lambda _: _tell(waiting))
+        # Who has an old answer does not wait for ever; the new one is there for the next.
+        patience = None if self._answer is None else self._clock.callLater(PATIENCE, _tell, waiting)
+        self._waiting += 1
+        try:
+            await waiting
+        except CancelledError:
+            if self._waiting == 1 and self._asking is not None:
+                # Nobody else wants to know.
+                self._asking.cancel()
+            raise
+        finally:
+            self._waiting -= 1
+            if patience is not None and patience.active():
+                patience.cancel()
 
     async def _ask(self) -> None:
         try:
@@ -138,3 +139,8 @@ class ServiceLookups:
         self._answer = answer
         self._ended_at = self._clock.seconds() + min(max(answer.ttl, LEAST), MOST)
         self._holds_until = self._ended_at
+
+
+def _tell(waiting: Deferred[None]) -> None:
+    if not waiting.called:
+        waiting.callback(None)

@@ -60,6 +60,14 @@ class ServerResolver:
     async def _asked(self, server: Server, name: str) -> Answer:
         resolver = client.Resolver(servers=[server], timeout=TIMEOUTS, reactor=self._reactor)
         try:
+            return await self._answered(resolver, name)
+        finally:
+            # What came over TCP leaves its connection open.
+            for connection in resolver.connections:
+                connection.transport.loseConnection()
+
+    async def _answered(self, resolver: client.Resolver, name: str) -> Answer:
+        try:
             answers, _, additional = await resolver.lookupService(name)
         except DNSNameError:
             return Answer((), NO_SERVICE_TTL)
