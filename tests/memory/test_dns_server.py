@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from ipaddress import ip_network
 from typing import Any, cast
 
@@ -18,13 +17,11 @@ from twisted.logger import ILogObserver, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from lineside.edges.dns.checks import EVERY, PATIENCE, VAIN, AddressCheck
-from lineside.edges.dns.datagrams import TURN, DatagramDoor, open_socket
+from lineside.edges.dns.datagrams import TURN, DatagramDoor
 from lineside.edges.dns.health import Health
 from lineside.edges.dns.streams import CONNECTIONS, IDLE, OF_ONE, StreamConnection, StreamDoor
-from lineside.edges.dns.view import DnsView
 from lineside.edges.dns.visitors import NETWORKS as MOST_NETWORKS
 from lineside.edges.dns.visitors import Visitors, packed
-from lineside.model.errors import LinesideError
 
 GATE = dns.message.make_query("gate.plant.example.", "A")
 PACKET = GATE.to_wire()
@@ -327,41 +324,3 @@ class Checks(TestCase):
         self.assertTrue(transport.disconnected)
         await check.stop()
         self.assertEqual(reactor.getDelayedCalls(), [])
-
-
-class Listening(TestCase):
-    """The part, on real ports."""
-
-    def view(self, port: int) -> DnsView:
-        from twisted.internet import reactor  # noqa: PLC0415, TID251 (ports are real)
-
-        zones = plant()
-        made, _ = responder(zones)
-        health = Health(zones, made, {}, [], reactor, lambda: 1.0)
-        return DnsView(reactor, port, "127.0.0.1", f"tcp:{port}", zones, made, health, Visitors(NETWORKS, 100))
-
-    async def test_a_port_in_use(self) -> None:
-        """It is said which, of TCP as of UDP, and nothing stays open."""
-        other = socket.create_server(("127.0.0.1", 0))
-        self.addCleanup(other.close)
-        with self.assertRaisesRegex(LinesideError, "dns: cannot listen on tcp:.* in use"):
-            await self.view(other.getsockname()[1]).start()
-        udp = open_socket(0, "127.0.0.1")
-        self.addCleanup(udp.close)
-        port = udp.getsockname()[1]
-        with self.assertRaisesRegex(LinesideError, "dns: cannot listen on tcp:.* in use"):
-            await self.view(port).start()
-        with socket.create_server(("127.0.0.1", port)):
-            pass
-
-    async def test_shows_what_it_answers(self) -> None:
-        """The view has the address, every record and the counts; after the stop nothing listens."""
-        view = self.view(0)
-        await view.start()
-        shown = view.view()
-        self.assertIn(("gate.plant.example.", "A", "10.0.0.5"), [(r.name, r.type, r.data) for r in shown.records])
-        self.assertEqual((shown.counts.answers["NOERROR"], shown.down, shown.all_down), (0, {}, []))
-        port = int(shown.address.partition(":")[2])
-        await view.stop()
-        with open_socket(port, "127.0.0.1"), socket.create_server(("127.0.0.1", port)):
-            pass
