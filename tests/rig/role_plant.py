@@ -51,6 +51,10 @@ path = "journal.db"
 [http]
 listen = "tcp:0:interface=127.0.0.1"
 
+[dns]
+zone = "plant.example"
+listen = "tcp:0:interface=127.0.0.1"
+
 [live]
 jwt_key = "{key}"
 
@@ -413,4 +417,5 @@ _ASKING: dict[type[Request[Any]], Callable[[RolePlant], Awaitable[dict[str, Any]
     requests.ShowTaskHistory: RolePlant._nothing,
     requests.ListAudit: RolePlant._nothing,
     requests.VerifyAudit: RolePlant._nothing,
+    requests.ShowZone: RolePlant._nothing,
 }

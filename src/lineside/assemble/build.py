@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from twisted.internet.interfaces import IReactorTime
@@ -19,6 +19,7 @@ from lineside.assemble.documentlinks import document_links
 from lineside.assemble.edges import (
     certificates,
     databases,
+    dns_view,
     erp_views,
     frappe_sources,
     http_services,
@@ -35,6 +36,7 @@ from lineside.assemble.sources import WayIn
 from lineside.assemble.tasksources import status_of, task_sources
 from lineside.assemble.tasktriggers import trigger_routes, trigger_spec
 from lineside.assemble.translation import compile_route, consumer_spec, decoder_of
+from lineside.assemble.troubles import source_trouble, target_trouble
 from lineside.assemble.watching import Watching
 from lineside.edges.systemd.notify import UNSUPERVISED, Supervision, Supervisor, sender
 from lineside.edges.systemd.readiness import Readiness, status_line
@@ -52,6 +54,7 @@ from lineside.operations.control import ControlSocket
 from lineside.operations.deadletters import DeadLetterOperations
 from lineside.operations.erpcalls import ErpCallOperations
 from lineside.operations.events import EventOperations
+from lineside.operations.names import NameOperations
 from lineside.operations.pauses import Kind, Pauses
 from lineside.operations.registry import Operations
 from lineside.operations.results import ConnectedDevice, SourceStatus
@@ -59,6 +62,9 @@ from lineside.operations.sessions import SessionOperations
 from lineside.operations.status import StatusOperations
 from lineside.operations.tokens import TokenOperations
 from lineside.security.turnstile import Turnstile
+
+if TYPE_CHECKING:
+    from lineside.edges.dns.view import DnsView
 
 log = Logger()
 
@@ -162,6 +168,7 @@ class Gateway:
         )
         commands.register(self.operations)
         self.entrance = Entrance(reactor, settings, store, targets, audit, self.operations)
+        self.names = self._naming()
         self.live = live_services(
             reactor,
             settings,
@@ -204,7 +211,6 @@ class Gateway:
                 log_ins=self.entrance.log_ins,
             )
         )
-        waiting: list[Part] = [way.patience for way in self._ways_in if way.patience is not None]
         self.stages: list[list[Part]] = [
             [store],
             [audit],
@@ -222,7 +228,8 @@ class Gateway:
                 if self.http is None
                 else [[*self._doors(self.entrance.tokens), *self.http.watchers], list[Part]([self.http.part])]
             ),
-            *([waiting] if waiting else []),
+            *([] if self.names is None else [list[Part]([self.names])]),
+            *self._waiting,
             [
                 *self.sources,
                 *([] if self.databases is None else self.databases.sources),
@@ -250,6 +257,8 @@ class Gateway:
             log.info("source.hooked", source=hooks.id, address=hooks.address)
         if self.http is not None:
             log.info("http.listening", address=self.http.part.address)
+        if self.names is not None:
+            log.info("dns.listening", address=self.names.address)
         log.info("gateway.ready", journal=str(self._settings.journal.path), routes=len(self.deliveries.couriers))
 
     def _join(self, tokens: TokenOperations, descriptors: int) -> None:
@@ -289,6 +298,11 @@ class Gateway:
                 "shell), or lower max_connections",
             )
 
+    @property
+    def _waiting(self) -> list[list[Part]]:
+        waiting: list[Part] = [way.patience for way in self._ways_in if way.patience is not None]
+        return [waiting] if waiting else []
+
     def _doors(self, tokens: TokenOperations) -> list[Part]:
         http = self._settings.http
         return [] if http is None else [AskedDoor(http.listen, tokens, meant=http.public or http.login is not None)]
@@ -308,6 +322,17 @@ class Gateway:
 
     def _hindered(self) -> list[str]:
         return [] if self.retention.problem is None else [self.retention.problem]
+
+    def _naming(self) -> DnsView | None:
+        view = dns_view(self._reactor, self._settings, self._source_trouble, self._target_trouble)
+        NameOperations(view).register(self.operations)
+        return view
+
+    def _source_trouble(self, name: str) -> str | None:
+        return source_trouble(next(one for one in self._source_status() if one.id == name), self._hindered())
+
+    def _target_trouble(self, name: str) -> str | None:
+        return target_trouble(self.deliveries.gates.get(name))
 
     def _status_line(self) -> str:
         return status_line(self._source_status(), self.deliveries.status)
@@ -352,6 +377,7 @@ class Offline:
         StatusOperations(self._store.journal, self._store.database, list, list, taken=taken).register(
             self.operations
         )
+        NameOperations(None).register(self.operations)
 
     async def open(self) -> None:
         """Open the journal.

@@ -11,15 +11,17 @@ from twisted.plugin import getPlugins
 
 from lineside.assemble.endpoints import check_number, name_arguments, split_endpoint
 from lineside.model.wording import did_you_mean
+from lineside.wire.dnsnames import parse_name
 
 _OPTIONS = {
     "tcp": ("host", "port", "timeout", "bindAddress"),
     "tls": ("host", "port", "timeout", "bindAddress", "certificate", "privateKey"),
     "unix": ("path", "timeout", "lockfile"),
+    "srv": ("service", "timeout"),
     "serial": ("device", "baudrate", "bytesize", "parity", "stopbits", "rtscts", "xonxoff"),
 }
 """The arguments of the kinds that are checked in full; the first is required."""
-_PLACED = {"tcp": 2, "tls": 2, "unix": 1, "serial": 2}
+_PLACED = {"tcp": 2, "tls": 2, "unix": 1, "srv": 1, "serial": 2}
 """How many arguments may stand without their names."""
 _SERIAL = {
     "bytesize": ("5", "6", "7", "8"),
@@ -89,7 +91,21 @@ def _advice(text: str) -> str:
     return ""
 
 
+def check_service(name: str) -> None:
+    """Check the name of a service (RFC 2782).
+
+    Raises:
+        ValueError: it is none.
+
+    """
+    if not re.fullmatch(r"_[a-z0-9-]+\._(tcp|udp)(\.[a-z0-9_-]+)+\.?", name, re.IGNORECASE | re.ASCII):
+        raise ValueError(f'"{name}" is no service such as _scale._tcp.plant.example')
+    parse_name(name)
+
+
 def _check_network(kind: str, named: dict[str, str]) -> None:
+    if kind == "srv":
+        check_service(named["service"])
     if kind in {"tcp", "tls"}:
         if not named.get("port"):
             advice = "; a source that is dialled by its devices has listen" if named["host"].isdecimal() else ""

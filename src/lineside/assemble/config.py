@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from lineside.assemble.complaints import complaints, kind, not_listed
 from lineside.assemble.crosschecks import Tables, cross_check, unfit_lists, warn
+from lineside.assemble.dnssettings import DnsSettings, check_dns
 from lineside.assemble.erpsettings import ErpCallSettings, ErpSettings, check_calls, check_erp
 from lineside.assemble.formats import FORMATS, JsonFormat
 from lineside.assemble.frappesettings import check_frappe_sources
@@ -27,6 +28,7 @@ from lineside.assemble.plant import PlantSettings, check_watched
 from lineside.assemble.settings import (
     SOURCES,
     TARGETS,
+    AskingTable,
     ExampleSettings,
     JournalSettings,
     RouteSettings,
@@ -37,6 +39,7 @@ from lineside.assemble.table import Table
 from lineside.assemble.tasksettings import CodeSettings, TaskSettings, check_tasks
 from lineside.assemble.tlssettings import TlsSettings, check_tls
 from lineside.assemble.values import Surroundings
+from lineside.assemble.zones import zone_problems
 from lineside.delivery.templates import TemplateProblem, compile_condition, compile_template
 from lineside.model.errors import ConfigurationError
 from lineside.model.wording import did_you_mean, key_path
@@ -57,6 +60,7 @@ _TABLES = (
     "erp",
     "calls",
     "tls",
+    "dns",
     "http",
     "live",
     "channels",
@@ -163,6 +167,7 @@ class _Reading:
         plant = self._table(PlantSettings, raw.get("plant", {}), "plant")
         limits = self._table(LimitSettings, raw.get("limits", {}), "limits")
         http = self._table(HttpSettings, raw["http"], "http") if "http" in raw else None
+        dns = self._table(DnsSettings, raw["dns"], "dns") if "dns" in raw else None
         tables = Tables(
             self._named(raw, "targets"),
             self._named(raw, "sources"),
@@ -177,6 +182,8 @@ class _Reading:
         tasks = self._each(TaskSettings, raw, "tasks")
         tls = self._each(TlsSettings, raw, "tls")
         self.problems += check_tls(raw, tls, read=self._secrets)
+        self.problems += check_dns(raw, tables.sources, tables.targets)
+        self.problems += [] if dns is None or self.problems else zone_problems(dns)
         self.problems += check_channels(raw)
         self.problems += check_login(raw)
         self.problems += check_tasks(raw)
@@ -213,6 +220,9 @@ class _Reading:
             )
         if self.problems or journal is None or plant is None or code is None or limits is None:
             return None
+        for table in (*targets.values(), *sources.values()):
+            if isinstance(table, AskingTable) and dns is not None:
+                table.ask(dns.servers)
         settings = Settings(
             path=self._path,
             journal=journal,
@@ -233,6 +243,7 @@ class _Reading:
             code=code.path,
             tasks={name: table for name, table in tasks.items() if table is not None},
             tls={name: table for name, table in tls.items() if table is not None},
+            dns=dns,
         )
         self._warnings += warn(settings)
         return settings

@@ -17,6 +17,7 @@ from lineside.assemble.frappesettings import warn_of_frappe_sources
 from lineside.assemble.settings import FrappeTargetSettings, LinesSourceSettings, Settings
 from lineside.assemble.sqlsettings import warn_of_databases
 from lineside.assemble.tlssettings import check_guests
+from lineside.assemble.zones import zone_warnings
 from lineside.model.errors import LinesideError
 from lineside.model.wording import did_you_mean, key_path
 
@@ -89,10 +90,11 @@ def warn(settings: Settings) -> list[str]:
         for name, route in settings.routes.items()
         if route.action == "upsert" and route.order_by is None
     ]
+    lines += [] if settings.dns is None else zone_warnings(settings.dns)
     lines += [
         f"{key_path('targets', name)}.url: the API key crosses the network unencrypted; use https"
         for name, target in settings.sites.items()
-        if target.url.startswith("http:") and not _local(urlsplit(target.url).hostname or "")
+        if target.address.startswith("http:") and not _local(urlsplit(target.address).hostname or "")
     ]
     lines += warn_of_databases(settings.databases)
     lines += warn_of_frappe_sources(settings.hooks)
@@ -186,7 +188,7 @@ def _conflicting_listeners(sources: Mapping[str, Any]) -> Iterator[str]:
 
 def _idle_authorities(targets: Mapping[str, Any]) -> Iterator[str]:
     for name, url in _strings(targets, "url"):
-        if "ca" in targets[name] and url.lower().startswith("http:"):
+        if "ca" in targets[name] and url.lower().startswith(("http:", "srv+http:")):
             yield f"{key_path('targets', name, 'ca')}: http shows no certificate; use https, or remove it"
 
 

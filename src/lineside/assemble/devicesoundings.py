@@ -37,9 +37,8 @@ async def sound_device(reactor: Any, name: str, settings: LinesSourceSettings) -
     path = f"sources.{name}.connect"
     caller = _Caller()
     try:
-        await connectProtocol(client_endpoint(reactor, settings.connect, dial, settings.ca), caller).addTimeout(
-            dial.timeout, reactor
-        )
+        endpoint = client_endpoint(reactor, settings.connect, dial, settings.ca, settings.name_servers)
+        await connectProtocol(endpoint, caller).addTimeout(dial.timeout, reactor)
     except CancelledError:
         raise
     except Exception as failed:  # noqa: BLE001 (an endpoint may raise anything)

@@ -29,7 +29,7 @@ def dialled_source(reactor: Any, settings: LinesSourceSettings, intake: Intake, 
     assert settings.connect is not None
     poll = settings.poll
     return DialledSource(
-        client_endpoint(reactor, settings.connect, settings.dial, settings.ca),
+        client_endpoint(reactor, settings.connect, settings.dial, settings.ca, settings.name_servers),
         settings.connect,
         intake,
         random,
@@ -40,7 +40,11 @@ def dialled_source(reactor: Any, settings: LinesSourceSettings, intake: Intake, 
 
 
 def client_endpoint(
-    reactor: Any, description: str, dial: Dial, ca: Sequence[Certificate] | None = None
+    reactor: Any,
+    description: str,
+    dial: Dial,
+    ca: Sequence[Certificate] | None = None,
+    servers: Sequence[str] = (),
 ) -> IStreamClientEndpoint:
     """Return the endpoint that a checked description means.
 
@@ -49,6 +53,7 @@ def client_endpoint(
         description: as the configuration has it.
         dial: what it says.
         ca: with ``tls``, the only authorities to trust; None for the platform's.
+        servers: with ``srv``, the name servers to ask; none for the machine's own.
 
     Raises:
         LinesideError: the files of our own certificate cannot be read.
@@ -65,6 +70,11 @@ def client_endpoint(
             # Twisted's own of this name lets a certificate pass that names no host.
             identity = _shown(given)
             return SecuredEndpoint(plain, Trust(ca, DEVICE, identity).creator(host, port))
+        case "srv":
+            # Only who looks for a service needs what asks for it.
+            from lineside.assemble.services import service_endpoint  # noqa: PLC0415
+
+            return service_endpoint(reactor, given["service"], servers)
         case "serial":
             # Only who has a serial device needs pyserial.
             from lineside.edges.lines.serialport import SerialEndpoint, SerialLine  # noqa: PLC0415

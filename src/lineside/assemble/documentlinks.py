@@ -15,7 +15,7 @@ def document_links(settings: Settings) -> Callable[[str, str], str | None]:
         target = settings.targets[settings.target_of(route)]
         if isinstance(target, FrappeTargetSettings) and route.doctype is not None:
             slug = quote(route.doctype.lower().replace(" ", "-"), safe="")
-            desks[route.id or name] = f"{target.url.rstrip('/')}/app/{slug}/"
+            desks[route.id or name] = f"{target.address.rstrip('/')}/app/{slug}/"
 
     def link(route: str, name: str) -> str | None:
         desk = desks.get(route)

@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     from lineside.assemble.frappesources import FrappeSources
     from lineside.assemble.httpsettings import HttpSettings
     from lineside.assemble.live import LiveServices
+    from lineside.assemble.naming import State
     from lineside.assemble.parts import JournalPart
     from lineside.assemble.posts import Posts
     from lineside.assemble.tasks import Tasks
     from lineside.assemble.web import HttpServices
     from lineside.delivery.courier import Courier
     from lineside.delivery.gate import Gate
+    from lineside.edges.dns.view import DnsView
     from lineside.edges.frappe.client import FrappeClient
     from lineside.journal.retention import Retention
     from lineside.journal.watched import WatchedJournal
@@ -155,6 +157,16 @@ def certificates(reactor: Any, settings: Settings) -> Certificates | None:
         from lineside.assemble.certificates import certificates as made
 
     return made(reactor, settings)
+
+
+def dns_view(reactor: Any, settings: Settings, source: State, target: State) -> DnsView | None:
+    """Return what serves the plant's names; None where the configuration has no zone."""
+    if settings.dns is None or settings.dns.zone is None:
+        return None
+    with importing():
+        from lineside.assemble.naming import dns_view as made
+
+    return made(reactor, settings.dns, source, target)
 
 
 def http_services(

@@ -36,10 +36,24 @@ def frappe_client(
     around: Callable[[IAgent], IAgent] = lambda agent: agent,
     budget: Budget | None = None,
 ) -> FrappeClient:
-    """Return one target's client, which sends through what ``around`` makes of its agent, within ``budget``."""
+    """Return one target's client.
+
+    Args:
+        reactor: connects.
+        settings: the target's.
+        around: makes of the client's agent the one through which it sends.
+        budget: how closely requests may follow each other.
+
+    """
+    via = None
+    if settings.service is not None:
+        # Only who looks for a service needs what asks for it.
+        from lineside.assemble.services import service_endpoint  # noqa: PLC0415
+
+        via = service_endpoint(reactor, settings.service, settings.name_servers)
     return FrappeClient(
         reactor,
-        settings.url,
+        settings.address,
         settings.api_key.reveal(),
         settings.api_secret.reveal(),
         authorities=settings.ca,
@@ -48,4 +62,5 @@ def frappe_client(
         pool_size=settings.concurrency,
         around=around,
         budget=budget,
+        via=via,
     )

@@ -90,6 +90,10 @@ def _doors(settings: Settings) -> Iterator[Door]:
             by = "its address" if not tls else "its address, or its certificate where one is asked for"
             where = key_path("sources", name)
             yield Door(where, source.listen, is_public(source.listen), tls, by, {**limits})
+    if settings.dns is not None and settings.dns.zone is not None:
+        by = "its address, in networks; it learns names, and can change nothing"
+        rate: dict[str, float] = {"rate_limit": settings.dns.rate_limit}
+        yield Door("dns", settings.dns.listen, is_public(settings.dns.listen), False, by, rate)
     if settings.http is None:
         return
     listen, http = settings.http.listen, settings.http

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -18,6 +19,7 @@ from annotated_types import Ge, Gt, Le
 from pydantic.fields import FieldInfo
 
 from lineside.assemble.commandsettings import CommandSettings
+from lineside.assemble.dnssettings import ConditionSettings, DnsSettings, RecordSettings
 from lineside.assemble.erpsettings import ErpCallSettings, ErpSettings
 from lineside.assemble.formats import FORMATS, FixedColumn
 from lineside.assemble.framings import LengthFraming, StxEtxFraming
@@ -63,6 +65,9 @@ TABLES: dict[str, type[Table]] = {
     "routes": RouteSettings,
     "attachments": AttachmentSettings,
     "tls": TlsSettings,
+    "dns": DnsSettings,
+    "dns records": RecordSettings,
+    "dns when": ConditionSettings,
     "http": HttpSettings,
     "http login": LogInSettings,
     "http login roles": LogInRoles,
@@ -78,7 +83,17 @@ TABLES: dict[str, type[Table]] = {
 
 _MARKED = re.compile(r"(<!-- keys: (?P<name>[a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _PLAIN = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`"} | dict.fromkeys(
-    (PollSettings, FrappePollSettings, FrappeRealtimeSettings, RetrySettings, LogInSettings, LogInRoles), "table"
+    (
+        PollSettings,
+        FrappePollSettings,
+        FrappeRealtimeSettings,
+        RetrySettings,
+        ConditionSettings,
+        RecordSettings,
+        LogInSettings,
+        LogInRoles,
+    ),
+    "table",
 )
 
 
@@ -160,7 +175,7 @@ def _toml(value: object, durations: bool) -> str:
             return f"[{', '.join(_toml(item, durations) for item in value)}]"
         case Table():
             return "{}"
-        case Path():
+        case Path() | IPv4Network() | IPv6Network():
             return f'"{value}"'
     return msgspec.json.encode(value).decode()
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from msgspec import Struct
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationInfo, field_validator
 
 from lineside.assemble.bounds import Retention, Size
 from lineside.assemble.clientendpoints import Dial, parse_client
 from lineside.assemble.commandsettings import Commands, CommandSettings
+from lineside.assemble.dnssettings import DnsSettings
 from lineside.assemble.endpoints import parse_listener
 from lineside.assemble.erpsettings import ErpCallSettings, ErpSettings
 from lineside.assemble.formats import Format, JsonFormat, unknown_field
@@ -114,11 +116,38 @@ class JournalSettings(Table):
         return self.control or self.path.with_name(f"{self.path.name}.sock")
 
 
-class FrappeTargetSettings(Table):
+class AskingTable(Table):
+    """What may name a service, and so has to know whom to ask where it is."""
+
+    _name_servers: tuple[str, ...] = PrivateAttr(default=())
+
+    @property
+    def name_servers(self) -> tuple[str, ...]:
+        """The servers of ``[dns]``; none for the machine's own."""
+        return self._name_servers
+
+    def ask(self, servers: tuple[str, ...]) -> None:
+        """Learn whom to ask, once the whole file is read."""
+        self._name_servers = servers
+
+
+class FrappeTargetSettings(AskingTable):
     """``[targets.NAME]`` with ``type = "frappe"``: a Frappe or ERPNext site that takes documents."""
 
     type: Literal["frappe"] = Field(description="The kind of target.")
-    url: SiteUrl = Field(description="The site's address, without credentials.")
+    url: SiteUrl = Field(
+        description=(
+            "The site's address, without credentials; or that of a service, `srv+https://_erp._tcp.plant.example`, "
+            "whose SRV records name the servers of one site."
+        )
+    )
+    host: Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9.-]*$"), Shape("host name")] | None = Field(
+        default=None,
+        description=(
+            "With `srv+`: the site's name, which requests bear and which its certificate must have, whichever "
+            "server answers. Default: the service's domain, such as `plant.example`."
+        ),
+    )
     api_key: SecretText = Field(description="The API key of the user who is to own the documents.")
     api_secret: SecretText = Field(description="That user's API secret.")
     ca: Authorities | None = Field(
@@ -149,6 +178,29 @@ class FrappeTargetSettings(Table):
             "Default: what the site says; UTC where it says nothing."
         ),
     )
+
+    @field_validator("host")
+    @classmethod
+    def _of_a_service(cls, host: str | None, info: ValidationInfo) -> str | None:
+        url = info.data.get("url")
+        if host is not None and url is not None and not url.startswith("srv+"):
+            raise ValueError("only the name of a service does not say it; remove it, or set url to srv+https://...")
+        return host
+
+    @property
+    def service(self) -> str | None:
+        """The name of the service that tells the servers; None where ``url`` names the one."""
+        return urlsplit(self.url).hostname if self.url.startswith("srv+") else None
+
+    @property
+    def address(self) -> str:
+        """The site's address, as its requests and its certificate have it."""
+        service = self.service
+        if service is None:
+            return self.url
+        url = urlsplit(self.url)
+        host = self.host or service.split(".", 2)[2].rstrip(".")
+        return f"{url.scheme.removeprefix('srv+')}://{host}{url.path}"
 
 
 class PollSettings(Table):
@@ -193,7 +245,7 @@ _JSON: Any = "json"
 """As the file has them: what is made of them is the default."""
 
 
-class LinesSourceSettings(Table):
+class LinesSourceSettings(AskingTable):
     """``[sources.NAME]`` with ``type = "lines"``: devices that connect, or are dialled, and send lines."""
 
     type: Literal["lines"] = Field(description="The kind of source.")
@@ -578,6 +630,7 @@ class Settings(Struct, frozen=True):
     """The certificates that listeners show."""
     limits: LimitSettings = LimitSettings()
     """What one caller may have."""
+    dns: DnsSettings | None = None
 
     @property
     def secured(self) -> int:

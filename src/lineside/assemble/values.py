@@ -19,7 +19,7 @@ from msgspec import Struct
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from lineside.assemble.authorities import read_authorities
-from lineside.assemble.clientendpoints import parse_client
+from lineside.assemble.clientendpoints import check_service, parse_client
 from lineside.assemble.endpoints import parse_listener
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
@@ -236,7 +236,11 @@ def _site_url(value: str) -> str:
         raise ValueError(f"it is no address: {wrong}") from wrong
     if url.username is not None or url.password is not None:
         raise ValueError("it must hold no credentials; they belong into api_key and api_secret")
-    if url.scheme not in {"http", "https"} or not host or port == 0:
+    if url.scheme in {"srv+http", "srv+https"}:
+        _service(host or "")
+        if port is not None:
+            raise ValueError("a service's records tell the port; remove it here")
+    elif url.scheme not in {"http", "https"} or not host or port == 0:
         raise ValueError('expected an address such as "https://erp.example.com"')
     if not value.isascii() or any(c <= " " for c in value):
         raise ValueError("it must have no spaces, and other letters than ASCII in their encoded form")
@@ -246,6 +250,14 @@ def _site_url(value: str) -> str:
 
 
 SiteUrl = Annotated[str, AfterValidator(_site_url), Shape("http or https address")]
+"""Or ``srv+http://`` or ``srv+https://`` and the name of a service."""
+
+
+def _service(name: str) -> None:
+    try:
+        check_service(name)
+    except ValueError as wrong:
+        raise ValueError(f'{wrong}, as in "srv+https://_erp._tcp.plant.example"') from None
 
 
 def _time_zone(value: str) -> str:

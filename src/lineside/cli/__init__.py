@@ -27,6 +27,7 @@ COMMANDS = {
     "devices": "List connected devices, and send them commands.",
     "deadletters": "List, show, retry and discard dead letters.",
     "consumers": "List, forget and rewind the places of routes in the journal.",
+    "dns": "Show the records that DNS answers now.",
     "pause": "Stop a source, a route or a target for a while.",
     "resume": "Let a source, a route or a target work again.",
     "tasks": "List, run, follow, cancel and retry tasks.",

@@ -44,6 +44,7 @@ from lineside.operations.taskresults import (
     TaskHistory,
     TaskList,
 )
+from lineside.operations.zoneresults import ZoneView
 from lineside.security.identity import Permission
 from lineside.wire.commands import IDENTIFIER
 
@@ -423,6 +424,12 @@ class VerifyAudit(Request[AuditVerdict], frozen=True, tag="audit.verify"):
     """That was noted for this number; without it the chain alone is verified."""
 
 
+class ShowZone(Request[ZoneView], frozen=True, tag="dns.zone"):
+    """The records that DNS answers now, and what has left them."""
+
+    result: ClassVar[Any] = ZoneView
+
+
 AnyRequest = (
     ListEvents
     | ShowEvent
@@ -460,4 +467,5 @@ AnyRequest = (
     | ResumeTask
     | ListAudit
     | VerifyAudit
+    | ShowZone
 )

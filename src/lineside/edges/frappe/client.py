@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from cryptography import x509
 from OpenSSL import SSL
 from twisted.internet.defer import DeferredSemaphore
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.task import deferLater
 from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.http_headers import Headers
@@ -55,6 +55,7 @@ class FrappeClient:
         agent: carries the requests instead of real connections.
         around: makes of the agent the one that is used.
         budget: how closely requests may follow each other; without it they do not wait for the site's rate limit.
+        via: connects to a server of the site; without it, the one that ``url`` names.
 
     Raises:
         ConfigurationError: ``url`` is no address of a site.
@@ -75,6 +76,7 @@ class FrappeClient:
         agent: IAgent | None = None,
         around: Callable[[IAgent], IAgent] = lambda agent: agent,
         budget: Budget | None = None,
+        via: IStreamClientEndpoint | None = None,
     ) -> None:
         self.clock = reactor
         self._budget = budget
@@ -90,7 +92,7 @@ class FrappeClient:
         self._pool.maxPersistentPerHost = pool_size
         self._pool.cachedConnectionTimeout = IDLE_SECONDS  # type: ignore[assignment]
         self._pool.retryAutomatically = False
-        place = KeptEndpoint(reactor, SitePolicy(authorities), min(timeout, CONNECT_SECONDS))
+        place = KeptEndpoint(reactor, SitePolicy(authorities), min(timeout, CONNECT_SECONDS), via)
         connecting = Agent.usingEndpointFactory(reactor, place, pool=self._pool)
         self._agent = around(agent or connecting)
 

@@ -19,13 +19,17 @@ class KeptEndpoint:
         reactor: connects.
         policy: for ``https``.
         seconds: that connecting may take.
+        via: connects in place of the address's host. A certificate must still be that host's.
 
     """
 
-    def __init__(self, reactor: Any, policy: IPolicyForHTTPS, seconds: float) -> None:
+    def __init__(
+        self, reactor: Any, policy: IPolicyForHTTPS, seconds: float, via: IStreamClientEndpoint | None = None
+    ) -> None:
         self._reactor = reactor
         self._policy = policy
         self._seconds = seconds
+        self._via = via
         self._kept: dict[tuple[bytes, bytes, int], IStreamClientEndpoint] = {}
 
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
@@ -36,9 +40,9 @@ class KeptEndpoint:
         return self._kept[place]
 
     def _made(self, uri: URI) -> IStreamClientEndpoint:
-        endpoint: IStreamClientEndpoint = HostnameEndpoint(
-            self._reactor, uri.host.decode("ascii"), uri.port, timeout=self._seconds
-        )
+        endpoint = self._via
+        if endpoint is None:
+            endpoint = HostnameEndpoint(self._reactor, uri.host.decode("ascii"), uri.port, timeout=self._seconds)
         if uri.scheme == b"https":
             return wrapClientTLS(self._policy.creatorForNetloc(uri.host, uri.port), endpoint)
         return endpoint

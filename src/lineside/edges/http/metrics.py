@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -10,10 +11,11 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from lineside.model.rates import Delays
-from lineside.operations.registry import Operations
-from lineside.operations.requests import ShowOverview, ShowStatus
+from lineside.operations.registry import NotOffered, Operations
+from lineside.operations.requests import ShowOverview, ShowStatus, ShowZone
 from lineside.operations.results import Overview, Status
 from lineside.operations.web import Answer, Call, Endpoint, Reply
+from lineside.operations.zoneresults import ZoneView
 
 DOUBLINGS = range(7, 27)
 """A histogram's bounds: from 128 µs to 67 s, each twice the one before."""
@@ -40,6 +42,8 @@ def metrics_endpoint(
         overview = await operations.call(ShowOverview(devices=0), call.identity)
         registry = CollectorRegistry(auto_describe=False)
         registry.register(Now(status, overview, delays, certificates(), refused or {}))
+        with suppress(NotOffered):
+            registry.register(Names(await operations.call(ShowZone(), call.identity)))
         return Answer(200, generate_latest(registry), CONTENT_TYPE_LATEST, (("Cache-Control", "no-store"),))
 
     return Endpoint(
@@ -122,6 +126,24 @@ class Now(Collector):
         yield refused
         for name, by_part in self._delays.items():
             yield _histogram(name, by_part())
+
+
+class Names(Collector):
+    """What DNS answers, as metrics."""
+
+    def __init__(self, zone: ZoneView) -> None:
+        self._zone = zone
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics."""
+        counts = self._zone.counts
+        yield _counter("lineside_dns_answers", "Answers", "rcode", counts.answers.items())
+        yield CounterMetricFamily("lineside_dns_remembered", "Of them, those that were", counts.from_cache)
+        yield CounterMetricFamily("lineside_dns_limited", "Questions over the rate", counts.limited)
+        yield CounterMetricFamily("lineside_dns_ignored", "Packets that were no questions", counts.ignored)
+        yield GaugeMetricFamily("lineside_dns_connections", "Over TCP", counts.connections)
+        yield GaugeMetricFamily("lineside_dns_down", "Conditions that do not hold", len(self._zone.down))
+        yield GaugeMetricFamily("lineside_dns_all_down", "Names of which nothing is up", len(self._zone.all_down))
 
 
 def _counter(name: str, told: str, label: str, values: Iterable[tuple[str, float]]) -> Metric:

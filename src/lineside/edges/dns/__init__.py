@@ -1,0 +1,1 @@
+"""The plant's names: an authoritative DNS server, and look-ups of services."""
