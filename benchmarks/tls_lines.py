@@ -1,6 +1,6 @@
 """What TLS costs: durable lines over TLS against plain ones, and handshakes against bare Twisted, in one run.
 
-The gateway is the whole product, ``lineside run``, with a certificate that ``lineside pki`` made. The load is the one
+The gateway is the whole product, ``lineside run``, with a certificate that ``lineside pki`` made. The load is that
 of `durable_lines`, with TLS or without. Handshakes are compared with those of an echo behind Twisted's own
 ``SSL4ServerEndpoint`` with the same certificate. See README.md.
 """
@@ -10,11 +10,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,9 @@ class Echo:
             yield cls(started_on(process, directory / "output"), process)
 
 
-def handshakes(server: type[Lineside | Sink | Echo], authority: Path, seconds: float, within: Path) -> dict[str, Any]:
+def handshakes(
+    server: type[Lineside | Sink | Echo], authority: Path, seconds: float, within: Path
+) -> dict[str, Any]:
     """Count the handshakes that a fresh server makes."""
     with (
         tempfile.TemporaryDirectory(prefix="handshakes-", dir=within) as directory,
@@ -106,13 +108,13 @@ def handshakes(server: type[Lineside | Sink | Echo], authority: Path, seconds: f
 
 
 def compared(
-    names: list[str], measured: Callable[[str], dict[str, Any]], what: str, tell: Callable[[str], None]
+    measured: Mapping[str, Callable[[], dict[str, Any]]], what: str, tell: Callable[[str], None]
 ) -> dict[str, dict[str, Any]]:
     """Measure each side in turn, several times; return the medians."""
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in measured}
     for number in range(1, ROUNDS + 1):
-        for name in names:
-            result = measured(name)
+        for name, measure_once in measured.items():
+            result = measure_once()
             runs[name].append({"p50_ms": None, "p99_ms": None, **result})
             tell(f"{what}: {name} {number}/{ROUNDS}: {result['per_second']:,.0f}/s")
     return {name: median_of(results) for name, results in runs.items()}
@@ -138,11 +140,9 @@ def compare(
             name = f"{shape[0]} x {shape[1]}"
             tell(f"{name}: the load alone")
             bound = measure(sink, shape, min(seconds, 2.0), within)
-            sides = {"tls": gateway, "plain": Lineside}
-            medians = compared(
-                list(sides), lambda side, shape=shape, sides=sides: measure(sides[side], shape, seconds, within),
-                name, tell,
-            )
+            sides = {"tls": partial(measure, gateway), "plain": partial(measure, Lineside)}
+            measured = {side: partial(of, shape, seconds, within) for side, of in sides.items()}
+            medians = compared(measured, name, tell)
             rows.append(
                 {
                     "connections": shape[0],
@@ -154,10 +154,11 @@ def compare(
             )
         tell("handshakes: the load alone")
         bound = handshakes(sink, authority, min(seconds, 2.0), within)
-        servers = {"lineside": gateway, "twisted": echo}
-        medians = compared(
-            list(servers), lambda side: handshakes(servers[side], authority, seconds, within), "handshakes", tell
-        )
+        servers: dict[str, type[Lineside | Echo]] = {"lineside": gateway, "twisted": echo}
+        measured = {
+            side: partial(handshakes, server, authority, seconds, within) for side, server in servers.items()
+        }
+        medians = compared(measured, "handshakes", tell)
     return {
         "shapes": rows,
         "handshakes": {
@@ -172,9 +173,9 @@ def table(about: dict[str, Any], found: dict[str, Any]) -> str:
     """Return the result for a person."""
     head = ("connections x in flight", "TLS/s", "plain/s", "ratio", "us a line", "load/s", "load busy")
     form = "{:>24}  {:>11}  {:>11}  {:>6}  {:>13}  {:>11}  {:>11}"
+    system = f"Linux {about['kernel']}, Python {about['python']}, {about['openssl']}, {about['file_system']}"
     lines = [
-        f"{about['cores']} cores ({about['cpu']}, load {about['load_average']} before), Linux {about['kernel']}, "
-        f"Python {about['python']}, {about['openssl']}, {about['file_system']}, "
+        f"{about['cores']} cores ({about['cpu']}, load {about['load_average']} before), {system}",
         f"fdatasync p50 {about['fdatasync_p50_ms']} ms",
         f"{about['lineside']}; medians of {ROUNDS} runs in turn",
         "",
@@ -200,7 +201,7 @@ def table(about: dict[str, Any], found: dict[str, Any]) -> str:
         ]
     lines += [
         "",
-        f"Goals: lines over TLS {GOALS['lines']} of plain ones, handshakes {GOALS['handshakes']} of bare Twisted's.",
+        f"Goals: {GOALS['lines']} of plain lines, {GOALS['handshakes']} of bare Twisted's handshakes.",
         "us a line: processor time of the server's process for each, or for each connection, user and system.",
         "load/s: what the load reaches over TLS against a server in C's hands that stores nothing.",
     ]

@@ -1,4 +1,4 @@
-"""Load for `durable_lines`, `durable_keys` and `tls_lines`: keeps lines in flight on many connections and counts the answers.
+"""Load for lines: keeps many in flight on many connections, with TLS or without, and counts the answers.
 
 A process of its own: ``python generator.py PLAN``, where PLAN is the JSON of a `Plan`. Prints the JSON of a
 `Result`. It knows the gateway's lines and Redis' XADD, each with keys and without, and spends on both the same work

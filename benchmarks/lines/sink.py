@@ -24,8 +24,8 @@ def serve(certificate: str | None = None, key: str | None = None) -> None:
     selector.register(listening, selectors.EVENT_READ)
     buffer = bytearray(262_144)
     while True:
-        for key, _ in selector.select():
-            readable = key.fileobj
+        for ready, _ in selector.select():
+            readable = ready.fileobj
             assert isinstance(readable, socket.socket)
             if readable is listening:
                 connection, _ = listening.accept()

@@ -1,7 +1,7 @@
-"""Load for `tls_lines`: makes connections, one after the other in several threads, and counts those that were made.
+"""Load for `tls_lines`: makes connections, one after the other in several threads, and counts them.
 
-``python handshakes.py PLAN``, where PLAN is the JSON of a `Plan`. Prints the JSON of a `Result`. A connection counts
-when TLS was agreed and its end was told by both sides, so that the server is done with it too.
+``python handshakes.py PLAN``, where PLAN is the JSON of a `Plan`. Prints the JSON of a `Result`. A connection
+counts when TLS was agreed and its end was told by both sides, so that the server is done with it too.
 """
 
 from __future__ import annotations
