@@ -126,7 +126,7 @@ class Generator(SynchronousTestCase):
         self.addCleanup(echo.communicate)
         self.addCleanup(echo.kill)
         assert echo.stdout is not None
-        plan = {"port": int(echo.stdout.readline()), "at_a_time": 2, "warm_up": 0.1, "seconds": 0.5}
+        plan: dict[str, Any] = {"port": int(echo.stdout.readline()), "at_a_time": 2, "warm_up": 0.1, "seconds": 0.5}
         for trusted, code in ((authority, 0), (Authority(directory, "Another CA"), 1)):
             plan["authority"] = str(trusted.path)
             done = subprocess.run(
