@@ -59,6 +59,21 @@ def wait_for(port: int, process: subprocess.Popen[bytes], output: Path) -> None:
         time.sleep(0.01)
 
 
+def started_on(process: subprocess.Popen[bytes], output: Path) -> int:
+    """Return the port that a server prints when it serves.
+
+    Raises:
+        Unfit: it ended instead, or took too long.
+
+    """
+    deadline = time.monotonic() + START_WITHIN
+    while not (said := output.read_text()).endswith("\n"):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise Unfit(f"{process.args!r} did not start: {said}")
+        time.sleep(0.02)
+    return int(said)
+
+
 @contextlib.contextmanager
 def running(command: list[str], directory: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server; it is ended when the block ends, however it ends."""
@@ -80,6 +95,7 @@ class Redis:
 
     name = "redis"
     wire = "redis"
+    authority: str | None = None
 
     def __init__(self, port: int, process: subprocess.Popen[bytes]) -> None:
         self.port = port
@@ -122,6 +138,9 @@ class Lineside:
     wire = "lines"
     routed = "idle"
     dedupe = ""
+    further = ""
+    authority: str | None = None
+    """The file with the CA of what it shows; None where it speaks no TLS."""
 
     def __init__(self, port: int, process: subprocess.Popen[bytes], journal: Path) -> None:
         self.port = port
@@ -134,7 +153,8 @@ class Lineside:
         """Start it in an empty directory."""
         port = free_port()
         configuration = directory / "lineside.toml"
-        configuration.write_text(CONFIGURATION.format(port=port, routed=cls.routed, dedupe=cls.dedupe))
+        text = CONFIGURATION.format(port=port, routed=cls.routed, dedupe=cls.dedupe)
+        configuration.write_text(text + cls.further)
         command = [sys.executable, "-m", "lineside", "run", "-c", str(configuration)]
         with running(command, directory) as process:
             wait_for(port, process, directory / "output")
@@ -192,6 +212,9 @@ class Sink:
 
     name = "sink"
     wire = "lines"
+    shows: tuple[str, ...] = ()
+    """The files of its certificate and key, where it speaks TLS."""
+    authority: str | None = None
 
     def __init__(self, port: int, process: subprocess.Popen[bytes]) -> None:
         self.port = port
@@ -201,13 +224,8 @@ class Sink:
     @contextlib.contextmanager
     def start(cls, directory: Path) -> Iterator[Sink]:
         """Start it."""
-        with running([sys.executable, str(HERE / "lines" / "sink.py")], directory) as process:
-            deadline = time.monotonic() + START_WITHIN
-            while not (said := (directory / "output").read_text()).endswith("\n"):
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise Unfit(f"the sink did not start: {said}")
-                time.sleep(0.02)
-            yield cls(int(said), process)
+        with running([sys.executable, str(HERE / "lines" / "sink.py"), *cls.shows], directory) as process:
+            yield cls(started_on(process, directory / "output"), process)
 
     def stored(self) -> None:
         """Return nothing: it keeps none."""
@@ -237,6 +255,7 @@ def measure(
             "warm_up": WARM_UP,
             "seconds": seconds,
             "timed": in_flight == 1,
+            "authority": started.authority,
         }
         used = processor_seconds(started.process)
         generator = subprocess.run(

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from tests.rig.forked import nursery
+
+# One for all tests of a process that use it: it takes longer to start than most of them.
+__all__ = ["nursery"]
 
 # A busy machine makes no test fail: no example is judged by how long it takes.
 settings.register_profile("unhurried", parent=settings(), deadline=None)

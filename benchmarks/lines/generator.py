@@ -1,4 +1,4 @@
-"""Load for `durable_lines` and `durable_keys`: keeps lines in flight on many connections and counts the answers.
+"""Load for lines: keeps many in flight on many connections, with TLS or without, and counts the answers.
 
 A process of its own: ``python generator.py PLAN``, where PLAN is the JSON of a `Plan`. Prints the JSON of a
 `Result`. It knows the gateway's lines and Redis' XADD, each with keys and without, and spends on both the same work
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import select
 import socket
+import ssl
 import sys
 import time
 from typing import Literal
@@ -20,6 +21,8 @@ READ, WRITE = select.EPOLLIN, select.EPOLLOUT
 RING = 8_192
 """Different lines of each connection, made beforehand; then they repeat, on keyed wires under new keys."""
 LAP_DIGITS = 7
+RECORD = 16_384
+"""The most bytes that TLS puts into one record (RFC 8446, section 5.1)."""
 
 DEDUPE = """\
 local first = redis.call('GET', KEYS[1])
@@ -45,6 +48,8 @@ class Plan(msgspec.Struct, frozen=True):
     """How long answers are counted, after ``warm_up`` seconds in which they are not."""
     timed: bool
     """Measure each line's time to its answer; for one line in flight only."""
+    authority: str | None = None
+    """The file with the CA of the server's certificate: then TLS is spoken."""
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -104,6 +109,11 @@ class Connection:
         self._owed = 0
         self.socket = socket.create_connection(("127.0.0.1", plan.port), timeout=10)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._most = len(self._ring)
+        if plan.authority is not None:
+            self._most = RECORD
+            trust = ssl.create_default_context(cafile=plan.authority)
+            self.socket = trust.wrap_socket(self.socket, server_hostname="127.0.0.1")
         self.socket.setblocking(False)
 
     def _places_of_laps(self, wire: str, number: int, first: bytes) -> list[list[int]]:
@@ -128,8 +138,8 @@ class Connection:
         self._owed += lines * self.frame
         while self._owed:
             try:
-                sent = self.socket.send(self._ring[self._place : self._place + self._owed])
-            except BlockingIOError:
+                sent = self.socket.send(self._ring[self._place : self._place + min(self._owed, self._most)])
+            except (BlockingIOError, ssl.SSLWantWriteError):
                 return False
             self._owed -= sent
             self._place += sent
@@ -140,7 +150,11 @@ class Connection:
 
     def receive(self, into: bytearray) -> int:
         """Return how many answers came."""
-        size = self.socket.recv_into(into)
+        try:
+            # With TLS that is a record at most, and what follows is still in the socket.
+            size = self.socket.recv_into(into)
+        except ssl.SSLWantReadError:
+            return 0
         if not size:
             raise SystemExit("the server closed a connection")
         if into.find(b"ERR", 0, size) >= 0:

@@ -1,7 +1,8 @@
 """Answers straight to the socket, where that is safe.
 
 A transport's ``write`` waits for the reactor to say that the socket is writable: two calls of ``epoll_ctl`` and one
-more turn for each answer, more than the answer itself costs. An idle TCP socket can be sent to at once.
+more turn for each answer, more than the answer itself costs. An idle TCP socket can be sent to at once. With TLS
+there is a timer before that, by which Twisted gathers small writes; ours are gathered already.
 
 This looks into Twisted's transports, at what `WHAT_WE_KNOW` names; tests hold it to the versions that are allowed.
 """
@@ -10,7 +11,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from OpenSSL import SSL
 from twisted.internet import tcp
+from twisted.protocols.tls import BufferingTLSTransport
 
 WHAT_WE_KNOW = (
     "TLS",
@@ -22,16 +25,34 @@ WHAT_WE_KNOW = (
     "socket",
 )
 """What of `twisted.internet.tcp.Connection` is relied on."""
+WHAT_WE_KNOW_OF_TLS = (
+    "_aggregator",
+    "_appSendBuffer",
+    "_handshakeDone",
+    "_lostTLSConnection",
+    "_tlsConnection",
+    "connected",
+    "disconnecting",
+    "transport",
+)
+"""What of `twisted.protocols.tls.BufferingTLSTransport` is, and the ``_buffer`` of its ``_aggregator``."""
+RECORD, MOST = 2**14, 2**15
+"""Bytes that TLS puts into one record (RFC 8446, section 5.1), and that are taken from OpenSSL at a time."""
 
 
 def write(transport: Any, data: bytes) -> None:
     """Send ``data`` on a transport, in order with whatever was written to it before.
 
-    On a plain TCP connection that has nothing left to send it goes to the socket at once, and what the socket does
-    not take is left to the transport; everything else is the transport's ``write``, which TLS, a connection on its
-    way down and every other kind of transport need. A connection that breaks is found by the reactor, as ever.
+    On a TCP connection that has nothing left to send it goes to the socket at once, encrypted where TLS is spoken
+    on it, and what the socket does not take is left to the transport; everything else is the transport's ``write``,
+    which a handshake, a connection on its way down and every other kind of transport need. A connection that breaks
+    is found by the reactor, as ever.
     """
-    if (
+    if isinstance(transport, BufferingTLSTransport):
+        data = _encrypt(transport, data)
+        if not data:
+            return
+    elif (
         isinstance(transport, tcp.Connection)
         and not transport.TLS
         and transport.connected
@@ -49,3 +70,30 @@ def write(transport: Any, data: bytes) -> None:
             return
         data = data[sent:]
     transport.write(data)
+
+
+def _encrypt(transport: BufferingTLSTransport, data: bytes) -> bytes:
+    """Send it encrypted where nothing goes before it; return what is left for the transport."""
+    beneath: Any = transport.transport
+    if not (
+        isinstance(beneath, tcp.Connection)
+        and transport.connected
+        and not transport.disconnecting
+        and transport._handshakeDone
+        and not transport._lostTLSConnection
+        and not transport._appSendBuffer
+        and not transport._aggregator._buffer  # type: ignore[union-attr] # (it has one while it is connected)
+    ):
+        return data
+    records = []
+    done = 0
+    try:
+        while done < len(data):
+            done += transport._tlsConnection.send(data[done : done + RECORD])
+            records.append(transport._tlsConnection.bio_read(MOST))
+    except SSL.Error:
+        # The transport meets the same, and knows what to do.
+        pass
+    if records:
+        write(beneath, b"".join(records))
+    return data[done:]

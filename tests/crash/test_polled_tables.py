@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from tests.rig.forked import Nursery
+from tests.rig.forked import Forked, Nursery
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
@@ -31,15 +31,17 @@ table = "scans"
 key = "id"
 every = "20ms"
 batch = 7
-overlap_keys = 800
+overlap_keys = 50
 
 [routes.copy]
 table = "copies"
 batch = 5
 document = { scan = "{{ id }}", code = "{{ code }}" }
 """
-ROWS = 400
-"""Of numbers up to twice that. While one look goes on, many may be added before a late one is looked for."""
+LIVES = 5
+GROUPS = 7
+"""Of rows for each life, two of which are added after its end: 40 numbers, of which every other one is left out.
+A late row takes one of those."""
 LOOK_AGAIN = 0.02
 
 
@@ -66,6 +68,10 @@ class Killed(TestCase):
     def add(self, numbers: range) -> None:
         self.plant.executemany("INSERT INTO scans VALUES (?, ?)", ((n, f"00{n}") for n in numbers))
 
+    def rows(self) -> int:
+        (count,) = self.plant.execute("SELECT COUNT(*) FROM scans").fetchone()
+        return int(count)
+
     def copies(self) -> int:
         (count,) = self.plant.execute("SELECT COUNT(*) FROM copies").fetchone()
         return int(count)
@@ -76,42 +82,49 @@ class Killed(TestCase):
     async def test_every_row_arrives_exactly_once(self) -> None:
         """Rows keep coming, late ones between the others too, while the gateway is killed at any moment."""
         random = Random(7)
-        waiting = [range(first, first + 40, 2) for first in range(0, 2 * ROWS, 40)]
-        deaths = 0
-        while self.copies() < ROWS:
-            gateway = self.nursery.start(
-                self.reactor,
-                ["run", "-c", str(self.directory / "lineside.toml")],
-                log=self.directory / "gateway.log",
-                environ={},
-            )
-            more = self.copies() + random.randrange(40, 120)
-            while self.copies() < min(more, ROWS):
-                if waiting:
-                    numbers = waiting.pop(0)
-                    self.add(numbers)
-                    if random.random() < 0.5 and numbers[0]:
-                        # Committed late: it lies below what was read.
-                        self.plant.execute("INSERT INTO scans VALUES (?, 'late')", (numbers[0] - 1,))
+        for life in range(LIVES):
+            gateway = self.start()
+            # In the midst of the rows, or when all are taken: what is late then lies below what was surely read.
+            enough = self.copies() + random.randrange(20, 90) if life % 2 else None
+            starts = range(40 * GROUPS * life, 40 * GROUPS * (life + 1), 40)
+            firsts, late = list(starts[:-2]), {first for first in starts if random.random() < 0.5 and first}
+            while (self.copies() < enough) if enough else (firsts or self.copies() < self.rows()):
+                if firsts:
+                    self.add_group(firsts.pop(0), late)
                 self.assertIsNone(gateway.code, self.directory)
                 await deferLater(self.reactor, LOOK_AGAIN)
             gateway.signal("KILL")
             await gateway.ended()
-            deaths += 1
-        self.assertGreater(deaths, 2)
+            # One that is late by a number, and more than the overlap before anyone looks again.
+            self.add_late()
+            for first in (*firsts, *starts[-2:]):
+                self.add_group(first, late)
         await self.rest()
 
-    async def rest(self) -> None:
-        """Let a last gateway finish, and compare both tables."""
-        before = self.starts()
-        gateway = self.nursery.start(
+    def add_group(self, first: int, late: set[int]) -> None:
+        """Add rows, one by one, and perhaps one that was committed late: it lies below them all."""
+        self.add(range(first, first + 40, 2))
+        if first in late:
+            self.plant.execute("INSERT INTO scans VALUES (?, 'late')", (first - 1,))
+
+    def add_late(self) -> None:
+        """Add a row right below the last."""
+        self.plant.execute("INSERT INTO scans SELECT MAX(id) - 1, 'late' FROM scans")
+
+    def start(self) -> Forked:
+        """Start a gateway."""
+        return self.nursery.start(
             self.reactor,
             ["run", "-c", str(self.directory / "lineside.toml")],
             log=self.directory / "gateway.log",
             environ={},
         )
-        (rows,) = self.plant.execute("SELECT COUNT(*) FROM scans").fetchone()
-        while self.copies() < rows:
+
+    async def rest(self) -> None:
+        """Let a last gateway finish, and compare both tables."""
+        before = self.starts()
+        gateway = self.start()
+        while self.copies() < self.rows():
             self.assertIsNone(gateway.code, self.directory)
             await deferLater(self.reactor, LOOK_AGAIN)
         # Time for one too many to arrive, and for the gateway to hear a signal.

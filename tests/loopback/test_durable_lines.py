@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.rig.certificates import Authority
 from twisted.trial.unittest import SynchronousTestCase
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -53,7 +54,9 @@ class Counter:
 class Generator(SynchronousTestCase):
     """The load both sides get."""
 
-    def drive(self, port: int, wire: str, in_flight: int) -> subprocess.CompletedProcess[str]:
+    def drive(
+        self, port: int, wire: str, in_flight: int, authority: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
         plan = {
             "port": port,
             "wire": wire,
@@ -62,6 +65,7 @@ class Generator(SynchronousTestCase):
             "warm_up": 0.1,
             "seconds": 0.3,
             "timed": in_flight == 1,
+            "authority": authority,
         }
         return subprocess.run(
             [sys.executable, str(BENCHMARKS / "lines" / "generator.py"), json.dumps(plan)],
@@ -86,6 +90,58 @@ class Generator(SynchronousTestCase):
         self.assertTrue(0 < result["counted"] < result["answered"])
         self.assertEqual(json.loads(server.first)["scan_id"], "0000-000000000000")
         self.assertEqual(len(server.first), result["line_bytes"])
+
+    def test_lines_over_tls_are_counted_once_each(self) -> None:
+        """Against the sink with a certificate; in bulk, where a socket is full at times, and one by one."""
+        directory = Path(self.mktemp()).absolute()
+        directory.mkdir()
+        authority = Authority(directory)
+        shown = authority.sign("127.0.0.1")
+        sink = subprocess.Popen(
+            [sys.executable, str(BENCHMARKS / "lines" / "sink.py"), str(shown.certificate), str(shown.key)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.addCleanup(sink.communicate)
+        self.addCleanup(sink.kill)
+        assert sink.stdout is not None
+        port = int(sink.stdout.readline())
+        for in_flight in (3_000, 1):
+            done = self.drive(port, "lines", in_flight, str(authority.path))
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            result = json.loads(done.stdout)
+            self.assertTrue(0 < result["counted"] < result["answered"])
+
+    def test_handshakes_are_counted(self) -> None:
+        """Against the echo on bare Twisted; one whose certificate is another's is a failure."""
+        directory = Path(self.mktemp()).absolute()
+        directory.mkdir()
+        authority = Authority(directory)
+        shown = authority.sign("127.0.0.1")
+        echo = subprocess.Popen(
+            [sys.executable, str(BENCHMARKS / "tls" / "echo.py"), str(shown.certificate), str(shown.key)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.addCleanup(echo.communicate)
+        self.addCleanup(echo.kill)
+        assert echo.stdout is not None
+        plan: dict[str, Any] = {"port": int(echo.stdout.readline()), "at_a_time": 2, "warm_up": 0.1, "seconds": 0.5}
+        for trusted, code in ((authority, 0), (Authority(directory, "Another CA"), 1)):
+            plan["authority"] = str(trusted.path)
+            done = subprocess.run(
+                [sys.executable, str(BENCHMARKS / "tls" / "handshakes.py"), json.dumps(plan)],
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            self.assertEqual(done.returncode, code, done.stderr)
+            if code:
+                self.assertIn("certificate verify failed", done.stderr)
+            else:
+                result = json.loads(done.stdout)
+                self.assertTrue(0 < result["counted"] < result["made"])
 
     def test_redis_replies_are_counted_once_each(self) -> None:
         """The same lines as XADD commands, the same count of their bulk replies."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.rig.daemon import lacking
+from tests.rig.forked import Nursery
 from tests.rig.running_plant import CONFIGURATION, DEADLINE, RunningPlant
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -31,14 +32,15 @@ class Guide(SynchronousTestCase):
     """Its examples."""
 
     @pytest.fixture(autouse=True)
-    def own_directory(self, tmp_path: Path) -> None:
+    def own_directory(self, tmp_path: Path, nursery: Nursery) -> None:
         self.directory = tmp_path
+        self.program = nursery.program(tmp_path / "bin")
 
     def test_each_curl_answers_as_the_guide_says(self) -> None:
         """One after the other, as somebody would who reads it; where an answer is shown, it is that."""
         if shutil.which("curl") is None:
             lacking("curl is not installed")
-        plant = GuidedPlant(self.directory)
+        plant = GuidedPlant(self.directory, self.program)
         self.addCleanup(plant.stop)
         plant.start()
         environ = {**os.environ, "TOKEN": plant.token("reader", "admin")}

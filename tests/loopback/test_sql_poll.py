@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -11,13 +13,15 @@ import pytest
 from msgspec.structs import replace
 from tests.rig.cutting_proxy import CuttingProxy
 from tests.rig.databases import Laboratory, dialect, laboratory, mariadb, postgresql
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import TestCase
 
 from lineside.edges.sql.newrows import NewRows
+from lineside.edges.sql.places import Place
 from lineside.edges.sql.poll import SqlSource
 from lineside.edges.sql.pool import Pool
+from lineside.journal import polls
 from lineside.journal.log import SqliteJournal
 from lineside.journal.polls import POLLS
 from lineside.journal.tables import JOURNAL
@@ -113,11 +117,29 @@ class Polled(TestCase):
         while ended is not None and not ended.called and self.source.problem is None:
             await deferLater(self.reactor, 0.002)
 
-    def add(self, *numbers: int, minute: int = 0) -> None:
-        for number in numbers:
-            zone = "+00:00" if self.type == "postgresql" else ""
-            moment = f"2026-03-04 09:{minute:02d}:07{zone}"
-            self.laboratory.do(f"INSERT INTO scans VALUES ({number}, 'B-{number}', {number}.5, '{moment}')")
+    def add(self, *numbers: int, minute: int = 0, second: int = 7) -> None:
+        zone = "+00:00" if self.type == "postgresql" else ""
+        moment = f"2026-03-04 09:{minute:02d}:{second:02d}{zone}"
+        rows = ", ".join(f"({number}, 'B-{number}', {number}.5, '{moment}')" for number in numbers)
+        self.laboratory.do(f"INSERT INTO scans VALUES {rows}")
+
+    def at_each_commit(self, *happenings: Callable[[], object]) -> None:
+        """Let the next of these happen each time that rows were stored: it falls into the midst of a look."""
+        append = self.journal.append
+        left = list(happenings)
+
+        async def stored_while_others_write(*arguments: Any, **more: Any) -> Any:
+            receipts = await append(*arguments, **more)
+            if left:
+                left.pop(0)()
+            return receipts
+
+        self.journal.append = stored_while_others_write  # type: ignore[method-assign]
+
+    async def remembered(self) -> int:
+        """How many rows are remembered that were taken."""
+        rows = await self.database.read(lambda at: at.execute("SELECT COUNT(*) FROM poll_seen").fetchall())
+        return int(rows[0][0])
 
     async def events(self) -> list[dict[str, Any]]:
         page = await self.journal.read(NO_SEQ, limit=1000)
@@ -154,6 +176,88 @@ class Polled(TestCase):
         self.add(4)
         await self.look()
         self.assertEqual(await self.ids(), [1, 2, 5, 3, 4])
+
+    async def test_more_rows_than_the_overlap_hide_no_late_one(self) -> None:
+        """It was late by one number; four times the overlap came behind it before anyone looked again."""
+        self.add(1, 2, 4)
+        await self.poll()
+        self.add(3, *range(5, 45))
+        await self.look()
+        await self.look()
+        self.assertEqual(sorted(await self.ids()), list(range(1, 45)))
+
+    async def test_a_late_row_is_found_while_more_come_than_a_look_takes(self) -> None:
+        """It comes in the midst of a look that does not end for as long as the load lasts."""
+        self.add(1, 2, 4)
+        more = [range(first, first + 3) for first in range(8, 62, 3)]
+        self.at_each_commit(partial(self.add, 3, 5, 6, 7), *(partial(self.add, *numbers) for numbers in more))
+        await self.poll()
+        ids = await self.ids()
+        self.assertEqual(sorted(ids), list(range(1, 62)))
+        self.assertLess(ids.index(3), ids.index(40))
+
+    async def test_a_death_in_the_midst_of_a_look_hides_no_late_row(self) -> None:
+        """How far it had looked back is stored with how far it has come."""
+        self.add(1, 2, 4)
+        await self.poll(overlap=20)
+        self.add(3, *range(5, 60))
+        append = self.journal.append
+
+        def die() -> None:
+            raise OSError("power cut")
+
+        self.at_each_commit(lambda: None, lambda: None, die)
+        await self.look()
+        self.assertNotIn(3, await self.ids())
+        self.journal.append = append  # type: ignore[method-assign]
+        await self.poll(overlap=20)
+        self.assertEqual(sorted(await self.ids()), list(range(1, 60)))
+
+    async def test_more_late_rows_than_a_batch_are_all_found(self) -> None:
+        """Those that are left are not passed over while others come on."""
+        self.add(*range(2, 20, 2))
+        await self.poll(overlap=40)
+        self.add(*range(1, 20, 2), *range(20, 120))
+        await self.look()
+        self.assertEqual(sorted(await self.ids()), list(range(1, 120)))
+
+    async def test_moments_too_hide_no_late_row(self) -> None:
+        """Ordered by the last change: a change that was committed late, before minutes of others."""
+        self.add(1, 2)
+        await self.poll(modified=True)
+        self.add(3, second=6)
+        for minute in range(1, 12):
+            self.add(2 * minute + 2, 2 * minute + 3, minute=minute)
+        await self.look()
+        await self.poll(modified=True)
+        self.assertEqual(sorted(await self.ids()), list(range(1, 26)))
+
+    async def test_what_lies_below_the_overlap_is_forgotten(self) -> None:
+        """However many rows one look takes: what it remembers stays as small as the overlap."""
+        self.add(*range(1, 61))
+        most = 0
+
+        async def count() -> None:
+            nonlocal most
+            most = max(most, await self.remembered())
+
+        counts: list[Deferred[None]] = []
+        self.at_each_commit(*[lambda: counts.append(Deferred.fromCoroutine(count()))] * 20)
+        await self.poll()
+        await gatherResults(counts)
+        await self.look()
+        self.assertEqual(await self.ids(), list(range(1, 61)))
+        self.assertEqual((len(counts), await self.remembered()), (20, 10))
+        self.assertLess(most, 40)
+
+    async def test_a_place_of_an_older_version_is_gone_on_from(self) -> None:
+        """It told how far it had come, and nothing else."""
+        self.add(1, 2, 4)
+        await self.poll()
+        await self.database.write(lambda at: polls.store(at, "scans", Place(4).stored(), {}, ()))
+        self.add(3, 5)
+        await self.poll()
+        self.assertEqual(await self.ids(), [1, 2, 4, 3, 5])
 
     async def test_what_was_there_before_is_left_alone_if_asked(self) -> None:
         """With begin = "new" only later rows become events, and a restart does not begin anew."""

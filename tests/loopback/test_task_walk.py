@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.rig.chapters import WORKSHOP
+from tests.rig.forked import Nursery
 from tests.rig.task_reader import TaskReader
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -21,11 +22,11 @@ class Walk(SynchronousTestCase):
     """`restock.py` and `gateway.toml`."""
 
     @pytest.fixture(autouse=True)
-    def own_directory(self, tmp_path: Path) -> None:
-        self.directory = tmp_path
+    def own_directory(self, tmp_path: Path, nursery: Nursery) -> None:
+        self.directory, self.nursery = tmp_path, nursery
 
     def setUp(self) -> None:
-        self.reader = TaskReader(self.directory)
+        self.reader = TaskReader(self.directory, self.nursery)
         self.addCleanup(self.reader.end)
         shutil.copy(CHAPTER / "restock.py", self.directory)
         configuration = (CHAPTER / "gateway.toml").read_text().replace("http://127.0.0.1:8000", self.reader.erp)
@@ -52,13 +53,11 @@ class Walk(SynchronousTestCase):
         self.assertEqual(["BOLT-M8", "GLOVE-L"], json.loads(self.run_of(1)["result"]))
         ordered = ["Reorder BOLT-M8", "Reorder GLOVE-L"]
         self.reader.until("the requests", lambda: self.titles() == ordered)
-        self.reader.shell(
-            'curl -s -H "Authorization: token $FRAPPE_KEY:$FRAPPE_SECRET" -H "Content-Type: application/json" '
-            """-d '{"latency": 3}' $FRAPPE_URL/_standin/faults"""
-        )
+        self.reader.answer_after(2)
         number = json.loads(self.tasks("run restock --json"))["run"]
         self.reader.until("its first step", lambda: bool(self.run_of(number)["steps"]))
         self.reader.end_gateway(signal.SIGKILL)
+        self.reader.answer_after(0)
         (first,) = self.run_of(number)["steps"]
         self.assertEqual(("stock", "running"), (first["name"], self.run_of(number)["summary"]["state"]))
         self.reader.start_gateway("-c", "gateway.toml")

@@ -7,15 +7,13 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from tests.rig.daemon import lacking
+from tests.rig.forked import Nursery
 from tests.rig.running_plant import CONFIGURATION, DEADLINE, RunningPlant
 from twisted.trial.unittest import SynchronousTestCase
-
-from lineside.demo.children import LINESIDE
 
 GUIDE = (Path(__file__).parents[2] / "docs/guides/tls.md").read_text(encoding="utf-8")
 DEVICES = GUIDE[GUIDE.index("## Certificates for devices") :]
@@ -27,16 +25,16 @@ class Guide(SynchronousTestCase):
     """The section on certificates for devices."""
 
     @pytest.fixture(autouse=True)
-    def own_directory(self, tmp_path: Path) -> None:
+    def own_directory(self, tmp_path: Path, nursery: Nursery) -> None:
         self.directory = tmp_path
+        self.program = nursery.program(tmp_path / "bin")
 
     def run_block(self, text: str, port: str = PORT) -> subprocess.CompletedProcess[str]:
-        program = " ".join((sys.executable, *LINESIDE))
-        command = re.sub("^lineside ", f"{program} ", text, flags=re.MULTILINE).replace(f":{PORT}", f":{port}")
+        command = text.replace(f":{PORT}", f":{port}")
         return subprocess.run(
             ["bash", "-ec", command],
             cwd=self.directory,
-            env=dict(os.environ),
+            env={**os.environ, "PATH": f"{self.program.parent}:{os.environ['PATH']}"},
             capture_output=True,
             text=True,
             timeout=DEADLINE,
@@ -52,7 +50,7 @@ class Guide(SynchronousTestCase):
         )
         done = self.run_block(made)
         self.assertEqual(0, done.returncode, done.stderr)
-        plant = RunningPlant(self.directory)
+        plant = RunningPlant(self.directory, self.program)
         others = re.sub(r"\[sources\.gate\].*?\n\n", "", CONFIGURATION, flags=re.DOTALL)
         plant.configuration = others + configuration.replace(f"tcp:{PORT}", "tcp:0:interface=127.0.0.1")
         self.addCleanup(plant.stop)

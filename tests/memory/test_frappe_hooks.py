@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -26,7 +26,7 @@ from twisted.web.iweb import IAgent
 from zope.interface import implementer
 
 from lineside.delivery.gate import Gate
-from lineside.edges.frappe import changedrows
+from lineside.edges.frappe import changedrows, newchanges
 from lineside.edges.frappe.changedrows import ChangedRows
 from lineside.edges.frappe.client import FrappeClient
 from lineside.edges.frappe.hooks import WITHIN, HookIntake
@@ -400,8 +400,7 @@ class Repairing(Both):
 
     def test_a_gateway_that_was_away_for_long_catches_up(self) -> None:
         """Nothing is lost or doubled when all keys are forgotten, pages overflow and rows share a moment."""
-        self.patch(changedrows, "PAGE", 3)
-        self.patch(__import__("lineside.edges.frappe.newchanges", fromlist=["PAGE"]), "PAGE", 3)
+        self.list_in_small_pages()
         self.watch("after_insert")
         self.make("before")
         self.look()
@@ -444,6 +443,108 @@ class Repairing(Both):
         self.restart()
         self.look(3)
         self.assertEqual(["early", "on time", "late", "late"], self.descriptions())
+
+    def list_in_small_pages(self) -> None:
+        """Three versions fill one."""
+        for module in (changedrows, newchanges):
+            self.patch(module, "PAGE", 3)
+
+    def behind_a_page(self, number: int, happening: Callable[[], object]) -> None:
+        """Let something happen once, when that many pages were read and before their documents are."""
+        assert self.poll is not None
+        rows = self.poll.changes._rows
+        versions = rows.versions
+        read: list[int] = []
+
+        async def read_and_moved_on(*asked: Any) -> Any:
+            page = await versions(*asked)
+            read.append(len(page))
+            if len(read) == number:
+                happening()
+            return page
+
+        rows.versions = read_and_moved_on  # type: ignore[method-assign, assignment]
+
+    def test_what_becomes_visible_behind_a_page_of_a_long_look_is_found(self) -> None:
+        """Whichever page it is: the look takes longer than the overlap, and new changes come all the while."""
+        self.list_in_small_pages()
+
+        def late() -> None:
+            self.stamped = self.site_time() - timedelta(seconds=200)
+            self.make(f"late {pages}")
+            self.stamped = None
+            for _ in range(3):
+                self.clock.advance(OVERLAP / 2)
+                self.make(f"on time {pages}")
+
+        for pages in (1, 2, 3, 4):
+            for each in range(7):
+                self.make(f"{pages} {each}")
+            self.behind_a_page(pages, late)
+            self.look(3)
+            self.assertEqual(1, self.descriptions().count(f"late {pages}"))
+            self.assertEqual(3, self.descriptions().count(f"on time {pages}"))
+        self.assertEqual(4 * 11, len(self.descriptions()))
+
+    def test_a_long_look_that_fails_hides_nothing_of_what_it_did_not_see(self) -> None:
+        """The site goes down in its midst, and the gateway too: the next look goes as far back as that one."""
+        self.list_in_small_pages()
+
+        def late_and_down() -> None:
+            self.stamped = self.site_time() - timedelta(seconds=200)
+            self.make("late")
+            self.stamped = None
+            for each in range(9):
+                self.clock.advance(OVERLAP / 2)
+                self.make(f"on time {each}")
+            self.behind_a_page(3, lambda: self.settings.turn({"maintenance_mode": True}))
+
+        for each in range(7):
+            self.make(f"n{each}")
+        self.behind_a_page(2, late_and_down)
+        self.look()
+        assert self.poll is not None
+        self.assertIn("503", str(self.poll.problem))
+        self.assertNotIn("late", self.descriptions())
+        self.settings.turn({"maintenance_mode": False})
+        self.restart()
+        self.look(2)
+        told = self.descriptions()
+        self.assertEqual((17, 1), (len(told), told.count("late")))
+
+    def test_a_stamp_of_the_future_hides_nothing_of_a_long_look(self) -> None:
+        """It is the newest that is there from the beginning to the end."""
+        self.list_in_small_pages()
+        self.ahead += timedelta(days=1)
+        self.make("tomorrow")
+        self.ahead -= timedelta(days=1)
+
+        def late() -> None:
+            self.make(f"late {pages}")
+            self.clock.advance(2 * OVERLAP)
+
+        for pages in (1, 2, 3):
+            for each in range(4):
+                self.make(f"{pages} {each}")
+            self.behind_a_page(pages, late)
+            self.look(3)
+            self.assertEqual(1, self.descriptions().count(f"late {pages}"))
+        self.assertEqual(1 + 3 * 5, len(self.descriptions()))
+
+    def test_a_long_look_at_what_is_there_takes_no_change_to_come_for_it(self) -> None:
+        """A source that begins with changes to come was just noting what there is."""
+        self.stop()
+        self.file.close()
+        self.file = JournalOnFile(Path(self.mktemp()), lambda: 1)
+        self.list_in_small_pages()
+        for each in range(7):
+            self.make(f"n{each}")
+        self.settings.turn({"maintenance_mode": True})
+        self.start()
+        self.behind_a_page(2, lambda: self.make("new"))
+        self.settings.turn({"maintenance_mode": False})
+        self.look(3)
+        self.assertEqual(["new"], self.descriptions())
 
     def test_what_a_webhook_brought_is_not_found_again_when_its_key_is_forgotten(self) -> None:
         """The site could not be asked for longer than keys are remembered; the webhooks came all the time."""

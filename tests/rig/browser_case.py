@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route, expect, sync_playwright
 from tests.rig.daemon import lacking
+from tests.rig.forked import Nursery
 from tests.rig.running_plant import RunningPlant
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -43,9 +44,10 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def plant(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlant]:
+def plant(browser: Browser, tmp_path_factory: pytest.TempPathFactory, nursery: Nursery) -> Iterator[RunningPlant]:
     """Run an ERP and a gateway for the tests of a file."""
-    running = RunningPlant(tmp_path_factory.mktemp("plant"))
+    directory = tmp_path_factory.mktemp("plant")
+    running = RunningPlant(directory, nursery.program(directory / "bin"))
     try:
         running.start()
         yield running

@@ -26,6 +26,7 @@ from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 
 ROOT = Path(__file__).resolve().parents[2]
+QUICK = ROOT / "tests/rig/quick.py"
 
 
 class Forked(LineOnlyReceiver):
@@ -103,9 +104,9 @@ class Nursery:
 
     def __init__(self) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="lineside-")
-        self._socket = str(Path(self._directory.name) / "nursery")
+        self.socket = str(Path(self._directory.name) / "nursery")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.rig.nursery", self._socket], cwd=ROOT, stdout=subprocess.PIPE
+            [sys.executable, "-m", "tests.rig.nursery", self.socket], cwd=ROOT, stdout=subprocess.PIPE
         )
         assert self._process.stdout is not None
         if self._process.stdout.readline() != b"ready\n":
@@ -117,6 +118,14 @@ class Nursery:
         self._process.kill()
         self._process.communicate()
         self._directory.cleanup()
+
+    def program(self, directory: Path) -> Path:
+        """Make the program ``lineside`` in a directory, for shells: that of the package, and it starts at once."""
+        directory.mkdir(exist_ok=True)
+        program = directory / "lineside"
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {QUICK} {self.socket} "$@"\n')
+        program.chmod(0o700)
+        return program
 
     def start(
         self,
@@ -130,14 +139,14 @@ class Nursery:
     ) -> Forked:
         """Start a command: a `lineside.demo.children.Start`."""
         forked = Forked(Order(arguments, dict(environ), str(log), dies_at), line)
-        connectProtocol(UNIXClientEndpoint(reactor, self._socket), forked).addErrback(forked.failed)
+        connectProtocol(UNIXClientEndpoint(reactor, self.socket), forked).addErrback(forked.failed)
         return forked
 
     def run(self, arguments: Sequence[str], environ: Mapping[str, str], within: float) -> Finished:
         """Run a command to its end, ``within`` so many seconds; needs no reactor."""
         with tempfile.NamedTemporaryFile() as log, socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(within)
-            connection.connect(self._socket)
+            connection.connect(self.socket)
             connection.sendall(msgspec.json.encode(Order(list(arguments), dict(environ), log.name)) + b"\n")
             told = b"".join(iter(partial(connection.recv, 65_536), b""))
             err = Path(log.name).read_text()

@@ -5,6 +5,7 @@ forked has run nothing yet: no reactor, no thread, no database, no random number
 
 Whoever connects to the Unix socket sends one line of JSON, an `Order`. It gets what the command prints, and
 lines that begin with NUL: ``pid N`` at once, ``ended CODE`` at the end. When it hangs up, the command is killed.
+With the order it may pass three descriptors: the standard streams of the command. It then gets those lines alone.
 """
 
 from __future__ import annotations
@@ -21,16 +22,13 @@ from contextlib import suppress
 import msgspec
 from msgspec import Struct
 
+from lineside.cli import COMMANDS
+
 PR_SET_PDEATHSIG = 1
 """prctl(2): the signal to get when the parent dies."""
 
 PRELOADED = (
-    "lineside.cli.check",
-    "lineside.cli.deadletters",
-    "lineside.cli.erp",
-    "lineside.cli.events",
-    "lineside.cli.run",
-    "lineside.cli.standin",
+    *(f"lineside.cli.{name}_" if name == "try" else f"lineside.cli.{name}" for name in COMMANDS),
     "lineside.assemble.build",
     "lineside.assemble.config",
     "lineside.standin.server",
@@ -48,6 +46,8 @@ class Order(Struct):
     """The file to which standard error is appended."""
     dies_at: tuple[str, int] | None = None
     """The named point, and at which passage; see `tests.rig.gateway_that_dies`."""
+    directory: str | None = None
+    """In which it works; then ``environ`` is all of its environment."""
 
 
 def serve(path: str) -> None:
@@ -72,11 +72,16 @@ def attend(connection: socket.socket) -> None:
     """Fork the command and watch over it to its end. Returns in the command alone."""
     die_with_parent()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    order = msgspec.json.decode(connection.makefile("rb").readline(), type=Order)
+    text, streams, _, _ = socket.recv_fds(connection, 65_536, 3)
+    while not text.endswith(b"\n"):
+        text += connection.recv(65_536)
+    order = msgspec.json.decode(text, type=Order)
     pid = os.fork()
     if pid == 0:
-        become(order, connection)
+        become(order, connection, streams)
         return
+    for stream in streams:
+        os.close(stream)
     with suppress(OSError):
         connection.sendall(b"\0pid %d\n" % pid)
         ended = os.pidfd_open(pid)
@@ -88,14 +93,21 @@ def attend(connection: socket.socket) -> None:
     os._exit(0)
 
 
-def become(order: Order, connection: socket.socket) -> None:
+def become(order: Order, connection: socket.socket, streams: list[int]) -> None:
     """Make this process the command."""
     die_with_parent()
     os.setsid()
-    log = os.open(order.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    for ours, theirs in ((os.open(os.devnull, os.O_RDONLY), 0), (connection.detach(), 1), (log, 2)):
+    if streams:
+        connection.close()
+    else:
+        log = os.open(order.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        streams = [os.open(os.devnull, os.O_RDONLY), connection.detach(), log]
+    for ours, theirs in zip(streams, range(3), strict=True):
         os.dup2(ours, theirs)
         os.close(ours)
+    if order.directory is not None:
+        os.chdir(order.directory)
+        os.environ.clear()
     os.environ.update(order.environ)
     sys.argv = ["lineside", *order.arguments]
     if order.dies_at is not None:

@@ -71,12 +71,19 @@ description = "Recount {{ item }}: {{ qty }} on the shelf"
 
 
 class RunningPlant:
-    """An ERP stand-in and a gateway over one directory, which must exist. Call `stop` in any case at the end."""
+    """An ERP stand-in and a gateway over one directory, which must exist. Call `stop` in any case at the end.
+
+    Args:
+        directory: where all files are.
+        program: stands for ``lineside`` where a command is run to its end; see `tests.rig.forked.Nursery.program`.
+
+    """
 
     configuration = CONFIGURATION
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, program: Path | None = None) -> None:
         self.directory = directory
+        self._program = [sys.executable, *LINESIDE] if program is None else [str(program)]
         self._config = directory / "lineside.toml"
         self._log = directory / "gateway.log"
         self._erp: subprocess.Popen[str] | None = None
@@ -166,7 +173,7 @@ class RunningPlant:
 
     def lineside(self, *arguments: str) -> str:
         """Run a command to its end, and return what it printed."""
-        command = [sys.executable, *LINESIDE, *arguments, "-c", str(self._config)]
+        command = [*self._program, *arguments, "-c", str(self._config)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout

@@ -79,7 +79,7 @@ async def sound_database(reactor: Any, settings: Settings, name: str) -> Soundin
                 seconds=within,
             )
             try:
-                await pool.run(partial(rows.look, last=None, seen=()), within=within)
+                await pool.run(partial(rows.look, reach=None, seen=()), within=within)
                 sounding.found.append(f"sources.{key}: {source.table} can be read")
             except DatabaseFailed as failed:
                 sounding.problems.append(f"sources.{key}: {failed}; check the source's table and columns")

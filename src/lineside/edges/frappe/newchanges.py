@@ -26,6 +26,9 @@ class NewChanges:
     it knows is stored with the events, in one transaction, by whoever brings them: after a crash at any moment no
     change is lost, and none becomes two events, however long nobody looked.
 
+    A look may take longer than the overlap, and changes become visible all the while, behind the pages that it has
+    read. So the next one begins an overlap before the newest change that was visible when this one began.
+
     Args:
         place: the name under which it is stored how far the looks have come.
         source: whose events they become.
@@ -72,6 +75,10 @@ class NewChanges:
         self._decoder = decoder
         self._now = now
         self._zone = ZoneInfo("UTC")
+        self._begun = 0.0
+        """When the present look began."""
+        self._newest = ""
+        """The newest moment that was visible then."""
         self._floor: str | None = None
         """Up to this moment everything is known."""
         self._seen: dict[str, str] = {}
@@ -98,12 +105,21 @@ class NewChanges:
             Unlisted: the site did not answer; what was taken before is stored.
 
         """
-        self._zone = zone
+        self._zone, self._begun = zone, self._now()
         if not self._known:
             await self._take_up()
-        begin, after = self._floor, None
+        begin = self._floor
+        page = await self._rows.versions(begin, None)
+        if not page:
+            return
+        self._newest = page[-1].modified
+        if len(page) == PAGE:
+            # There is more, and its end is not known. The look begins anew, so that the answer is older than it.
+            newest = await self._rows.newest()
+            if newest is not None:
+                self._newest = newest.modified
+            page = await self._rows.versions(begin, None)
         while True:
-            page = await self._rows.versions(begin, after)
             missing = [version for version in page if version.key(self._rows.doctype) not in self._seen]
             for start in range(0, len(missing), self._batch):
                 part = missing[start : start + self._batch]
@@ -112,7 +128,7 @@ class NewChanges:
                 await self._move(page[-1])
             if len(page) < PAGE:
                 return
-            after = page[-1]
+            page = await self._rows.versions(begin, page[-1])
 
     async def _take_up(self) -> None:
         before, floor, seen = await self._database.read(lambda connection: polls.load(connection, self._place))
@@ -129,13 +145,16 @@ class NewChanges:
         newest = await self._rows.newest()
         if newest is None:
             return None, {}
+        self._newest = newest.modified
         floor = self._settled(newest)
         seen: dict[str, str] = {}
         after = None
         while True:
             page = await self._rows.versions(floor, after)
-            seen |= {version.key(self._rows.doctype): version.modified for version in page}
-            if len(page) < PAGE:
+            # What is newer was changed since.
+            there = [version for version in page if version.modified <= newest.modified]
+            seen |= {version.key(self._rows.doctype): version.modified for version in there}
+            if len(there) < PAGE:
                 return floor, seen
             after = page[-1]
 
@@ -174,4 +193,4 @@ class NewChanges:
             self._seen.pop(key, None)
 
     def _settled(self, version: Version) -> str:
-        return settled(version.modified, self._now(), self._zone, self._overlap)
+        return settled(min(version.modified, self._newest), self._begun, self._zone, self._overlap)

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from lineside.edges.sql.dialect import Dialect
-from lineside.edges.sql.places import ORDERED, Place, before
+from lineside.edges.sql.places import ORDERED, Place, Reach, before
 from lineside.edges.sql.trouble import DatabaseFailed, Trouble
 
 
@@ -28,6 +28,8 @@ class Round(Struct, frozen=True):
     """Behind the last one, in order."""
     late: list[NewRow]
     """Committed below it, after it was found."""
+    reach: Reach | None
+    """How far it has come once both are taken; None while there is no row."""
     more: bool
     """There may be more at once."""
 
@@ -37,7 +39,12 @@ class NewRows:
 
     Rows are read in the order of their key; with ``modified`` in the order of their last change, so that a row
     that is changed is found again. A transaction that takes long may commit rows below those that were found
-    already; so each time everything is looked at once more that lies up to ``overlap`` below, by its key alone.
+    already; so what was found is swept, by its key alone: from ``overlap`` below where the sweep before ended,
+    however many rows came in between. Each look that finds no full batch sweeps; under a load that leaves none,
+    each does that is an overlap further.
+
+    What is promised: a row is found that, when it becomes visible, lies less than ``overlap`` below the last one
+    visible then. For all those that a sweep could not see lie less than that below the last one which it saw.
 
     Args:
         dialect: of the database.
@@ -75,33 +82,40 @@ class NewRows:
         self._hidden = frozenset(wanted) - frozenset(columns) if columns else frozenset()
         self._columns = ", ".join(dialect.quoted(name) for name in wanted) if columns else "*"
 
-    def newest(self, connection: Any) -> tuple[Place | None, list[Place]]:
-        """Return the last row's place, and those that lie within the overlap below it, itself too."""
+    def newest(self, connection: Any) -> tuple[Reach | None, list[Place]]:
+        """Return how far the last row is, and the places that lie within the overlap below it, its own too."""
         self._dialect.begin(connection, "read", self._seconds)
         backwards = ", ".join(f"{column} DESC" for column in self._order)
         sql = f"SELECT {', '.join(self._order)} FROM {self._table} WHERE {self._given} ORDER BY {backwards} LIMIT 1"
         found = [self._place(row) for row in self._dialect.execute(connection, sql).fetchall()]
-        window = self._window(connection, found[0]) if found else []
+        reach = Reach(found[0], found[0]) if found else None
+        window = self._window(connection, reach) if reach is not None else []
         connection.rollback()
-        return (found[0] if found else None), window
+        return reach, window
 
-    def look(self, connection: Any, last: Place | None, seen: Container[str]) -> Round:
-        """Return rows behind ``last``, and within the overlap before it those whose identity was not ``seen``."""
+    def look(self, connection: Any, reach: Reach | None, seen: Container[str]) -> Round:
+        """Return rows behind ``reach``, and where a sweep is due those before its end that were not ``seen``."""
         self._dialect.begin(connection, "read", self._seconds)
-        fresh = self._after(connection, last)
+        fresh = self._after(connection, None if reach is None else reach.last)
+        full = len(fresh) == self._batch
         late: list[NewRow] = []
         left = False
-        if last is not None and len(fresh) < self._batch:
-            missed = [place for place in self._window(connection, last) if place.identity not in seen]
+        # What is fresh was read first: whatever the sweep does not see lies above an overlap before that.
+        swept = reach is None or not full or self._is_far(reach)
+        if reach is not None and swept:
+            missed = [place for place in self._window(connection, reach) if place.identity not in seen]
             left = len(missed) > self._batch
             late = self._at(connection, list(islice(missed, self._batch)))
         connection.rollback()
-        return Round(fresh, late, left or len(fresh) == self._batch)
+        last = fresh[-1].place if fresh else None if reach is None else reach.last
+        if last is not None:
+            reach = Reach(last, last if reach is None or (swept and not left) else reach.swept)
+        return Round(fresh, late, reach, left or full)
 
-    def lowest(self, last: Place) -> Any:
-        """Return where the overlap below a place begins: what lies below is looked at no more."""
+    def lowest(self, place: Place) -> Any:
+        """Return where the overlap below a place begins: all is swept up to the place, so nothing below counts."""
         try:
-            return before(last.key if self._modified is None else last.modified, self._overlap)
+            return before(self.value_of(place), self._overlap)
         except (ValueError, OverflowError) as wrong:
             column = self._modified or self._key
             raise DatabaseFailed(Trouble("statement", f"the column {column} gives no order: {wrong}")) from wrong
@@ -113,6 +127,9 @@ class NewRows:
     @property
     def _given(self) -> str:
         return " AND ".join(f"{column} IS NOT NULL" for column in self._order)
+
+    def _is_far(self, reach: Reach) -> bool:
+        return bool(self.lowest(reach.last) >= self.value_of(reach.swept))
 
     def _after(self, connection: Any, last: Place | None) -> list[NewRow]:
         mark = self._dialect.mark
@@ -127,11 +144,11 @@ class NewRows:
         sql += f" ORDER BY {', '.join(self._order)} LIMIT {self._batch}"
         return self._rows(connection, sql, values)
 
-    def _window(self, connection: Any, last: Place) -> list[Place]:
+    def _window(self, connection: Any, reach: Reach) -> list[Place]:
         column, mark = self._order[0], self._dialect.mark
         sql = f"SELECT {', '.join(self._order)} FROM {self._table}"
         sql += f" WHERE {column} > {mark(0)} AND {column} <= {mark(1)} ORDER BY {', '.join(self._order)}"
-        values = [self._bound(self.lowest(last)), self._bound(self.value_of(last))]
+        values = [self._bound(self.lowest(reach.swept)), self._bound(self.value_of(reach.last))]
         return [self._place(row) for row in self._dialect.execute(connection, sql, values).fetchall()]
 
     def _at(self, connection: Any, places: list[Place]) -> list[NewRow]:

@@ -35,6 +35,27 @@ def place_of(text: str) -> Place:
     return Place(_restored(key), _restored(modified))
 
 
+class Reach(Struct, frozen=True):
+    """How far a poll has come."""
+
+    last: Place
+    """Of the rows that were found, the last in order."""
+    swept: Place
+    """Up to here all that was visible at some moment was found, and nothing visible then lay below unseen: what
+    comes later lies above an overlap before it. At or before ``last``."""
+
+    def stored(self) -> str:
+        """Return it as text that `reach_of` reads."""
+        return f"{self.last.stored()}\n{self.swept.stored()}"
+
+
+def reach_of(text: str) -> Reach:
+    """Return what `Reach.stored` gave, or what `Place.stored` did: it was stored alone where each look swept."""
+    lines = text.split("\n")
+    last = place_of("\n".join(lines[:2]))
+    return Reach(last, place_of("\n".join(lines[2:])) if len(lines) > 2 else last)
+
+
 def before(value: Any, overlap: float) -> Any:
     """Return the value that lies ``overlap`` below: so many of a number, so many seconds of a moment.
 

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from lineside.edges.sql.cells import encode_json, plain
 from lineside.edges.sql.newrows import NewRow, NewRows, Round
-from lineside.edges.sql.places import Place, place_of
+from lineside.edges.sql.places import Place, Reach, place_of, reach_of
 from lineside.edges.sql.pool import Pool
 from lineside.journal import polls
 from lineside.model.batch import Batch
@@ -77,7 +77,7 @@ class RowIntake:
         self._begin = begin
         self._device = device
         self._prefix = prefix
-        self._last: Place | None = None
+        self._reach: Reach | None = None
         self._seen: dict[str, Place] = {}
         self._known = False
 
@@ -94,24 +94,26 @@ class RowIntake:
         """
         if not self._known:
             await self._take_up()
-        last, seen = self._last, self._seen
+        reach, seen = self._reach, self._seen
         found = await self._pool.run(
-            lambda connection: self._rows.look(connection, last, seen), within=self._within
+            lambda connection: self._rows.look(connection, reach, seen), within=self._within
         )
         if found.fresh or found.late:
             await self._store(found)
+        elif found.reach != self._reach:
+            await self._move(found.reach)
         return found.more
 
     async def _take_up(self) -> None:
         before, text, places = await self._database.read(lambda connection: polls.load(connection, self._place))
-        last = None if text is None else place_of(text)
+        reach = None if text is None else reach_of(text)
         seen = {identity: place_of(place) for identity, place in places.items()}
         if not before and self._begin == "new":
-            last, window = await self._pool.run(self._rows.newest, within=self._within)
+            reach, window = await self._pool.run(self._rows.newest, within=self._within)
             seen = {place.identity: place for place in window}
         if not before:
-            await self._database.write(lambda connection: _keep(connection, self._place, last, seen.values(), ()))
-        self._last, self._seen, self._known = last, seen, True
+            await self._database.write(lambda connection: _keep(connection, self._place, reach, seen.values(), ()))
+        self._reach, self._seen, self._known = reach, seen, True
 
     async def _store(self, found: Round) -> None:
         # What a database's own order of text gives twice is taken once.
@@ -124,23 +126,38 @@ class RowIntake:
             )
             for row in rows
         ]
-        last = found.fresh[-1].place if found.fresh else self._last
-        assert last is not None
-        lowest = self._rows.lowest(last)
+        reach = found.reach
+        assert reach is not None
+        lowest = self._rows.lowest(reach.swept)
         taken = [row.place for row in rows if self._rows.value_of(row.place) > lowest]
-        passed = [identity for identity, place in self._seen.items() if not self._rows.value_of(place) > lowest]
+        passed = self._passed(reach)
         if self.on_batch is not None and events:
             self.on_batch(Batch.of(events), [(self._address, len(events))])
         receipts = await self._ledger.append(
             self._source,
             events,
-            also=lambda connection: _keep(connection, self._place, last, taken, passed),
+            also=lambda connection: _keep(connection, self._place, reach, taken, passed),
         )
-        self._last = last
-        for identity in passed:
-            del self._seen[identity]
+        self._gone_on(reach, passed)
         self._seen.update((place.identity, place) for place in taken)
         self.received += sum(not receipt.repeated for receipt in receipts)
+
+    async def _move(self, reach: Reach | None) -> None:
+        """Store that all up to here was swept, where that found nothing."""
+        assert reach is not None
+        passed = self._passed(reach)
+        await self._database.write(lambda connection: _keep(connection, self._place, reach, (), passed))
+        self._gone_on(reach, passed)
+
+    def _passed(self, reach: Reach) -> list[str]:
+        """Return what need not be remembered any more."""
+        lowest = self._rows.lowest(reach.swept)
+        return [identity for identity, place in self._seen.items() if not self._rows.value_of(place) > lowest]
+
+    def _gone_on(self, reach: Reach, passed: Iterable[str]) -> None:
+        self._reach = reach
+        for identity in passed:
+            del self._seen[identity]
 
     def _named(self, row: NewRow) -> str | None:
         name = None if self._device is None else row.columns.get(self._device)
@@ -148,7 +165,7 @@ class RowIntake:
 
 
 def _keep(
-    connection: Connection, source: str, last: Place | None, taken: Iterable[Place], passed: Iterable[str]
+    connection: Connection, source: str, reach: Reach | None, taken: Iterable[Place], passed: Iterable[str]
 ) -> None:
     seen = {place.identity: place.stored() for place in taken}
-    polls.store(connection, source, None if last is None else last.stored(), seen, passed)
+    polls.store(connection, source, None if reach is None else reach.stored(), seen, passed)

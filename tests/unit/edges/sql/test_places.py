@@ -8,7 +8,7 @@ from uuid import UUID
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lineside.edges.sql.places import Place, before, place_of
+from lineside.edges.sql.places import Place, Reach, before, place_of, reach_of
 
 
 class Places(SynchronousTestCase):
@@ -21,6 +21,13 @@ class Places(SynchronousTestCase):
                 place = Place(key, modified)
                 again = place_of(place.stored())
                 self.assertEqual((again, type(again.key)), (place, type(key)))
+
+    def test_how_far_a_poll_has_come_is_stored_and_restored(self) -> None:
+        """Both places; an earlier version stored one, up to which it had swept too."""
+        for moment in (None, "2026-03-04 09:00:00"):
+            last, swept = Place("z\na" if moment else 9, moment), Place("b" if moment else 4, moment)
+            self.assertEqual(reach_of(Reach(last, swept).stored()), Reach(last, swept))
+            self.assertEqual(reach_of(last.stored()), Reach(last, last))
 
     def test_a_version_of_a_row_has_a_name_of_its_own(self) -> None:
         """The key, and with it the moment of the change."""
