@@ -20,6 +20,7 @@ from lineside.assemble.edges import (
     certificates,
     databases,
     erp_views,
+    folders,
     frappe_sources,
     http_services,
     live_services,
@@ -102,6 +103,7 @@ class Gateway:
         self.sources = [way.source for way in self._ways_in]
         self.databases = databases(reactor, settings, store, self._watching.journals, random)
         self.hooks = frappe_sources(reactor, settings, store, self._watching.journals, targets, gates, random)
+        self.folders = folders(reactor, settings, store, self._watching.journals, consumers, random)
         self.posts = posts(reactor, settings, store, self._watching.journals)
         self.task_sources = task_sources(settings, self._watching.journals)
         self.erp = erp_views(reactor, settings, targets, self.operations)
@@ -217,19 +219,24 @@ class Gateway:
                 else [[*self._doors(tokens), *self.http.watchers], list[Part]([self.http.part])]
             ),
             *([waiting] if waiting else []),
+            *([] if self.folders is None else [self.folders.answers, self.folders.intakes]),
             [
                 *self.sources,
                 *([] if self.databases is None else self.databases.sources),
                 *([] if self.hooks is None else self.hooks.parts),
+                *([] if self.folders is None else self.folders.parts),
             ],
         ]
+        self._supervise(supervised, store)
+
+    def _supervise(self, supervised: Supervision, store: JournalPart) -> None:
         send = _to_nobody if supervised.address is None else sender(supervised.address)
-        supervisor = Supervisor(send, reactor)
+        supervisor = Supervisor(send, self._reactor)
         # As long as there is a journal, so that stopping is watched too.
-        watchdog = Watchdog(supervisor, supervised.watchdog or UNASKED, store.database.echo, reactor)
+        watchdog = Watchdog(supervisor, supervised.watchdog or UNASKED, store.database.echo, self._reactor)
         self.stages.insert(1, [watchdog])
         if supervised.address is not None:
-            self.stages.append([Readiness(supervisor, self._status_line, reactor)])
+            self.stages.append([Readiness(supervisor, self._status_line, self._reactor)])
 
     def announce(self) -> None:
         """Say in the log that all parts work, and where."""
@@ -240,6 +247,8 @@ class Gateway:
                 log.info("source.listening", source=way.source.id, address=way.source.address)
         for source in [] if self.databases is None else self.databases.sources:
             log.info("source.polling", source=source.id, address=source.address)
+        for folder in [] if self.folders is None else self.folders.sources:
+            log.info("source.watching", source=folder.id, address=folder.address)
         for hooks in [] if self.hooks is None else self.hooks.sources:
             log.info("source.hooked", source=hooks.id, address=hooks.address)
         if self.http is not None:
@@ -296,8 +305,9 @@ class Gateway:
         hooked = [] if self.hooks is None else self.hooks.status
         posted = [] if self.posts is None else self.posts.status
         filled = status_of(self.task_sources)
+        taken = [] if self.folders is None else self.folders.status
         ways = (way.status for way in self._ways_in)
-        return [self._watching.told(status) for status in (*ways, *polled, *hooked, *posted, *filled)]
+        return [self._watching.told(status) for status in (*ways, *polled, *hooked, *posted, *filled, *taken)]
 
 
 class Offline:

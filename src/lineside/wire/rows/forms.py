@@ -62,9 +62,6 @@ class Survey(Protocol):
 class FileForm(Protocol):
     """One source's format of files."""
 
-    reply_suffix: str
-    """Ends the name of a file with a reply; empty where there is none."""
-
     def survey(self) -> Survey | None:
         """Return what is to look through a file first; None where nothing needs to."""
         ...
@@ -162,7 +159,6 @@ class RowForm(Struct, frozen=True):
     header: bool = False
     """Whether the first row holds names."""
     trailer: Trailer | None = None
-    reply_suffix: str = ""
 
     def survey(self) -> Survey | None:
         """Return what counts the rows, where a trailer tells how many there should be."""
