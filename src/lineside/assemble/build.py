@@ -42,7 +42,7 @@ from lineside.edges.systemd.watchdog import Watchdog
 from lineside.journal.consumer import DurableConsumer
 from lineside.journal.inspection import Inspection
 from lineside.journal.retention import Retention
-from lineside.model.event import Event
+from lineside.model.event import NO_SEQ, Event, Seq
 from lineside.model.ports import Part
 from lineside.operations.audit import Audit
 from lineside.operations.commands import CommandRecords, DeviceCommands
@@ -51,6 +51,7 @@ from lineside.operations.control import ControlSocket
 from lineside.operations.deadletters import DeadLetterOperations
 from lineside.operations.erpcalls import ErpCallOperations
 from lineside.operations.events import EventOperations
+from lineside.operations.files import FileOperations
 from lineside.operations.pauses import Kind, Pauses
 from lineside.operations.registry import Operations
 from lineside.operations.results import ConnectedDevice, SourceStatus
@@ -376,8 +377,18 @@ def offer(
     specs = {route: consumer.spec for route, consumer in consumers.items()}
     EventOperations(store.journal, store.database, specs, clock, document_links(settings)).register(operations)
     DeadLetterOperations(store.journal, store.database, decoders, consumers).register(operations)
+    FileOperations(store.database, lambda source: _floors(consumers, source, running=running)).register(operations)
     ConsumerOperations(store.journal, store.database, consumers.keys(), running=running).register(operations)
     CommandRecords(store.database).register(operations)
+
+
+def _floors(consumers: Mapping[str, DurableConsumer | Dormant], source: str, *, running: bool) -> dict[str, Seq]:
+    """Return how far the routes are that take a source's events; without a gateway only what is stored is known."""
+    taking = {name: consumer for name, consumer in consumers.items() if source in consumer.spec.sources}
+    return {
+        name: consumer.floor if running and isinstance(consumer, DurableConsumer) else NO_SEQ
+        for name, consumer in taking.items()
+    }
 
 
 def _to_nobody(datagram: bytes) -> None:

@@ -313,18 +313,16 @@ def _stretches(seqs: Collection[Seq]) -> Iterator[tuple[Seq, Seq]]:
 
 
 class FileCounts(Struct, frozen=True):
-    """How many files of a source there are, by what became of them."""
+    """How much waits."""
 
     waiting: int
     waiting_bytes: int
 
 
-def counts(connection: Connection, source: str) -> FileCounts:
-    """Return how many files of a source wait for their rows to be read, and how large they are together."""
+def counts(connection: Connection) -> FileCounts:
+    """Return how many files wait for their rows to be read, and how large they are together."""
     found = connection.execute(
-        """SELECT COUNT(*), COALESCE(SUM(size), 0) FROM file
-           WHERE source = ? AND state IN ('arriving', 'waiting')""",
-        (source,),
+        "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM file WHERE state IN ('arriving', 'waiting')"
     ).fetchone()
     return FileCounts(*found)
 

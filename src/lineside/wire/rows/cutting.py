@@ -40,11 +40,11 @@ class Rows(Protocol):
         ...
 
 
-class LineRows:
-    """Rows that end with LF or CR LF.
+class _Lines:
+    """What stands before each LF, empty lines and CR included.
 
     Args:
-        most: bytes of a row without its end; a longer one is kept up to there, as a `BadRow`.
+        most: bytes of a line; a longer one is a `BadRow`.
 
     """
 
@@ -54,46 +54,62 @@ class LineRows:
         self._over = False
 
     def feed(self, data: bytes) -> list[Row]:
-        """Take a chunk; see `Rows.feed`."""
         first, *others = data.split(b"\n")
-        if not others:
-            self._keep(first)
-            return []
         self._keep(first)
-        rows: list[Row] = self._take()
+        if not others:
+            return []
         last = others.pop()
-        most = self._most + 1
-        for line in others:
-            # Most lines end with LF alone or are not long at all.
-            if line.endswith(b"\r"):
-                line = line[:-1]  # noqa: PLW2901 (the row without the rest of its end)
-            if line and len(line) < most:
-                rows.append(line)
-            elif line:
-                rows.append(too_long(line, self._most))
+        lines = [self._take()]
+        # One more for a CR that belongs to the end.
+        if max(map(len, others), default=0) <= self._most:
+            lines += others
+        else:
+            lines += [self._fit(line, over=False) for line in others]
         self._keep(last)
-        return rows
+        return lines
 
     def end(self) -> list[Row]:
-        """Take the last row; see `Rows.end`."""
-        return self._take()
+        return [self._take()] if self._begun or self._over else []
 
     def _keep(self, part: bytes) -> None:
-        # One more for a CR that belongs to the end.
         room = self._most + 1 - len(self._begun)
         if len(part) > room:
             self._over = True
         self._begun += part[: max(room, 0)]
 
-    def _take(self) -> list[Row]:
+    def _take(self) -> Row:
         line, over = bytes(self._begun), self._over
         self._begun.clear()
         self._over = False
-        if not over and line.endswith(b"\r"):
-            line = line[:-1]
-        if over or len(line) > self._most:
-            return [too_long(line, self._most)]
-        return [line] if line else []
+        return self._fit(line, over=over)
+
+    def _fit(self, line: bytes, *, over: bool) -> Row:
+        return too_long(line, self._most) if over or len(line) - line.endswith(b"\r") > self._most else line
+
+
+class LineRows:
+    """Rows that end with LF or CR LF.
+
+    Args:
+        most: bytes of a row without its end; a longer one is kept up to there, as a `BadRow`.
+
+    """
+
+    def __init__(self, most: int) -> None:
+        self._lines = _Lines(most)
+
+    def feed(self, data: bytes) -> list[Row]:
+        """Take a chunk; see `Rows.feed`."""
+        return _without_ends(self._lines.feed(data))
+
+    def end(self) -> list[Row]:
+        """Take the last row; see `Rows.end`."""
+        return _without_ends(self._lines.end())
+
+
+def _without_ends(lines: list[Row]) -> list[Row]:
+    rows = [line[:-1] if isinstance(line, bytes) and line.endswith(b"\r") else line for line in lines]
+    return [row for row in rows if row]
 
 
 class QuotedRows:
@@ -112,7 +128,7 @@ class QuotedRows:
     """
 
     def __init__(self, delimiter: str, quotechar: str, most: int) -> None:
-        self._lines = LineRows(most)
+        self._lines = _Lines(most)
         self._most = most
         self._quote = quotechar.encode()
         quote, delimit = re.escape(self._quote), re.escape(delimiter.encode())
@@ -131,10 +147,10 @@ class QuotedRows:
         """Take a chunk; see `Rows.feed`."""
         self._fed += len(data)
         if self._quote not in data and not self._open:
-            rows = self._lines.feed(data)
+            lines = self._lines.feed(data)
             # Only the line that had begun before may hold one.
-            first, others = self._join(rows[:1]), rows[1:]
-            return first + (self._join(others) if self._open else others)
+            first, others = self._join(lines[:1]), lines[1:]
+            return first + (self._join(others) if self._open else _without_ends(others))
         return self._join(self._lines.feed(data))
 
     def end(self) -> list[Row]:
@@ -148,7 +164,7 @@ class QuotedRows:
         rows: list[Row] = []
         for line in lines:
             rows += self._add(line)
-        return rows
+        return _without_ends(rows)
 
     def _add(self, line: Row) -> list[Row]:
         rows: list[Row] = []
@@ -173,8 +189,8 @@ class QuotedRows:
         size, self._size = self._size, 0
         self._rescued += size
         if self._rescued > self._fed + self._most:
-            return [BadRow(b"\n".join(lines), UNCLOSED)]
-        rows: list[Row] = [BadRow(lines[0], UNCLOSED)]
+            return [BadRow(b"\n".join(lines).rstrip(b"\r"), UNCLOSED)]
+        rows: list[Row] = [BadRow(lines[0].rstrip(b"\r"), UNCLOSED)]
         for line in lines[1:]:
             rows += self._add(line)
         return rows
