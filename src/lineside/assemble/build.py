@@ -25,6 +25,7 @@ from lineside.assemble.edges import (
     live_services,
     offline_tasks,
     posts,
+    ssh_services,
     tasks,
 )
 from lineside.assemble.exposure import AskedDoor
@@ -199,6 +200,9 @@ class Gateway:
             )
         )
         waiting: list[Part] = [way.patience for way in self._ways_in if way.patience is not None]
+        self.ssh = ssh_services(
+            reactor, settings, self.operations, record=audit.note, failed_login=audit.failed_login
+        )
         self.stages: list[list[Part]] = [
             [store],
             [audit],
@@ -216,6 +220,7 @@ class Gateway:
                 if self.http is None
                 else [[*self._doors(tokens), *self.http.watchers], list[Part]([self.http.part])]
             ),
+            *([] if self.ssh is None else [list[Part]([self.ssh.part])]),
             *([waiting] if waiting else []),
             [
                 *self.sources,
@@ -244,6 +249,8 @@ class Gateway:
             log.info("source.hooked", source=hooks.id, address=hooks.address)
         if self.http is not None:
             log.info("http.listening", address=self.http.part.address)
+        if self.ssh is not None:
+            log.info("ssh.listening", address=self.ssh.part.address)
         log.info("gateway.ready", journal=str(self._settings.journal.path), routes=len(self.deliveries.couriers))
 
     def _share_descriptors(self, descriptors: int) -> None:

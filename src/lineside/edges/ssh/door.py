@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from msgspec import Struct
@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IAddress, IListeningPort, IReactorTime, 
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
+from lineside.background import Background
 from lineside.edges.ssh.authentication import Authentication
 from lineside.edges.ssh.channels import Connection, Programs
 from lineside.edges.ssh.hostkeys import HostKeys
@@ -162,11 +163,23 @@ class SshDoor(Factory):
         self._said[what] = now
         more = self._unsaid.pop(what, 0)
         if what == "ssh.busy":
-            log.warn("ssh.busy", peer=peer, reason=reason, more=more, remedy="raise max_connections in [ssh], or find out who is there")
+            log.warn(
+                "ssh.busy",
+                peer=peer,
+                reason=reason,
+                more=more,
+                remedy="raise max_connections in [ssh], or find out who is there",
+            )
         elif what == "ssh.refused":
             log.info("ssh.refused", peer=peer, reason=reason, more=more)
         else:
-            log.warn("ssh.login_failed", peer=peer, reason=reason, more=more, remedy="check the user's keys in [ssh.users], or find out who is there")
+            log.warn(
+                "ssh.login_failed",
+                peer=peer,
+                reason=reason,
+                more=more,
+                remedy="check the user's keys in [ssh.users], or find out who is there",
+            )
 
 
 class SshPart:
@@ -176,15 +189,19 @@ class SshPart:
         endpoint: where it listens.
         where: the same as the configuration has it, for messages.
         make: gives the door; called at the start, when keys are made that are missing.
+        work: where sessions carry out commands; it is ended with them.
 
     """
 
     name = "ssh"
 
-    def __init__(self, endpoint: IStreamServerEndpoint, where: str, make: Callable[[], SshDoor]) -> None:
+    def __init__(
+        self, endpoint: IStreamServerEndpoint, where: str, make: Callable[[], Awaitable[SshDoor]], work: Background
+    ) -> None:
         self._endpoint = endpoint
         self._where = where
         self._make = make
+        self._work = work
         self._port: IListeningPort | None = None
         self.door: SshDoor | None = None
 
@@ -206,7 +223,7 @@ class SshPart:
             LinesideError: there are no host keys and none can be made, or the address is in use or not ours.
 
         """
-        self.door = self._make()
+        self.door = await self._make()
         try:
             self._port = await self._endpoint.listen(self.door)
         except CannotListenError as busy:
@@ -224,3 +241,5 @@ class SshPart:
             self._port = None
         for connection in list(() if self.door is None else self.door.connections):
             connection.cut()
+        self._work.cancel()
+        await self._work.finish()

@@ -186,7 +186,7 @@ class Keys:
         self.out_cipher, self.in_cipher = out_cipher, in_cipher
         self.out_mac, self.in_mac = out_mac, in_mac
 
-    def setKeys(  # noqa: PLR0913 (conch's name and order)
+    def setKeys(
         self, outIV: bytes, outKey: bytes, inIV: bytes, inKey: bytes, outInteg: bytes, inInteg: bytes
     ) -> None:
         """Take the keys."""

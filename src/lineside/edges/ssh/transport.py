@@ -14,7 +14,6 @@ from twisted.conch.ssh.transport import (
     DISCONNECT_PROTOCOL_ERROR,
     DISCONNECT_SERVICE_NOT_AVAILABLE,
     MSG_DISCONNECT,
-    MSG_KEXINIT,
     MSG_NEWKEYS,
     MSG_SERVICE_ACCEPT,
     SSHServerTransport,
@@ -24,8 +23,8 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from lineside.edges.ssh.quiet import QUIET
 from lineside.edges.ssh.packets import CIPHERS, MACS, SEQUENCES, BadPacket, Keys, Opener, Plain, Sealer
+from lineside.edges.ssh.quiet import QUIET
 
 STRICT_SERVER, STRICT_CLIENT = b"kex-strict-s-v00@openssh.com", b"kex-strict-c-v00@openssh.com"
 KEY_EXCHANGES = [

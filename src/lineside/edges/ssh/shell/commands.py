@@ -152,7 +152,9 @@ def _usage(command: click.Command, path: str) -> str:
         piece
         for each in command.params
         for piece in (
-            [f"[{each.opts[-1]}{'' if getattr(each, 'is_flag', False) else f' {(each.metavar or each.name or str()).upper()}'}]"]
+            [
+                f"[{each.opts[-1]}{'' if getattr(each, 'is_flag', False) else f' {(each.metavar or each.name or str()).upper()}'}]"
+            ]
             if isinstance(each, click.Option)
             else [each.make_metavar(click.Context(command))]
         )
@@ -188,9 +190,7 @@ def every() -> list[tuple[str, click.Command]]:
     return list(_each(COMMANDS, ""))
 
 
-def _command(
-    name: str, words: str, make: Callable[..., Asked], *params: click.Parameter
-) -> click.Command:
+def _command(name: str, words: str, make: Callable[..., Asked], *params: click.Parameter) -> click.Command:
     return click.Command(name, callback=make, params=[*params, JSON], help=words, add_help_option=False)
 
 
@@ -284,10 +284,16 @@ COMMANDS: dict[str, Any] = {
     "tasks": {
         "list": _command("list", "List the tasks.", _simple(ListTasks, telling.tasks, "tasks")),
         "runs": _command(
-            "runs", "List runs, the newest first.", _simple(ListRuns, telling.runs, "runs"), _text("--task", words="Of one task."), _LIMIT
+            "runs",
+            "List runs, the newest first.",
+            _simple(ListRuns, telling.runs, "runs"),
+            _text("--task", words="Of one task."),
+            _LIMIT,
         ),
         "show": _command("show", "Show one run.", _simple(ShowRun, telling.run), _number("run")),
-        "follow": _command("follow", "Follow one run to its end.", _simple(FollowRun, telling.run_line), _number("run")),
+        "follow": _command(
+            "follow", "Follow one run to its end.", _simple(FollowRun, telling.run_line), _number("run")
+        ),
         "run": _command("run", "Ask for a run.", _simple(RunTask, telling.asked), _TASK),
         "cancel": _command("cancel", "Let a run end.", _simple(CancelRun, telling.run_line), _number("run")),
         "retry": _command("retry", "Run once more.", _simple(RetryRun, telling.run_line), _number("run")),
@@ -301,7 +307,12 @@ COMMANDS: dict[str, Any] = {
             "list", "List connected devices.", _simple(ListDevices, telling.devices, "devices"), _SOURCE
         ),
         "send": _command(
-            "send", "Send a device a command.", _send, click.Argument(["device"]), click.Argument(["payload"]), _SOURCE
+            "send",
+            "Send a device a command.",
+            _send,
+            click.Argument(["device"]),
+            click.Argument(["payload"]),
+            _SOURCE,
         ),
         "commands": _command(
             "commands",

@@ -40,7 +40,9 @@ class Shell:
 
     """
 
-    def __init__(self, session: Session, operations: Operations, background: Background, clock: IReactorTime) -> None:
+    def __init__(
+        self, session: Session, operations: Operations, background: Background, clock: IReactorTime
+    ) -> None:
         self._session = session
         self._operations = operations
         self._background = background

@@ -65,7 +65,12 @@ def status(told: Status, width: int) -> list[str]:
         [
             ("last event", str(told.head)),
             ("dead letters", str(told.dead_letters)),
-            ("journal", None if journal is None else f"{size_text(journal.size)}; {size_text(journal.disk_free)} left on its disk"),
+            (
+                "journal",
+                None
+                if journal is None
+                else f"{size_text(journal.size)}; {size_text(journal.disk_free)} left on its disk",
+            ),
             ("takes no lines", None if journal is None else journal.problem),
         ]
     )
