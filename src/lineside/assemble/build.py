@@ -149,7 +149,6 @@ class Gateway:
             },
             time.time_ns,
         )
-        pauses.register(self.operations)
         commands = DeviceCommands(
             store.database,
             {way.source.id: way.commands for way in self._ways_in if way.commands is not None},
@@ -158,9 +157,9 @@ class Gateway:
             reactor,
             time.time_ns,
         )
-        commands.register(self.operations)
         tokens = TokenOperations(store.database, settings.sources, time.time_ns)
-        tokens.register(self.operations)
+        for offered in (pauses, commands, tokens):
+            offered.register(self.operations)
         self.live = live_services(
             reactor,
             settings,
@@ -259,6 +258,7 @@ class Gateway:
         wanted = {name: intake.limits.max_connections for name, intake in intakes.items()}
         viewers = 0 if self.live is None else self.live.part.max_connections
         handshakes = HANDSHAKES * self._settings.secured
+        handshakes += 0 if self._settings.ssh is None else self._settings.ssh.max_connections
         allowed = shares(descriptors - handshakes, wanted, viewers)
         for name, intake in intakes.items():
             intake.limits = msgspec.structs.replace(intake.limits, max_connections=allowed.sources[name])

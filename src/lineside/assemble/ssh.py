@@ -92,7 +92,7 @@ class SshServices:
             return Programs(subsystems={} if box is None else {SFTP: box})
         greeting = f"This is Lineside; you are {visitor.user.name}, {visitor.user.identity.role}. Type help."
         shared = (self._operations, self._background, self._reactor)
-        return Programs(
+        return Programs(  # noqa: S604 (no shell of the system)
             shell=lambda session: Conversation(session, *shared, self._known_names, greeting),
             command=lambda session, line: OneCommand(session, *shared, line),
         )

@@ -114,7 +114,7 @@ class SshUserSettings(Table):
     )
     source: str | None = Field(
         default=None,
-        description="The source whose drop box they have, by SFTP and nothing else. Default: none, for an operator.",
+        description="The source whose drop box they have, by SFTP alone. Default: none, for an operator.",
     )
     keys: Annotated[
         tuple[bytes, ...],

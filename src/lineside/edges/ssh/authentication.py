@@ -1,7 +1,7 @@
 """The service by which a client says who it is (RFC 4252): public keys, and passwords where a user has one.
 
-Conch's own goes through ``twisted.cred`` and tells an unknown user by the time that the answer takes. Here the unknown
-user, the wrong key, the wrong password and the wrong network get one answer after one way.
+Conch's own goes through ``twisted.cred`` and tells an unknown user by the time that the answer takes. Here the
+unknown user, the wrong key, the wrong password and the wrong network get one answer after one way.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Authentication(SSHService):
                     user = await self._logins.by_password(text, getNS(rest[1:])[0], self.transport.peer)
         except CancelledError:
             raise
-        except Exception:
+        except Exception:  # noqa: BLE001
             # What cannot be parsed is nobody's.
             user = None
         if user is None:
@@ -94,7 +94,7 @@ class Authentication(SSHService):
         self.transport.sendPacket(SUCCESS, b"")
         self._door.welcome(self.transport, visitor)
 
-    def _by_key(self, name: bytes, text: str, service: bytes, rest: bytes) -> User | None:
+    def _by_key(self, name: bytes, text: str, service: bytes, rest: bytes) -> User | None:  # noqa: PLR0911
         algorithm, blob, signed = getNS(rest[1:], 2)
         kind = ALGORITHMS.get(algorithm)
         user = self._logins.by_key(text, blob, self.transport.peer)

@@ -110,9 +110,8 @@ def _read(path: Path, kind: str) -> Key:
         loaded = load_ssh_private_key(content, None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as wrong:
         raise LinesideError(f"{path} holds no private key in OpenSSH's form without a passphrase") from wrong
-    if isinstance(loaded, RSAPrivateKey):
-        if loaded.key_size < RSA_BITS:
-            raise LinesideError(f"the host key {path} has {loaded.key_size} bits; {RSA_BITS} is the least")
+    if isinstance(loaded, RSAPrivateKey) and loaded.key_size < RSA_BITS:
+        raise LinesideError(f"the host key {path} has {loaded.key_size} bits; {RSA_BITS} is the least")
     key = Key(loaded)
     if key.type() != kind:
         raise LinesideError(f"{path} holds a key of another kind than {kind}")

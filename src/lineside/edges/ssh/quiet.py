@@ -1,4 +1,4 @@
-"""Conch's own log: what it says of each channel and each byte is said better by the door, or is nobody's business."""
+"""Conch's own log, of each channel and each byte: the door says better what is worth saying."""
 
 from __future__ import annotations
 

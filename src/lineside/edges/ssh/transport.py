@@ -63,11 +63,11 @@ class GuardedTransport(SSHServerTransport):
 
     """
 
-    supportedCiphers = list(CIPHERS)
-    supportedMACs = list(MACS)
-    supportedKeyExchanges = KEY_EXCHANGES
-    supportedCompressions = [b"none"]
-    ourVersionString = b"SSH-2.0-Lineside"
+    supportedCiphers = list(CIPHERS)  # noqa: N815, RUF012 (conch's names)
+    supportedMACs = list(MACS)  # noqa: N815, RUF012
+    supportedKeyExchanges = KEY_EXCHANGES  # noqa: N815
+    supportedCompressions = [b"none"]  # noqa: N815, RUF012
+    ourVersionString = b"SSH-2.0-Lineside"  # noqa: N815
     factory: Any
     transport: Any
     _log = QUIET
@@ -115,7 +115,7 @@ class GuardedTransport(SSHServerTransport):
             self._packets()
         except BadPacket as bad:
             self._refuse(str(bad))
-        except Exception as wrong:
+        except Exception as wrong:  # noqa: BLE001
             # Conch's own parsing raises whatever it happens upon; none of it may be our end.
             self._refuse("a malformed message" if not isinstance(wrong, ProtocolError) else str(wrong))
 

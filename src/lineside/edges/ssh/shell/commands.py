@@ -148,18 +148,15 @@ def _find(words: Sequence[str]) -> tuple[click.Command, list[str], str]:
 
 
 def _usage(command: click.Command, path: str) -> str:
-    pieces = [
-        piece
-        for each in command.params
-        for piece in (
-            [
-                f"[{each.opts[-1]}{'' if getattr(each, 'is_flag', False) else f' {(each.metavar or each.name or str()).upper()}'}]"
-            ]
-            if isinstance(each, click.Option)
-            else [each.make_metavar(click.Context(command))]
-        )
-    ]
-    return " ".join([path, *pieces])
+    context = click.Context(command)
+    return " ".join([path, *(_piece(each, context) for each in command.params)])
+
+
+def _piece(parameter: click.Parameter, context: click.Context) -> str:
+    if not isinstance(parameter, click.Option):
+        return parameter.make_metavar(context)
+    value = "" if parameter.is_flag else f" {parameter.metavar or str(parameter.name).upper()}"
+    return f"[{max(parameter.opts, key=len)}{value}]"
 
 
 def _help(words: Sequence[str]) -> str:

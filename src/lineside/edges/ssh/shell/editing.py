@@ -139,7 +139,7 @@ class LineEditor:
     def _begin(self, text: str) -> None:
         self._text, self._at, self._place, self._kept = text, len(text), len(self._history), ""
 
-    def _press(self, key: str) -> None:
+    def _press(self, key: str) -> None:  # noqa: PLR0912 (one for each key)
         text, at = self._text, self._at
         match key:
             case "left":

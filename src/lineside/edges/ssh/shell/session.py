@@ -79,7 +79,7 @@ class Shell:
                 status = 2
             except LinesideError as failed:
                 self._complain(str(failed))
-            except Exception as failed:
+            except Exception as failed:  # noqa: BLE001 (told, and logged)
                 self._complain(f"the gateway failed: {type(failed).__name__}")
                 log.failure("ssh.command_failed", remedy="report it with what stands below")
             self._running = None
