@@ -11,7 +11,7 @@ from twisted.conch.ssh.keys import Key
 from twisted.conch.ssh.service import SSHService
 from twisted.conch.ssh.transport import SSHClientTransport
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
@@ -85,7 +85,7 @@ class Visit:
         self.door = SshDoor(
             self.clock,
             HostKeys({b"ssh-ed25519": HOST}, [b"ssh-ed25519"]),
-            Logins(users, maybeDeferred),
+            Logins(users, lambda work: succeed(work())),
             programs,
             limits or Limits(),
             record=self.acts.append,

@@ -17,6 +17,8 @@ from lineside.assemble.settings import Settings
 from lineside.model.errors import ConfigurationError
 
 REST = """
+[journal]
+control = "/tmp/none.sock"
 [targets.erp]
 type = "frappe"
 url = "http://127.0.0.1:9"

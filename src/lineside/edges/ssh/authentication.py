@@ -123,7 +123,8 @@ class Authentication(SSHService):
             + NS(blob)
         )
         try:
-            return user if key.verify(signature, said) else None
+            good: bool = key.verify(signature, said)
+            return user if good else None
         except InvalidSignature:
             return None
 

@@ -69,6 +69,8 @@ class GuardedTransport(SSHServerTransport):
     supportedCompressions = [b"none"]  # noqa: N815, RUF012
     ourVersionString = b"SSH-2.0-Lineside"  # noqa: N815
     factory: Any
+    nextEncryptions: Any
+    _blockedByKeyExchange: Any
     transport: Any
     _log = QUIET
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -26,7 +27,7 @@ class Users(SynchronousTestCase):
     def test_keys_and_networks(self) -> None:
         """Only one's own key, and only from one's own networks, in IPv4 however it is written."""
         acme = User("acme", NOBODY, frozenset([b"key"]), networks=(ip_network("10.1.0.0/16"),))
-        logins = Logins({"acme": acme}, maybeDeferred)
+        logins = Logins({"acme": acme}, lambda work: succeed(work()))
         self.assertIs(logins.by_key("acme", b"key", "10.1.2.3"), acme)
         self.assertIs(logins.by_key("acme", b"key", "::ffff:10.1.2.3"), acme)
         for name, key, host in (
@@ -41,9 +42,9 @@ class Users(SynchronousTestCase):
         """Of who has one; whoever it is, one is looked at, so that the time tells nothing."""
         looked: list[object] = []
 
-        def aside(work: object) -> Deferred[bool]:
+        def aside(work: Callable[[], bool]) -> Deferred[bool]:
             looked.append(work)
-            return maybeDeferred(work)  # type: ignore[arg-type]
+            return succeed(work())
 
         acme = User("acme", NOBODY, password=hashed(b"correct horse"))
         ops = User("ops", NOBODY, frozenset([b"key"]))
