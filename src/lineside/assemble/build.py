@@ -27,6 +27,7 @@ from lineside.assemble.edges import (
     live_services,
     offline_tasks,
     posts,
+    ssh_services,
     tasks,
 )
 from lineside.assemble.entrance import Entrance
@@ -160,7 +161,6 @@ class Gateway:
             },
             time.time_ns,
         )
-        pauses.register(self.operations)
         commands = DeviceCommands(
             store.database,
             {way.source.id: way.commands for way in self._ways_in if way.commands is not None},
@@ -169,7 +169,8 @@ class Gateway:
             reactor,
             time.time_ns,
         )
-        commands.register(self.operations)
+        for offered in (pauses, commands):
+            offered.register(self.operations)
         self.entrance = Entrance(reactor, settings, store, targets, audit, self.operations)
         self.names = self._naming()
         self.live = live_services(
@@ -214,6 +215,9 @@ class Gateway:
                 log_ins=self.entrance.log_ins,
             )
         )
+        self.ssh = ssh_services(
+            reactor, settings, self.operations, record=audit.note, failed_login=audit.failed_login
+        )
         self.stages: list[list[Part]] = [
             [store],
             [audit],
@@ -234,6 +238,7 @@ class Gateway:
             *([] if self.names is None else [list[Part]([self.names])]),
             *self._waiting,
             *([] if self.folders is None else [self.folders.answers, self.folders.intakes]),
+            *([] if self.ssh is None else [list[Part]([self.ssh.part])]),
             [
                 *self.sources,
                 *([] if self.databases is None else self.databases.sources),
@@ -269,6 +274,8 @@ class Gateway:
             log.info("http.listening", address=self.http.part.address)
         if self.names is not None:
             log.info("dns.listening", address=self.names.address)
+        if self.ssh is not None:
+            log.info("ssh.listening", address=self.ssh.part.address)
         log.info("gateway.ready", journal=str(self._settings.journal.path), routes=len(self.deliveries.couriers))
 
     def _join(self, tokens: TokenOperations, descriptors: int) -> None:
@@ -288,6 +295,7 @@ class Gateway:
         wanted = {name: intake.limits.max_connections for name, intake in intakes.items()}
         viewers = 0 if self.live is None else self.live.part.max_connections
         handshakes = HANDSHAKES * self._settings.secured
+        handshakes += 0 if self._settings.ssh is None else self._settings.ssh.max_connections
         allowed = shares(descriptors - handshakes, wanted, viewers)
         for name, intake in intakes.items():
             intake.limits = msgspec.structs.replace(intake.limits, max_connections=allowed.sources[name])

@@ -33,6 +33,7 @@ from lineside.assemble.sqlsettings import (
     SqlTargetSettings,
     TableName,
 )
+from lineside.assemble.sshsettings import SshSettings
 from lineside.assemble.table import Table
 from lineside.assemble.tasksettings import TaskSettings
 from lineside.assemble.tasksourcesettings import TaskSourceSettings
@@ -638,6 +639,7 @@ class Settings(Struct, frozen=True):
     limits: LimitSettings = LimitSettings()
     """What one caller may have."""
     dns: DnsSettings | None = None
+    ssh: SshSettings | None = None
 
     @property
     def secured(self) -> int:

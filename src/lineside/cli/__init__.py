@@ -35,6 +35,7 @@ COMMANDS = {
     "journal": "Check, back up and restore the journal's file.",
     "token": "Create, list and revoke API tokens.",
     "sessions": "Show who is logged in to the dashboard, and log people out.",
+    "ssh": "Show the fingerprints of the SSH server, and make passwords for partners.",
     "audit": "Show who did what from where, and verify that record.",
     "pki": "Make certificates for the gateway and its devices, and revoke them.",
     "erp": "Prepare an ERP for exactly-once delivery, and call it.",
