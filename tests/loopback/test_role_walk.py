@@ -6,7 +6,7 @@ import json
 import shlex
 from collections.abc import Awaitable, Callable
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 import click
 import jwt
@@ -28,7 +28,7 @@ from lineside.model.ports import Credential
 from lineside.operations import requests
 from lineside.operations.control import RemoteOperations
 from lineside.operations.web import Call, Endpoint
-from lineside.security.identity import NOBODY, Identity
+from lineside.security.identity import NOBODY, Identity, Role
 
 TOKENS = ("device", "viewer", "operator", "admin")
 READ = frozenset({"read", "consult"})
@@ -323,9 +323,8 @@ class TheWalk(TestCase):
 
         async def ask() -> str:
             name = "r-1" if role == "device" else role
-            session = PlayedSession(
-                Visitor(User(name, Identity(name, role)), "::1", "ssh, ::1"), endless=row.more in STREAMS
-            )  # type: ignore[arg-type]
+            visitor = Visitor(User(name, Identity(name, cast(Role, role))), "::1", "ssh, ::1")
+            session = PlayedSession(visitor, endless=row.more in STREAMS)
             work = Background("the walk")
             shell = OneCommand(session, self.plant.gateway.operations, work, self.reactor, line)  # type: ignore[arg-type]
             await session.told
