@@ -54,8 +54,8 @@ class DropBoxProtocol(FileTransferServer):
     """One connection's SFTP subsystem.
 
     Beside what conch's does: a file whose connection is lost is cut off, and not closed; what is malformed is
-    answered; requests about names come into effect one after the other; and a client that sends more than the disk takes, or
-    asks for more than it reads, is held back by the window of its channel.
+    answered; requests about names come into effect one after the other; and a client that sends more than the disk
+    takes, or asks for more than it reads, is held back by the window of its channel.
 
     Args:
         box: the user's.

@@ -244,7 +244,7 @@ class Listing:
         letters = "".join(
             letter if mode >> bit & 1 else "-" for bit, letter in zip(range(8, -1, -1), "rwx" * 3, strict=True)
         )
-        kind = "d" if mode & 0o40000 and not mode & 0o100000 else "-"
+        kind = "d" if mode & 0o40000 else "-"
         when = strftime("%b %d %Y", gmtime(attributes["mtime"]))
         return f"{kind}{letters}    1 {self._user:8.32} {'lineside':8} {attributes['size']:>10} {when} {name}"
 
