@@ -48,6 +48,7 @@ TOLD_ALOUD = 20
 """Refusals that are told on the channel's standard error too, for clients that show no status text."""
 _TOGETHER = frozenset({"READ", "WRITE", "FSTAT"})
 """Requests that others need not wait for; what they do to a file is kept in order there."""
+_OF_HANDLES = frozenset({"READDIR", "FSTAT", "FSETSTAT"})
 
 
 class DropBoxProtocol(FileTransferServer):
@@ -75,7 +76,7 @@ class DropBoxProtocol(FileTransferServer):
         self._going_on = False
         self._handles = 0
         self._unanswered = 0
-        self._alone = False
+        self._alone: bytes | None = None
         self._asked_bytes = 0
         self._aloud = 0
         self._lost = False
@@ -119,17 +120,25 @@ class DropBoxProtocol(FileTransferServer):
         carry_out = None if name is None else getattr(self, f"packet_{name}", None)
         if name != "INIT":
             self._unanswered += 1
-            self._alone = name not in _TOGETHER
+            if name not in _TOGETHER:
+                self._alone = data[:4]
         if carry_out is None:
             self._sendStatus(data[:4], FX_OP_UNSUPPORTED, b"there is no such request here")
             return
         try:
+            if name in _OF_HANDLES and not self._has(data):
+                self._sendStatus(data[:4], FX_FAILURE, b"there is no such handle")
+                return
             carry_out(data)
         except (struct.error, AssertionError, IndexError, ValueError):
             if name == "INIT":
                 self._hang_up()
                 return
             self._sendStatus(data[:4], FX_BAD_MESSAGE, b"the request is malformed")
+
+    def _has(self, data: bytes) -> bool:
+        handle = getNS(data[4:])[0]
+        return handle in self.openFiles or handle in self.openDirs
 
     def _hang_up(self) -> None:
         assert self.transport is not None
@@ -138,7 +147,7 @@ class DropBoxProtocol(FileTransferServer):
     def _enough(self) -> bool:
         return (
             self._lost
-            or self._alone
+            or self._alone is not None
             or self._unanswered >= ENOUGH_REQUESTS
             or self._asked_bytes
             + sum(file.queued for file in self.openFiles.values() if isinstance(file, Upload))
@@ -175,8 +184,8 @@ class DropBoxProtocol(FileTransferServer):
             return
         if kind != FXP_VERSION:
             self._unanswered -= 1
-            if self._alone:
-                self._alone = False
+            if data[:4] == self._alone:
+                self._alone = None
                 self._go_on_soon()
         self._answers.append(struct.pack("!LB", len(data) + 1, kind) + data)
         if not self._flushing:

@@ -54,7 +54,7 @@ class Upload:
         self._times: tuple[int, int] | None = None
         self._cut_at: int | None = None
         self._work = Background(f"upload of {name}")
-        self._writing: Deferred[None] | None = None
+        self._writing = False
         self._gone: list[Deferred[None]] = []
 
     def writeChunk(self, offset: int, data: bytes) -> Deferred[None]:
@@ -93,8 +93,9 @@ class Upload:
         self._queue.append((offset, data, written))
         self.queued += len(data)
         self.size = max(self.size, offset + len(data))
-        if self._writing is None:
-            self._writing = self._work.run("write", self._write_all())
+        if not self._writing:
+            self._writing = True
+            self._work.run("write", self._write_all())
         return written
 
     async def _write_all(self) -> None:
@@ -120,7 +121,7 @@ class Upload:
             self.queued -= sum(len(data) for _, data, _ in pieces)
             for _, _, written in pieces:
                 written.callback(failed)
-        self._writing = None
+        self._writing = False
 
     def close(self) -> Deferred[None]:
         """Say that the file is whole; the Deferred fires when it is synced in the inbox."""
