@@ -351,7 +351,7 @@ class Asked(BoxCase):
         worker.held = True
         piece = KB * 32
         channel = self.client.wire.session
-        numbers = []
+        numbers: list[int] = []
         while channel.localWindowSize:
             numbers.append(
                 self.client.send(

@@ -3,13 +3,12 @@
     python -m tests.rig.drop_box_server FOLDER [--held] [limits as JSON]
 
 In FOLDER it keeps its host key, the partner's folders in ``acme`` and what was taken in ``taken``; it takes the
-user "acme" with FOLDER's ``id.pub``. It prints its port once it listens. The line ``take`` on its standard
-input lets files be taken that were held; where standard input ends, it ends.
+user "acme" with FOLDER's ``id.pub``. It prints its port once it listens, then ``begun NAME`` and ``taken NAME``. With
+``--held`` it takes nothing in. Where its standard input ends, it ends.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import sys
@@ -31,11 +30,11 @@ from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.protocol import Protocol
 from twisted.internet.stdio import StandardIO
-from twisted.protocols.basic import LineReceiver
 
 from lineside.edges.ssh.dropbox.box import DropBox, Limits
 from lineside.edges.ssh.dropbox.protocol import DropBoxProtocol
 from lineside.edges.ssh.dropbox.threads import Threads
+from lineside.edges.ssh.dropbox.uploads import Upload
 from lineside.model.errors import FileNotTaken
 from lineside.model.ports import TakenFile
 from lineside.security.audit import Act
@@ -74,7 +73,22 @@ class Taking:
     async def take(self, path: Path, name: str, sender: str) -> TakenFile:
         if self.held:
             raise FileNotTaken("it is held")
-        return TakenFile(_moved(path, self._folder / name), repeated=False)
+        digest = _moved(path, self._folder / name)
+        print("taken", name, flush=True)  # noqa: T201 (the test reads it)
+        return TakenFile(digest, repeated=False)
+
+
+class ToldBox(DropBox):
+    """A drop box that says when a file has begun to grow."""
+
+    async def allow(self, upload: Upload, growth: int) -> None:
+        await super().allow(upload, growth)
+        if upload.name not in _BEGUN:
+            _BEGUN.add(upload.name)
+            print("begun", upload.name, flush=True)  # noqa: T201 (the test reads it)
+
+
+_BEGUN: set[str] = set()
 
 
 def _moved(path: Path, goal: Path) -> str:
@@ -83,18 +97,11 @@ def _moved(path: Path, goal: Path) -> str:
     return digest
 
 
-class Orders(LineReceiver):
-    """What the test says; where it says no more, the server ends."""
+class Listening(Protocol):
+    """Ends the server where its standard input ends."""
 
-    delimiter = b"\n"
-
-    def __init__(self, taking: Taking, reactor: Any) -> None:
-        self._taking = taking
+    def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
-
-    def lineReceived(self, line: bytes) -> None:
-        if line == b"take":
-            self._taking.held = False
 
     def connectionLost(self, reason: Any = None) -> None:
         self._reactor.stop()
@@ -104,8 +111,11 @@ def host_key(folder: Path) -> Key:
     """Return the host's key, which is made once."""
     path = folder / "host"
     if not path.exists():
-        path.write_bytes(Key(Ed25519PrivateKey.generate()).toString("OPENSSH"))
-    return Key.fromFile(str(path))
+        made = Key(Ed25519PrivateKey.generate())
+        path.write_bytes(made.toString("OPENSSH"))
+        (folder / "host.pub").write_bytes(made.public().toString("OPENSSH"))
+    key: Key = Key.fromFile(str(path))
+    return key
 
 
 def serve(folder: Path, limits: Limits, *, held: bool) -> None:
@@ -121,7 +131,7 @@ def serve(folder: Path, limits: Limits, *, held: bool) -> None:
     def record(act: Act) -> None:
         acts.write(json.dumps([act.what, act.state, dict(act.facts)]) + "\n")
 
-    box = DropBox("acme", folder / "acme", taking, limits, reactor, Random(1), time, threads=threads, record=record)
+    box = ToldBox("acme", folder / "acme", taking, limits, reactor, Random(1), time, threads=threads, record=record)
 
     class Realm:
         def requestAvatar(self, avatar_id: Any, mind: Any, *interfaces: Any) -> Any:
@@ -130,7 +140,7 @@ def serve(folder: Path, limits: Limits, *, held: bool) -> None:
     portal = Portal(Realm())  # type: ignore[arg-type]
     key = Key.fromString((folder / "id.pub").read_bytes())
     portal.registerChecker(SSHPublicKeyChecker(InMemorySSHKeyDB({b"acme": [key]})))
-    factory = SSHFactory()
+    factory: Any = SSHFactory()
     factory.portal = portal
     mine = host_key(folder)
     factory.publicKeys = {b"ssh-ed25519": mine.public()}
@@ -141,7 +151,7 @@ def serve(folder: Path, limits: Limits, *, held: bool) -> None:
         await box.start()
         port = reactor.listenTCP(0, factory, interface="127.0.0.1")
         print(port.getHost().port, flush=True)  # noqa: T201 (the test reads it)
-        StandardIO(Orders(taking, reactor))
+        StandardIO(Listening(reactor))
 
     def failed(reason: Any) -> None:
         reason.printTraceback(sys.stderr)
@@ -157,13 +167,7 @@ def serve(folder: Path, limits: Limits, *, held: bool) -> None:
     reactor.run()
 
 
-def fingerprint(folder: Path) -> str:
-    """Return the host key's line for known_hosts, without the host."""
-    blob = Key.fromFile(str(folder / "host")).public().blob()
-    return f"ssh-ed25519 {base64.b64encode(blob).decode()}"
-
-
 if __name__ == "__main__":
     words = sys.argv[1:]
-    given = next((json.loads(word) for word in words[1:] if word.startswith("{")), {})
+    given: dict[str, Any] = next((json.loads(word) for word in words[1:] if word.startswith("{")), {})
     serve(Path(words[0]), convert(given, Limits), held="--held" in words)

@@ -111,7 +111,7 @@ class Speaker:
         self._clock = clock
         self.wire = Wire()
         self.protocol = DropBoxProtocol(box, "ssh from 192.0.2.1", clock)
-        self.protocol.makeConnection(self.wire)  # type: ignore[arg-type]
+        self.protocol.makeConnection(self.wire)
         self._number = 0
         self.answers: dict[int, Answer] = {}
         self.protocol.dataReceived(struct.pack("!LBL", 5, sftp.FXP_INIT, 3))

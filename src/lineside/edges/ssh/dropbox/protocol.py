@@ -90,6 +90,14 @@ class DropBoxProtocol(FileTransferServer):
         self._channel = getattr(self.transport, "session", None)
         if self._channel is not None:
             self._channel.startWriting = self._go_on_soon
+            self._channel.eofReceived = self._end
+
+    def _end(self) -> None:
+        """End as a program does that ended well: scp fails where it is not told an exit status (RFC 4254, 6.10)."""
+        if not self._lost:
+            self._flush()
+            self._channel.conn.sendRequest(self._channel, b"exit-status", struct.pack("!L", 0))
+            self._channel.conn.sendClose(self._channel)
 
     def dataReceived(self, data: bytes) -> None:
         """Carry out what is whole, unless enough is under way."""
