@@ -3,8 +3,8 @@
     python -m tests.rig.drop_box_server FOLDER [--held] [limits as JSON]
 
 In FOLDER it keeps its host key, the partner's folders in ``acme`` and what was taken in ``taken``; it takes the
-user "acme" with FOLDER's ``id.pub``. It prints its port once it listens, then ``begun NAME`` and ``taken NAME``. With
-``--held`` it takes nothing in. Where its standard input ends, it ends.
+user "acme" with FOLDER's ``id.pub``. It prints its port once it listens, then ``begun NAME`` and ``taken NAME``.
+With ``--held`` it takes nothing in. Where its standard input ends, it ends.
 """
 
 from __future__ import annotations
