@@ -20,6 +20,7 @@ from lineside.assemble.edges import (
     certificates,
     databases,
     erp_views,
+    folders,
     frappe_sources,
     http_services,
     live_services,
@@ -41,7 +42,7 @@ from lineside.edges.systemd.watchdog import Watchdog
 from lineside.journal.consumer import DurableConsumer
 from lineside.journal.inspection import Inspection
 from lineside.journal.retention import Retention
-from lineside.model.event import Event
+from lineside.model.event import NO_SEQ, Event, Seq
 from lineside.model.ports import Part
 from lineside.operations.audit import Audit
 from lineside.operations.commands import CommandRecords, DeviceCommands
@@ -50,6 +51,7 @@ from lineside.operations.control import ControlSocket
 from lineside.operations.deadletters import DeadLetterOperations
 from lineside.operations.erpcalls import ErpCallOperations
 from lineside.operations.events import EventOperations
+from lineside.operations.files import FileOperations
 from lineside.operations.pauses import Kind, Pauses
 from lineside.operations.registry import Operations
 from lineside.operations.results import ConnectedDevice, SourceStatus
@@ -102,6 +104,7 @@ class Gateway:
         self.sources = [way.source for way in self._ways_in]
         self.databases = databases(reactor, settings, store, self._watching.journals, random)
         self.hooks = frappe_sources(reactor, settings, store, self._watching.journals, targets, gates, random)
+        self.folders = folders(reactor, settings, store, self._watching.journals, consumers, random)
         self.posts = posts(reactor, settings, store, self._watching.journals)
         self.task_sources = task_sources(settings, self._watching.journals)
         self.erp = erp_views(reactor, settings, targets, self.operations)
@@ -217,19 +220,24 @@ class Gateway:
                 else [[*self._doors(tokens), *self.http.watchers], list[Part]([self.http.part])]
             ),
             *([waiting] if waiting else []),
+            *([] if self.folders is None else [self.folders.answers, self.folders.intakes]),
             [
                 *self.sources,
                 *([] if self.databases is None else self.databases.sources),
                 *([] if self.hooks is None else self.hooks.parts),
+                *([] if self.folders is None else self.folders.parts),
             ],
         ]
+        self._supervise(supervised, store)
+
+    def _supervise(self, supervised: Supervision, store: JournalPart) -> None:
         send = _to_nobody if supervised.address is None else sender(supervised.address)
-        supervisor = Supervisor(send, reactor)
+        supervisor = Supervisor(send, self._reactor)
         # As long as there is a journal, so that stopping is watched too.
-        watchdog = Watchdog(supervisor, supervised.watchdog or UNASKED, store.database.echo, reactor)
+        watchdog = Watchdog(supervisor, supervised.watchdog or UNASKED, store.database.echo, self._reactor)
         self.stages.insert(1, [watchdog])
         if supervised.address is not None:
-            self.stages.append([Readiness(supervisor, self._status_line, reactor)])
+            self.stages.append([Readiness(supervisor, self._status_line, self._reactor)])
 
     def announce(self) -> None:
         """Say in the log that all parts work, and where."""
@@ -240,6 +248,8 @@ class Gateway:
                 log.info("source.listening", source=way.source.id, address=way.source.address)
         for source in [] if self.databases is None else self.databases.sources:
             log.info("source.polling", source=source.id, address=source.address)
+        for folder in [] if self.folders is None else self.folders.sources:
+            log.info("source.watching", source=folder.id, address=folder.address)
         for hooks in [] if self.hooks is None else self.hooks.sources:
             log.info("source.hooked", source=hooks.id, address=hooks.address)
         if self.http is not None:
@@ -296,8 +306,9 @@ class Gateway:
         hooked = [] if self.hooks is None else self.hooks.status
         posted = [] if self.posts is None else self.posts.status
         filled = status_of(self.task_sources)
+        taken = [] if self.folders is None else self.folders.status
         ways = (way.status for way in self._ways_in)
-        return [self._watching.told(status) for status in (*ways, *polled, *hooked, *posted, *filled)]
+        return [self._watching.told(status) for status in (*ways, *polled, *hooked, *posted, *filled, *taken)]
 
 
 class Offline:
@@ -366,8 +377,18 @@ def offer(
     specs = {route: consumer.spec for route, consumer in consumers.items()}
     EventOperations(store.journal, store.database, specs, clock, document_links(settings)).register(operations)
     DeadLetterOperations(store.journal, store.database, decoders, consumers).register(operations)
+    FileOperations(store.database, lambda source: _floors(consumers, source, running=running)).register(operations)
     ConsumerOperations(store.journal, store.database, consumers.keys(), running=running).register(operations)
     CommandRecords(store.database).register(operations)
+
+
+def _floors(consumers: Mapping[str, DurableConsumer | Dormant], source: str, *, running: bool) -> dict[str, Seq]:
+    """Return how far the routes are that take a source's events; without a gateway only what is stored is known."""
+    taking = {name: consumer for name, consumer in consumers.items() if source in consumer.spec.sources}
+    return {
+        name: consumer.floor if running and isinstance(consumer, DurableConsumer) else NO_SEQ
+        for name, consumer in taking.items()
+    }
 
 
 def _to_nobody(datagram: bytes) -> None:

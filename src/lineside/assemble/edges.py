@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from lineside.assemble.databases import Databases
     from lineside.assemble.erpviews import ErpViews
+    from lineside.assemble.files import Folders
     from lineside.assemble.frappesources import FrappeSources
     from lineside.assemble.httpsettings import HttpSettings
     from lineside.assemble.live import LiveServices
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from lineside.delivery.courier import Courier
     from lineside.delivery.gate import Gate
     from lineside.edges.frappe.client import FrappeClient
+    from lineside.journal.consumer import DurableConsumer
     from lineside.journal.retention import Retention
     from lineside.journal.watched import WatchedJournal
     from lineside.operations.erp import ErpReader
@@ -120,6 +122,23 @@ def frappe_sources(
         from lineside.assemble.frappesources import FrappeSources
 
     return FrappeSources(reactor, settings, store, journals, targets, gates, random)
+
+
+def folders(
+    reactor: Any,
+    settings: Settings,
+    store: JournalPart,
+    journals: Mapping[str, WatchedJournal],
+    consumers: Mapping[str, DurableConsumer],
+    random: Random,
+) -> Folders | None:
+    """Return the folders that are sources; None where the configuration names none."""
+    if not settings.folders:
+        return None
+    with importing():
+        from lineside.assemble.files import Folders
+
+    return Folders(reactor, settings, store, journals, consumers, random)
 
 
 def erp_views(

@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 
 from lineside.assemble.commandsettings import CommandSettings
 from lineside.assemble.erpsettings import ErpCallSettings, ErpSettings
+from lineside.assemble.filesettings import EdifactFormat, FileCsvFormat
 from lineside.assemble.formats import FORMATS, FixedColumn
 from lineside.assemble.framings import LengthFraming, StxEtxFraming
 from lineside.assemble.frappesettings import FrappePollSettings
@@ -57,6 +58,8 @@ TABLES: dict[str, type[Table]] = {
     "framing length": LengthFraming,
     **{f"format {name}": table for name, table in FORMATS.items() if name != "json"},
     "format fixed columns": FixedColumn,
+    "files csv": FileCsvFormat,
+    "files edifact": EdifactFormat,
     "routes": RouteSettings,
     "attachments": AttachmentSettings,
     "tls": TlsSettings,

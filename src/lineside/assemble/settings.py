@@ -16,6 +16,7 @@ from lineside.assemble.clientendpoints import Dial, parse_client
 from lineside.assemble.commandsettings import Commands, CommandSettings
 from lineside.assemble.endpoints import parse_listener
 from lineside.assemble.erpsettings import ErpCallSettings, ErpSettings
+from lineside.assemble.filesettings import FolderSourceSettings
 from lineside.assemble.formats import Format, JsonFormat, unknown_field
 from lineside.assemble.framings import Framing, StxEtxFraming
 from lineside.assemble.frappesettings import FrappeSourceSettings
@@ -531,7 +532,12 @@ class ExampleSettings(Table):
 
 TargetSettings = FrappeTargetSettings | SqlTargetSettings
 SourceSettings = (
-    LinesSourceSettings | SqlSourceSettings | FrappeSourceSettings | HttpSourceSettings | TaskSourceSettings
+    LinesSourceSettings
+    | SqlSourceSettings
+    | FrappeSourceSettings
+    | HttpSourceSettings
+    | TaskSourceSettings
+    | FolderSourceSettings
 )
 
 TARGETS: dict[str, type[TargetSettings]] = {"frappe": FrappeTargetSettings, "sql": SqlTargetSettings}
@@ -542,6 +548,7 @@ SOURCES: dict[str, type[SourceSettings]] = {
     "frappe": FrappeSourceSettings,
     "http": HttpSourceSettings,
     "tasks": TaskSourceSettings,
+    "folder": FolderSourceSettings,
 }
 """The kinds of sources, by ``type``."""
 
@@ -610,6 +617,11 @@ class Settings(Struct, frozen=True):
     def filled(self) -> dict[str, TaskSourceSettings]:
         """The sources that tasks fill."""
         return {name: each for name, each in self.sources.items() if isinstance(each, TaskSourceSettings)}
+
+    @property
+    def folders(self) -> dict[str, FolderSourceSettings]:
+        """The sources that are folders."""
+        return {name: each for name, each in self.sources.items() if isinstance(each, FolderSourceSettings)}
 
     def zone_of(self, target: str) -> str | None:
         """Return the zone that the configuration gives a target's times; None where the target is to say it."""

@@ -26,6 +26,7 @@ COMMANDS = {
     "events": "List, show and follow events.",
     "devices": "List connected devices, and send them commands.",
     "deadletters": "List, show, retry and discard dead letters.",
+    "files": "List and show the files that partners sent.",
     "consumers": "List, forget and rewind the places of routes in the journal.",
     "pause": "Stop a source, a route or a target for a while.",
     "resume": "Let a source, a route or a target work again.",
