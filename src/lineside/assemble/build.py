@@ -26,6 +26,7 @@ from lineside.assemble.edges import (
     live_services,
     offline_tasks,
     posts,
+    ssh_services,
     tasks,
 )
 from lineside.assemble.exposure import AskedDoor
@@ -151,7 +152,6 @@ class Gateway:
             },
             time.time_ns,
         )
-        pauses.register(self.operations)
         commands = DeviceCommands(
             store.database,
             {way.source.id: way.commands for way in self._ways_in if way.commands is not None},
@@ -160,9 +160,9 @@ class Gateway:
             reactor,
             time.time_ns,
         )
-        commands.register(self.operations)
         tokens = TokenOperations(store.database, settings.sources, time.time_ns)
-        tokens.register(self.operations)
+        for offered in (pauses, commands, tokens):
+            offered.register(self.operations)
         self.live = live_services(
             reactor,
             settings,
@@ -202,6 +202,9 @@ class Gateway:
             )
         )
         waiting: list[Part] = [way.patience for way in self._ways_in if way.patience is not None]
+        self.ssh = ssh_services(
+            reactor, settings, self.operations, record=audit.note, failed_login=audit.failed_login
+        )
         self.stages: list[list[Part]] = [
             [store],
             [audit],
@@ -219,6 +222,7 @@ class Gateway:
                 if self.http is None
                 else [[*self._doors(tokens), *self.http.watchers], list[Part]([self.http.part])]
             ),
+            *([] if self.ssh is None else [list[Part]([self.ssh.part])]),
             *([waiting] if waiting else []),
             *([] if self.folders is None else [self.folders.answers, self.folders.intakes]),
             [
@@ -254,6 +258,8 @@ class Gateway:
             log.info("source.hooked", source=hooks.id, address=hooks.address)
         if self.http is not None:
             log.info("http.listening", address=self.http.part.address)
+        if self.ssh is not None:
+            log.info("ssh.listening", address=self.ssh.part.address)
         log.info("gateway.ready", journal=str(self._settings.journal.path), routes=len(self.deliveries.couriers))
 
     def _share_descriptors(self, descriptors: int) -> None:
@@ -262,6 +268,7 @@ class Gateway:
         wanted = {name: intake.limits.max_connections for name, intake in intakes.items()}
         viewers = 0 if self.live is None else self.live.part.max_connections
         handshakes = HANDSHAKES * self._settings.secured
+        handshakes += 0 if self._settings.ssh is None else self._settings.ssh.max_connections
         allowed = shares(descriptors - handshakes, wanted, viewers)
         for name, intake in intakes.items():
             intake.limits = msgspec.structs.replace(intake.limits, max_connections=allowed.sources[name])

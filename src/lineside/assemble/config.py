@@ -30,6 +30,7 @@ from lineside.assemble.settings import (
     Settings,
 )
 from lineside.assemble.sqlsettings import DatabaseSettings, QuerySettings, check_databases
+from lineside.assemble.sshsettings import SshSettings, check_ssh
 from lineside.assemble.table import Table
 from lineside.assemble.tasksettings import CodeSettings, TaskSettings, check_tasks
 from lineside.assemble.tlssettings import TlsSettings, check_tls
@@ -54,6 +55,7 @@ _TABLES = (
     "calls",
     "tls",
     "http",
+    "ssh",
     "live",
     "channels",
     "code",
@@ -146,6 +148,7 @@ class _Reading:
         journal = self._table(JournalSettings, raw.get("journal", {}), "journal")
         plant = self._table(PlantSettings, raw.get("plant", {}), "plant")
         http = self._table(HttpSettings, raw["http"], "http") if "http" in raw else None
+        ssh = self._table(SshSettings, raw["ssh"], "ssh") if "ssh" in raw else None
         tables = Tables(
             self._named(raw, "targets"),
             self._named(raw, "sources"),
@@ -165,6 +168,7 @@ class _Reading:
         self.problems += check_databases(raw, tables.targets, tables.sources)
         self.problems += check_frappe_sources(raw, tables.targets, tables.sources)
         self.problems += check_posts(raw, tables.sources)
+        self.problems += check_ssh(raw, tables.sources)
         shown = self._shown(raw, tables.targets)
         calls = self._each(ErpCallSettings, raw, "calls")
         if isinstance(raw.get("calls"), dict):
@@ -205,6 +209,7 @@ class _Reading:
             tests=tuple(table for table in tests if table is not None),
             warnings=self._warnings,
             http=http,
+            ssh=ssh,
             databases={name: table for name, table in databases.items() if table is not None},
             queries={name: table for name, table in queries.items() if table is not None},
             live=live,

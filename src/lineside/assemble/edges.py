@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from lineside.assemble.live import LiveServices
     from lineside.assemble.parts import JournalPart
     from lineside.assemble.posts import Posts
+    from lineside.assemble.ssh import DropBoxes, SshServices
     from lineside.assemble.tasks import Tasks
     from lineside.assemble.web import HttpServices
     from lineside.delivery.courier import Courier
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from lineside.operations.tasks import TaskOperations
     from lineside.operations.tokens import TokenOperations
     from lineside.operations.web import Endpoint
+    from lineside.security.audit import Act
     from lineside.security.identity import Identity
     from lineside.security.renewal import Certificates
     from lineside.security.tls import ServerSide
@@ -242,6 +244,24 @@ def live_services(
         runner,
         failed_login=failed_login,
     )
+
+
+def ssh_services(
+    reactor: Any,
+    settings: Settings,
+    operations: Operations,
+    *,
+    record: Callable[[Act], None],
+    failed_login: Callable[[str], None],
+    boxes: DropBoxes | None = None,
+) -> SshServices | None:
+    """Return what serves SSH; None where the configuration has no such table."""
+    if settings.ssh is None:
+        return None
+    with importing():
+        from lineside.assemble.ssh import SshServices
+
+    return SshServices(reactor, settings, operations, record=record, failed_login=failed_login, boxes=boxes)
 
 
 def posts(

@@ -88,6 +88,14 @@ def _doors(settings: Settings) -> Iterator[Door]:
             by = "its address" if not tls else "its address, or its certificate where one is asked for"
             where = key_path("sources", name)
             yield Door(where, source.listen, is_public(source.listen), tls, by, {**limits})
+    if settings.ssh is not None:
+        ssh = settings.ssh
+        most = {"max_connections": ssh.max_connections, "login_timeout": ssh.login_timeout}
+        by = "public keys"
+        if any(user.password is not None for user in ssh.users.values()):
+            by += ", or passwords where users have one"
+        # SSH has an encryption of its own.
+        yield Door("ssh", ssh.listen, is_public(ssh.listen), True, by, {**most})
     if settings.http is None:
         return
     listen, http = settings.http.listen, settings.http

@@ -30,6 +30,7 @@ from lineside.assemble.sqlsettings import (
     SqlTargetSettings,
     TableName,
 )
+from lineside.assemble.sshsettings import SshSettings
 from lineside.assemble.table import Table
 from lineside.assemble.tasksettings import TaskSettings
 from lineside.assemble.tasksourcesettings import TaskSourceSettings
@@ -582,6 +583,7 @@ class Settings(Struct, frozen=True):
     """BLAKE2b of the file, in hex."""
     tls: dict[str, TlsSettings] = {}
     """The certificates that listeners show."""
+    ssh: SshSettings | None = None
 
     @property
     def secured(self) -> int:

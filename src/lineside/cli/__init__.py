@@ -33,6 +33,7 @@ COMMANDS = {
     "tasks": "List, run, follow, cancel and retry tasks.",
     "journal": "Check, back up and restore the journal's file.",
     "token": "Create, list and revoke API tokens.",
+    "ssh": "Show the fingerprints of the SSH server, and make passwords for partners.",
     "audit": "Show who did what from where, and verify that record.",
     "pki": "Make certificates for the gateway and its devices, and revoke them.",
     "erp": "Prepare an ERP for exactly-once delivery, and call it.",

@@ -128,6 +128,10 @@ class Audit:
         if self._later is None:
             self._later = self._clock.callLater(WINDOW, self._tell_failed)
 
+    def note(self, act: Act) -> None:
+        """Put on record what happened, as soon as can be; whoever did it does not wait for that."""
+        self._writing.run("note", self._write_if_possible(act))
+
     def register(self, operations: Operations) -> None:
         """Offer the operations."""
         operations.answer(ListAudit, self.list_entries)
