@@ -22,7 +22,7 @@ async def serve(folder: Path, cipher: str, mac: str) -> None:
         server_factory=Server,
         server_host_keys=[str(folder / "host")],
         authorized_client_keys=str(folder / "id.pub"),
-        sftp_factory=lambda channel: asyncssh.SFTPServer(channel, chroot=str(folder / "root")),
+        sftp_factory=lambda channel: asyncssh.SFTPServer(channel, chroot=bytes(folder / "root")),
         encryption_algs=[cipher],
         mac_algs=[mac],
     )

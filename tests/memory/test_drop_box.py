@@ -374,12 +374,12 @@ class Asked(BoxCase):
         (self.root / "outbox" / "a.csv").write_bytes(bytes(1 << 20))
         handle = self.client.open("/outbox/a.csv", sftp.FXF_READ).text
         channel = self.client.wire.session
-        channel.buf = bytes(ENOUGH_BYTES + 1)
+        channel.full = True
         number = self.client.send(sftp.FXP_READ, NS(handle) + struct.pack("!QL", 0, 1_000))
         self.client.turn()
         self.assertEqual((self.client.answers, channel.localWindowSize), ({}, 0))
-        channel.buf = b""
-        channel.startWriting()
+        channel.full = False
+        self.client.protocol.drained()
         self.client.turn()
         self.assertEqual(self.client.answers[number].text, bytes(1_000))
 

@@ -19,47 +19,26 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import convert
-from twisted.conch.avatar import ConchUser
-from twisted.conch.checkers import InMemorySSHKeyDB, SSHPublicKeyChecker
-from twisted.conch.ssh.connection import SSHConnection
-from twisted.conch.ssh.factory import SSHFactory
 from twisted.conch.ssh.keys import Key
-from twisted.conch.ssh.session import SSHSession
-from twisted.conch.ssh.userauth import SSHUserAuthServer
-from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.protocol import Protocol
 from twisted.internet.stdio import StandardIO
+from twisted.internet.threads import deferToThreadPool
 
+from lineside.assemble.sshsettings import authorized_keys
+from lineside.edges.ssh.channels import Programs
+from lineside.edges.ssh.door import Limits as DoorLimits
+from lineside.edges.ssh.door import SshDoor
 from lineside.edges.ssh.dropbox.box import DropBox, Limits
 from lineside.edges.ssh.dropbox.protocol import DropBoxProtocol
 from lineside.edges.ssh.dropbox.threads import Threads
 from lineside.edges.ssh.dropbox.uploads import Upload
+from lineside.edges.ssh.hostkeys import HostKeys
+from lineside.edges.ssh.logins import Logins, User
 from lineside.model.errors import FileNotTaken
 from lineside.model.ports import TakenFile
 from lineside.security.audit import Act
-
-WINDOW = 2 << 20
-
-
-class WideSession(SSHSession):
-    """A session whose window is that of the gateway."""
-
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        super().__init__(*args, **{**settings, "localWindow": WINDOW})
-
-
-class Partner(ConchUser):
-    """Who may open the drop box."""
-
-    def __init__(self, box: DropBox, reactor: Any) -> None:
-        super().__init__()
-        self.channelLookup[b"session"] = WideSession
-        self._box = box
-        self._reactor = reactor
-
-    def lookupSubsystem(self, name: bytes, data: bytes) -> Protocol | None:
-        return DropBoxProtocol(self._box, "ssh from 127.0.0.1", self._reactor) if name == b"sftp" else None
+from lineside.security.identity import Identity
 
 
 class Taking:
@@ -107,15 +86,14 @@ class Listening(Protocol):
         self._reactor.stop()
 
 
-def host_key(folder: Path) -> Key:
-    """Return the host's key, which is made once."""
+def host_keys(folder: Path) -> HostKeys:
+    """Return the host's key, which is made once; of one kind, for making one of RSA takes a second."""
     path = folder / "host"
     if not path.exists():
         made = Key(Ed25519PrivateKey.generate())
         path.write_bytes(made.toString("OPENSSH"))
         (folder / "host.pub").write_bytes(made.public().toString("OPENSSH"))
-    key: Key = Key.fromFile(str(path))
-    return key
+    return HostKeys({b"ssh-ed25519": Key.fromFile(str(path))}, [b"ssh-ed25519"])
 
 
 def serve(folder: Path, limits: Limits, *, held: bool) -> None:
@@ -124,7 +102,6 @@ def serve(folder: Path, limits: Limits, *, held: bool) -> None:
 
     reactor: Any = installed
     threads = Threads(reactor.callFromThread)
-    threads.start()
     taking = Taking(folder / "taken", held=held)
     acts = (folder / "acts").open("a", buffering=1)
 
@@ -133,23 +110,25 @@ def serve(folder: Path, limits: Limits, *, held: bool) -> None:
 
     box = ToldBox("acme", folder / "acme", taking, limits, reactor, Random(1), time, threads=threads, record=record)
 
-    class Realm:
-        def requestAvatar(self, avatar_id: Any, mind: Any, *interfaces: Any) -> Any:
-            return interfaces[0], Partner(box, reactor), lambda: None
-
-    portal = Portal(Realm())  # type: ignore[arg-type]
-    key = Key.fromString((folder / "id.pub").read_bytes())
-    portal.registerChecker(SSHPublicKeyChecker(InMemorySSHKeyDB({b"acme": [key]})))
-    factory: Any = SSHFactory()
-    factory.portal = portal
-    mine = host_key(folder)
-    factory.publicKeys = {b"ssh-ed25519": mine.public()}
-    factory.privateKeys = {b"ssh-ed25519": mine}
-    factory.services = {b"ssh-userauth": SSHUserAuthServer, b"ssh-connection": SSHConnection}
+    user = User(
+        "acme",
+        Identity("acme", "nobody"),
+        frozenset(authorized_keys((folder / "id.pub").read_text())),
+        source="acme",
+    )
+    programs = Programs(subsystems={b"sftp": lambda visitor: DropBoxProtocol(box, visitor.where, reactor)})
+    door = SshDoor(
+        reactor,
+        host_keys(folder),
+        Logins({"acme": user}, lambda work: deferToThreadPool(reactor, reactor.getThreadPool(), work)),
+        lambda _: programs,
+        DoorLimits(),
+    )
 
     async def start() -> None:
+        await threads.start()
         await box.start()
-        port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        port = reactor.listenTCP(0, door, interface="127.0.0.1")
         print(port.getHost().port, flush=True)  # noqa: T201 (the test reads it)
         StandardIO(Listening(reactor))
 
@@ -159,7 +138,7 @@ def serve(folder: Path, limits: Limits, *, held: bool) -> None:
 
     async def stop() -> None:
         await box.stop()
-        threads.stop()
+        await threads.stop()
 
     started: Deferred[None] = ensureDeferred(start())
     started.addErrback(failed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from msgspec import Struct
 from twisted.conch.ssh import filetransfer as sftp
 from twisted.conch.ssh.common import NS, getNS
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from lineside.edges.ssh.dropbox.box import DropBox, Limits
@@ -75,7 +75,7 @@ class Channel:
         self.buf = b""
         self.localWindowSize = self.localWindowLeft = 2 << 20
         self.conn = self
-        self.startWriting: Callable[[], None] = lambda: None
+        self.full = False
         self.aloud: list[bytes] = []
 
     def adjustWindow(self, channel: Channel, by: int) -> None:
@@ -213,7 +213,7 @@ def make_box(
 ) -> DropBox:
     """Return a drop box whose threads are the caller's."""
     threads = Threads(lambda call, *words: call(*words), 1, worker)
-    threads.start()
+    Deferred.fromCoroutine(threads.start())
     return DropBox(
         "acme", root, taking, Limits(**limits), clock, Random(1), clock.seconds, threads=threads, record=acts.append
     )

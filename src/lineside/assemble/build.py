@@ -19,6 +19,7 @@ from lineside.assemble.documentlinks import document_links
 from lineside.assemble.edges import (
     certificates,
     databases,
+    drop_boxes,
     erp_views,
     folders,
     frappe_sources,
@@ -202,8 +203,16 @@ class Gateway:
             )
         )
         waiting: list[Part] = [way.patience for way in self._ways_in if way.patience is not None]
+        self.drop_boxes = drop_boxes(
+            reactor, settings, store, self._watching.journals, consumers, random, record=audit.note
+        )
         self.ssh = ssh_services(
-            reactor, settings, self.operations, record=audit.note, failed_login=audit.failed_login
+            reactor,
+            settings,
+            self.operations,
+            record=audit.note,
+            failed_login=audit.failed_login,
+            boxes=None if self.drop_boxes is None else self.drop_boxes.served,
         )
         self.stages: list[list[Part]] = [
             [store],
@@ -222,6 +231,7 @@ class Gateway:
                 if self.http is None
                 else [[*self._doors(tokens), *self.http.watchers], list[Part]([self.http.part])]
             ),
+            *([] if self.drop_boxes is None else self.drop_boxes.stages),
             *([] if self.ssh is None else [list[Part]([self.ssh.part])]),
             *([waiting] if waiting else []),
             *([] if self.folders is None else [self.folders.answers, self.folders.intakes]),
@@ -314,8 +324,11 @@ class Gateway:
         posted = [] if self.posts is None else self.posts.status
         filled = status_of(self.task_sources)
         taken = [] if self.folders is None else self.folders.status
+        left = [] if self.drop_boxes is None else self.drop_boxes.status
         ways = (way.status for way in self._ways_in)
-        return [self._watching.told(status) for status in (*ways, *polled, *hooked, *posted, *filled, *taken)]
+        return [
+            self._watching.told(status) for status in (*ways, *polled, *hooked, *posted, *filled, *taken, *left)
+        ]
 
 
 class Offline:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from lineside.assemble.complaints import complaints, kind, not_listed
 from lineside.assemble.crosschecks import Tables, cross_check, unfit_lists, warn
+from lineside.assemble.dropboxsettings import check_drop_boxes
 from lineside.assemble.erpsettings import ErpCallSettings, ErpSettings, check_calls, check_erp
 from lineside.assemble.formats import FORMATS, JsonFormat
 from lineside.assemble.frappesettings import check_frappe_sources
@@ -169,6 +170,7 @@ class _Reading:
         self.problems += check_frappe_sources(raw, tables.targets, tables.sources)
         self.problems += check_posts(raw, tables.sources)
         self.problems += check_ssh(raw, tables.sources)
+        self.problems += check_drop_boxes(raw, tables.sources)
         shown = self._shown(raw, tables.targets)
         calls = self._each(ErpCallSettings, raw, "calls")
         if isinstance(raw.get("calls"), dict):

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from lineside.assemble.bounds import Retention, Size
 from lineside.assemble.clientendpoints import Dial, parse_client
 from lineside.assemble.commandsettings import Commands, CommandSettings
+from lineside.assemble.dropboxsettings import SftpSourceSettings
 from lineside.assemble.endpoints import parse_listener
 from lineside.assemble.erpsettings import ErpCallSettings, ErpSettings
 from lineside.assemble.filesettings import FolderSourceSettings
@@ -539,6 +540,7 @@ SourceSettings = (
     | HttpSourceSettings
     | TaskSourceSettings
     | FolderSourceSettings
+    | SftpSourceSettings
 )
 
 TARGETS: dict[str, type[TargetSettings]] = {"frappe": FrappeTargetSettings, "sql": SqlTargetSettings}
@@ -550,6 +552,7 @@ SOURCES: dict[str, type[SourceSettings]] = {
     "http": HttpSourceSettings,
     "tasks": TaskSourceSettings,
     "folder": FolderSourceSettings,
+    "sftp": SftpSourceSettings,
 }
 """The kinds of sources, by ``type``."""
 
@@ -624,6 +627,11 @@ class Settings(Struct, frozen=True):
     def folders(self) -> dict[str, FolderSourceSettings]:
         """The sources that are folders."""
         return {name: each for name, each in self.sources.items() if isinstance(each, FolderSourceSettings)}
+
+    @property
+    def drop_boxes(self) -> dict[str, SftpSourceSettings]:
+        """The sources whose files come by SFTP."""
+        return {name: each for name, each in self.sources.items() if isinstance(each, SftpSourceSettings)}
 
     def zone_of(self, target: str) -> str | None:
         """Return the zone that the configuration gives a target's times; None where the target is to say it."""

@@ -86,18 +86,11 @@ class DropBoxProtocol(FileTransferServer):
     def connectionMade(self) -> None:
         """Find the channel that is to be held back."""
         super().connectionMade()
-        # Conch gives a subsystem its session's process protocol for a transport.
         self._channel = getattr(self.transport, "session", None)
-        if self._channel is not None:
-            self._channel.startWriting = self._go_on_soon
-            self._channel.eofReceived = self._end
 
-    def _end(self) -> None:
-        """End as a program does that ended well: scp fails where it is not told an exit status (RFC 4254, 6.10)."""
-        if not self._lost:
-            self._flush()
-            self._channel.conn.sendRequest(self._channel, b"exit-status", struct.pack("!L", 0))
-            self._channel.conn.sendClose(self._channel)
+    def drained(self) -> None:
+        """Go on: the client reads again."""
+        self._go_on_soon()
 
     def dataReceived(self, data: bytes) -> None:
         """Carry out what is whole, unless enough is under way."""
@@ -157,9 +150,8 @@ class DropBoxProtocol(FileTransferServer):
             self._lost
             or self._alone is not None
             or self._unanswered >= ENOUGH_REQUESTS
-            or self._asked_bytes
-            + sum(file.queued for file in self.openFiles.values() if isinstance(file, Upload))
-            + len(getattr(self._channel, "buf", b""))
+            or (self._channel is not None and self._channel.full)
+            or self._asked_bytes + sum(file.queued for file in self.openFiles.values() if isinstance(file, Upload))
             > ENOUGH_BYTES
         )
 

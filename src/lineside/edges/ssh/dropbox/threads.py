@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Threads:
-    """A few threads that share the work of every drop box, each piece in its turn.
+    """A few threads that share the work of every drop box, each piece in its turn; a `Part`.
 
     Args:
         call_from_thread: the reactor's.
@@ -23,6 +23,8 @@ class Threads:
         worker: makes one, once `start` is called.
 
     """
+
+    name = "drop box threads"
 
     def __init__(
         self, call_from_thread: FromThread, number: int = 2, worker: Callable[[str], Worker] = ThreadWorker
@@ -33,11 +35,11 @@ class Threads:
         self._workers: list[Worker] = []
         self._given = [0] * number
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin to work."""
         self._workers = [self._make(f"drop box {number}") for number in range(1, self._number + 1)]
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Finish what was given; nothing may follow."""
         while self._workers:
             self._workers.pop().quit()
