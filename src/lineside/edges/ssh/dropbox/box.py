@@ -408,7 +408,9 @@ class DropBox:
                     await self._intake.take(self.folders.path("inbox", name), name, self.user)
             except CancelledError:
                 raise
-            except (FileNotTaken, OSError) as waits:
+            except Exception as waits:  # noqa: BLE001 (a file that nobody thought of must not end the box)
+                if not isinstance(waits, FileNotTaken | OSError):
+                    log.failure("dropbox.stumbled", user=self.user, file=name)
                 failures += 1
                 if self.problem is None:
                     log.warn(
@@ -425,7 +427,9 @@ class DropBox:
             finally:
                 self._taking = None
             failures = 0
-            self.problem = None
+            if self.problem is not None:
+                self.problem = None
+                log.info("dropbox.works_again", user=self.user)
             if self._whole and self._whole[0] == name:
                 self._whole.popleft()
 
