@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import shutil
 import socket
 import statistics
@@ -132,6 +133,18 @@ def upload(side: Side, port: int, file: Path, cipher: str, mac: str) -> float:
     return moments["pwd"] - moments["put"]
 
 
+def seconds_of_children() -> float:
+    """Return the processor time of what has ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def seconds_of(process: int) -> float:
+    """Return the processor time of what runs, all its threads."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def measure(megabytes: int, rounds: int, cipher: str, mac: str, directory: Path) -> dict[str, Any]:
     """Run all sides in turn, each time with a new process and an empty folder."""
     file = directory / "file"
@@ -144,6 +157,7 @@ def measure(megabytes: int, rounds: int, cipher: str, mac: str, directory: Path)
         "asyncssh": (start_asyncssh, "acme", "/file", "root/file"),
     }
     rates: dict[str, list[float]] = {name: [] for name in starts}
+    busy: dict[str, list[float]] = {name: [] for name in starts}
     for turn in range(rounds):
         for name, (start, user, goal, place) in starts.items():
             folder = directory / f"{name}{turn}"
@@ -152,14 +166,22 @@ def measure(megabytes: int, rounds: int, cipher: str, mac: str, directory: Path)
             side.key()
             try:
                 port = start(side, cipher, mac)
+                assert side.server is not None
+                started = seconds_of(side.server.pid)
                 seconds = upload(side, port, file, cipher, mac)
+                before = seconds_of_children()
             finally:
                 side.stop()
+            busy[name].append((seconds_of_children() - before - started) / megabytes * 1000)
             if (folder / place).stat().st_size != file.stat().st_size:
                 raise SystemExit(f"{name} has not the whole file")
             shutil.rmtree(folder)
             rates[name].append(megabytes / seconds)
-            print(f"  {name:9} {megabytes / seconds:7.1f} MB/s", file=sys.stderr, flush=True)
+            print(
+                f"  {name:9} {megabytes / seconds:7.1f} MB/s   {busy[name][-1]:6.1f} ms of a processor a MB",
+                file=sys.stderr,
+                flush=True,
+            )
     medians = {name: statistics.median(found) for name, found in rates.items()}
     return {
         "megabytes": megabytes,
@@ -168,6 +190,7 @@ def measure(megabytes: int, rounds: int, cipher: str, mac: str, directory: Path)
         "load": os.getloadavg()[0],
         "rates": rates,
         "medians": medians,
+        "milliseconds a megabyte": {name: statistics.median(found) for name, found in busy.items()},
         "of sshd": medians["lineside"] / medians["sshd"],
         "of asyncssh": medians["lineside"] / medians["asyncssh"],
     }
@@ -189,7 +212,7 @@ def main() -> None:
         print(json.dumps(found, indent=2))
         return
     for name, rate in found["medians"].items():
-        print(f"{name:9} {rate:7.1f} MB/s")
+        print(f"{name:9} {rate:7.1f} MB/s   {found['milliseconds a megabyte'][name]:6.1f} ms of a processor a MB")
     print(f"of sshd {found['of sshd']:.2f}, of asyncssh {found['of asyncssh']:.2f}; load {found['load']:.1f}")
 
 

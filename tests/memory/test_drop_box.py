@@ -19,7 +19,7 @@ from twisted.trial.unittest import TestCase
 
 from lineside.edges.ssh.dropbox.box import DropBox
 from lineside.edges.ssh.dropbox.protocol import ENOUGH_BYTES
-from lineside.edges.ssh.dropbox.uploads import EARLY_BYTES
+from lineside.edges.ssh.dropbox.uploads import EARLY_BYTES, SYNC_EVERY
 from lineside.security.audit import Act
 from lineside.testing.workers import HeldWorker
 
@@ -391,3 +391,33 @@ class Asked(BoxCase):
         self.client.lose()
         self.assertEqual(len(self.acts), 1_001)
         self.assertEqual(self.acts[-1].facts["more"], 10)
+
+
+class Failing(BoxCase):
+    """Disks that fail."""
+
+    async def test_a_disk_that_fails_while_it_syncs_ahead_makes_no_file_whole(self) -> None:
+        """What was told of the failure once is not forgotten until the file is closed."""
+        await self.begin()
+
+        def fails(descriptor: int) -> None:
+            raise OSError(5, "Input/output error")
+
+        self.patch(os, "fdatasync", fails)
+        handle = self.client.open("/inbox/a.csv", NEW).text
+        piece = bytes(256 * 1000)
+        for number in range(SYNC_EVERY // len(piece) + 1):
+            self.client.write(handle, number * len(piece), piece)
+        self.refused(self.client.close(handle).status, "the disk fails")
+        self.assertEqual(self.taking.taken, [])
+
+    async def test_a_source_that_stumbles_does_not_end_the_box(self) -> None:
+        """The file is given again, and those after it follow."""
+        await self.begin()
+        self.taking.refusal = RuntimeError("nobody thought of it")
+        self.client.put("/inbox/a.csv", KB)
+        self.client.put("/inbox/b.csv", KB)
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        self.taking.refusal = None
+        self.clock.advance(2)
+        self.assertEqual([name for name, _ in self.taking.taken], ["a.csv", "b.csv"])

@@ -28,6 +28,8 @@ EARLY_PIECES = 1024
 AT_ONCE = 512
 """Pieces that are written by one call (IOV_MAX is 1,024)."""
 LONGEST_READ = 256 << 10
+SYNC_EVERY = 16 << 20
+"""Bytes after which the disk begins to sync, so that little is left when the file is closed."""
 
 
 @implementer(ISFTPFile)
@@ -55,6 +57,8 @@ class Upload:
         self._cut_at: int | None = None
         self._work = Background(f"upload of {name}")
         self._writing = False
+        self._synced = size
+        self._syncing = False
         self._gone: list[Deferred[None]] = []
 
     def writeChunk(self, offset: int, data: bytes) -> Deferred[None]:
@@ -110,6 +114,9 @@ class Upload:
                 await self._box.allow(self, max(0, end - self._written))
                 await self._box.threads.run(lambda: _write(self._descriptor, pieces, cut))  # noqa: B023
                 self._written = max(self._written if cut is None else cut, end)
+                if self._written - self._synced >= SYNC_EVERY and not self._syncing:
+                    self._syncing = True
+                    self._work.run("sync", self._sync_ahead())
             except CancelledError:
                 raise
             except OSError as refused:
@@ -122,6 +129,16 @@ class Upload:
             for _, _, written in pieces:
                 written.callback(failed)
         self._writing = False
+
+    async def _sync_ahead(self) -> None:
+        self._synced = self._written
+        try:
+            await self._box.threads.run(lambda: os.fdatasync(self._descriptor))
+        except OSError:
+            # Linux tells of a failed sync once: whoever closes the file would not hear of it again.
+            self._failed = SFTPError(FX_FAILURE, "it cannot be kept: the disk fails")
+        finally:
+            self._syncing = False
 
     def close(self) -> Deferred[None]:
         """Say that the file is whole; the Deferred fires when it is synced in the inbox."""
