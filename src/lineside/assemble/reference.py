@@ -36,6 +36,7 @@ from lineside.assemble.settings import (
     RouteSettings,
 )
 from lineside.assemble.sqlsettings import DatabaseSettings, ParameterSettings, QuerySettings
+from lineside.assemble.sshsettings import SshSettings, SshUserSettings
 from lineside.assemble.table import Table
 from lineside.assemble.tasksettings import CodeSettings, RetrySettings, TaskSettings
 from lineside.assemble.tlssettings import TlsSettings
@@ -64,6 +65,8 @@ TABLES: dict[str, type[Table]] = {
     "attachments": AttachmentSettings,
     "tls": TlsSettings,
     "http": HttpSettings,
+    "ssh": SshSettings,
+    "ssh users": SshUserSettings,
     "live": LiveSettings,
     "live frappe": FrappeRealtimeSettings,
     "channels": ChannelSettings,

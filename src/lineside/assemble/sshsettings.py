@@ -110,7 +110,7 @@ class SshUserSettings(Table):
 
     role: Literal["viewer", "operator", "admin"] | None = Field(
         default=None,
-        description="What they may as an operator, by the shell and by commands. A user has this or `source`.",
+        description="What they may as an operator. A user has this or `source`. Default: none, for a partner.",
     )
     source: str | None = Field(
         default=None,

@@ -108,7 +108,8 @@ class Authentication(SSHService):
             return None
         if not rest[0]:
             self.transport.sendPacket(KEY_IS_GOOD, NS(algorithm) + NS(blob))
-            return _ASKED
+            asked: User = _ASKED
+            return asked
         signature = getNS(signed)[0]
         if getNS(signature)[0] != algorithm:
             return None
@@ -123,7 +124,8 @@ class Authentication(SSHService):
             + NS(blob)
         )
         try:
-            return user if key.verify(signature, said) else None
+            good: bool = key.verify(signature, said)
+            return user if good else None
         except InvalidSignature:
             return None
 

@@ -156,7 +156,7 @@ class Connection(SSHConnection):
             return
         number = self.localChannelID
         self.localChannelID += 1
-        channel.id = number
+        channel.id = number  # type: ignore[assignment]
         self.channels[number] = channel
         self.channelsToRemoteChannel[channel] = sender
         self.localToRemoteChannel[number] = sender
@@ -317,7 +317,7 @@ class Subsystem:
     def __init__(self, session: Session, protocol: IProtocol) -> None:
         self._session = session
         self._protocol = protocol
-        protocol.makeConnection(SubsystemTransport(session))
+        protocol.makeConnection(SubsystemTransport(session))  # type: ignore[arg-type]
 
     def received(self, data: bytes) -> None:
         """See `Program`."""

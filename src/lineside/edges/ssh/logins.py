@@ -6,7 +6,6 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address
-from typing import Protocol
 
 from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
@@ -65,14 +64,6 @@ class Visitor(Struct, frozen=True):
     """The door and that address, for the record."""
 
 
-class Threads(Protocol):
-    """Carries out what takes long beside the reactor."""
-
-    def __call__(self, work: Callable[[], bool]) -> Deferred[bool]:
-        """Return what comes of ``work``."""
-        ...
-
-
 class Logins:
     """The users, by their names.
 
@@ -82,7 +73,7 @@ class Logins:
 
     """
 
-    def __init__(self, users: Mapping[str, User], aside: Threads) -> None:
+    def __init__(self, users: Mapping[str, User], aside: Callable[[Callable[[], bool]], Deferred[bool]]) -> None:
         self._users = users
         self._aside = aside
         self.methods = [b"publickey"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from twisted.logger import LogEvent, Logger
+from twisted.logger import ILogObserver, LogEvent, Logger
+from zope.interface import implementer
 
 
-def _nowhere(_: LogEvent) -> None:
-    """Let an event pass."""
+@implementer(ILogObserver)
+class _Nowhere:
+    def __call__(self, event: LogEvent) -> None:
+        """Let an event pass."""
 
 
-QUIET = Logger("lineside.edges.ssh.conch", observer=_nowhere)
+QUIET = Logger("lineside.edges.ssh.conch", observer=_Nowhere())

@@ -69,6 +69,8 @@ class GuardedTransport(SSHServerTransport):
     supportedCompressions = [b"none"]  # noqa: N815, RUF012
     ourVersionString = b"SSH-2.0-Lineside"  # noqa: N815
     factory: Any
+    nextEncryptions: Any  # noqa: N815
+    _blockedByKeyExchange: Any  # noqa: N815
     transport: Any
     _log = QUIET
 

@@ -1,4 +1,4 @@
-"""What operations answer, as lines for a person. What devices and sites said is escaped: it commands no terminal."""
+"""What operations answer, as lines for a person. What devices and sites said is escaped for the terminal."""
 
 from __future__ import annotations
 
