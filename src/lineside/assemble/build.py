@@ -394,6 +394,7 @@ def offer(
         name: decoder_of(source).decode
         for name, source in (settings.lines | settings.posts | settings.hooks).items()
     }
+    decoders |= dict.fromkeys(settings.folders, once_only)
     specs = {route: consumer.spec for route, consumer in consumers.items()}
     EventOperations(store.journal, store.database, specs, clock, document_links(settings)).register(operations)
     DeadLetterOperations(store.journal, store.database, decoders, consumers).register(operations)
@@ -409,6 +410,11 @@ def _floors(consumers: Mapping[str, DurableConsumer | Dormant], source: str, *, 
         name: consumer.floor if running and isinstance(consumer, DurableConsumer) else NO_SEQ
         for name, consumer in taking.items()
     }
+
+
+def once_only(raw: bytes, device: str | None) -> Event:
+    """Say of a row that could not be decoded that it is not tried again: it would not know its file any more."""
+    return Event(b"", raw=raw, device=device, error="a row is not decoded again; let it be sent in a new file")
 
 
 def _to_nobody(datagram: bytes) -> None:

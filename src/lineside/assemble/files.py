@@ -110,7 +110,16 @@ class FileSource:
         """
         intake = self.intake
         problems = filter(None, (problem, intake.problem, self.answers.problem))
-        return SourceStatus(self.id, address, 0, intake.rows, intake.bad, problem="; ".join(problems) or None)
+        return SourceStatus(
+            self.id,
+            address,
+            0,
+            intake.rows,
+            intake.bad,
+            problem="; ".join(problems) or None,
+            files_waiting=intake.waiting,
+            last_file=intake.last,
+        )
 
 
 class FolderSource:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from importlib.util import find_spec
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
@@ -105,6 +106,13 @@ class EdifactFormat(Table):
     reply: bool = Field(
         default=True, description="Whether a CONTRL message is put into the outbox, `NAME.contrl.edi`."
     )
+
+    @field_validator("type")
+    @classmethod
+    def _installed(cls, kind: str) -> str:
+        if find_spec("pydifact") is None:
+            raise ValueError("it needs the extra edifact: pip install 'lineside[edifact]'")
+        return kind
 
 
 FILE_FORMATS: dict[str, type[Table]] = {
@@ -256,6 +264,13 @@ class FolderSourceSettings(FileKeys):
         default=None,
         description="The folder for files whose rows are events. Default: `archive` in the folder.",
     )
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        for key, folder in (("outbox", self.outbox), ("archive", self.archive), ("spool", self.spool)):
+            if folder == self.path:
+                raise ValueError(f"{key}: it is the folder itself, where files would be taken again")
+        return self
 
     @field_validator("every")
     @classmethod

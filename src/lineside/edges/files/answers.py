@@ -35,6 +35,8 @@ EVERY = 1.0
 """Seconds from one look at what is owed to the next."""
 PATIENCE = 30.0
 """Seconds, at most, from one close look at a file whose routes are busy to the next."""
+OLD = 3_600.0
+"""Seconds after which nobody writes a draft any more: who did has died."""
 AT_ONCE = 100
 """Files that are looked at in one go."""
 
@@ -82,6 +84,7 @@ class Answers:
         self._aside = aside
         self._work = Background(self.name)
         self._wakeup = Wakeup()
+        self._swept: set[Path] = set()
         self._replied: set[tuple[int, str, int]] = set()
         self._looks: dict[tuple[int, str], tuple[float, float]] = {}
         """When a file is to be looked at closely again, and after how long the next time."""
@@ -156,6 +159,10 @@ class Answers:
             if file.state != "waiting":
                 await self._mark(owed, whole=True)
             return file.state != "waiting"
+        if outbox not in self._swept:
+            before = self._now_ns() / 1e9 - OLD
+            await self._aside.run(lambda: spool.sweep(outbox, before))
+            self._swept.add(outbox)
         path = outbox / (spool.plain(owed.name) + SUFFIX)
         known = (file.id, owed.name, owed.taken_ns)
         reply = file.reply

@@ -26,7 +26,6 @@ from lineside.journal.files import KeptFile
 from lineside.model.batch import Batch, Receipts
 from lineside.model.errors import FileNotTaken, LinesideError, SourcePaused
 from lineside.model.ports import TakenFile
-from lineside.model.rates import Rate
 from lineside.store.database import Database
 from lineside.wakeup import Wakeup
 from lineside.wire.rows.forms import FileForm, Surveyed
@@ -121,7 +120,6 @@ class Intake:
         """Rows that became events, or dead letters, since the start."""
         self.bad = 0
         """How many of them are dead letters."""
-        self.rate = Rate(clock.seconds())
         self.waiting = 0
         """Files whose rows are not all events yet."""
         self.waiting_bytes = 0
@@ -353,7 +351,6 @@ class Intake:
         )
         self.rows += len(batch)
         self.bad += len(batch.errors)
-        self.rate.add(self._clock.seconds(), len(batch))
 
     async def _forget_all(self) -> None:
         while True:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from errno import EXDEV
 from pathlib import Path
 from secrets import token_hex
@@ -157,7 +158,9 @@ def free(folder: Path, name: str) -> Path:
     return goal
 
 
-def sweep(folder: Path) -> None:
-    """Remove what a process that died left of files it was writing."""
+def sweep(folder: Path, before: float) -> None:
+    """Remove drafts that dead processes left: those last changed before a moment (UTC, seconds)."""
     for path in folder.glob(f"{HIDDEN}*.lineside"):
-        path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < before:
+                path.unlink()

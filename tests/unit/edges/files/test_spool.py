@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 from typing import NoReturn
 
@@ -63,6 +64,14 @@ class Moving(SynchronousTestCase):
         self.assertEqual([self.folder / "there"], refused)
         self.assertEqual(["there"], [path.name for path in self.folder.iterdir()])
         self.assertEqual(b"content", (self.folder / "there").read_bytes())
+
+    def test_what_dead_processes_left_is_swept_away(self) -> None:
+        """Only what nobody writes any more."""
+        for name, changed in ((".old.lineside", 10), (".new.lineside", 100), (".other", 10)):
+            (self.folder / name).touch()
+            os.utime(self.folder / name, (changed, changed))
+        spool.sweep(self.folder, 50)
+        self.assertEqual({".new.lineside", ".other", "file"}, {path.name for path in self.folder.iterdir()})
 
     def test_an_answer_is_there_whole_or_not_at_all(self) -> None:
         """An older one stays until the new one is whole; nothing is left of one that failed."""

@@ -18,7 +18,7 @@ from lineside.wire.rows.cutting import LineRows, QuotedRows, cutter
 from lineside.wire.rows.forms import RowForm, Surveyed, Trailer
 from lineside.wire.rows.reading import About, CsvSheet, Decoded, NoRows
 
-CELLS = st.sampled_from(['a"b', "", 'x;"', "ü", '"q"', "l\nm", "1"])
+CELLS = st.sampled_from(['a"b', "", 'x;"', "ü", '"q"', "l\nm", "1", "007", " 5 ", "9" * 16])
 ABOUT = About("file", 'a"b.csv', "ab")
 
 
@@ -73,6 +73,13 @@ class CsvFiles(SynchronousTestCase):
         self.assertEqual({1: b"short"}, batch.raws)
         self.assertEqual("acme", batch.event(0).device)
 
+    def test_a_column_may_be_called_anything(self) -> None:
+        """Names of headers are text of partners."""
+        data = b'a""b;c\\d;\xc3\xa9 e\n1;2;3\n4;5;6\n'
+        found, _ = bodies(csv_form(), data)
+        del found["file"]
+        self.assertEqual({'a""b': "1", "c\\d": "2", "é e": "3"}.items(), found.items())
+
     def test_only_the_columns_that_are_wanted_are_taken(self) -> None:
         """Others may come and go; one that is missing refuses the file."""
         form = csv_form(("qty", "code"))
@@ -95,14 +102,18 @@ class CsvFiles(SynchronousTestCase):
 
     @given(
         st.lists(
-            st.lists(st.sampled_from(['a"b', "", 'x;"', "ü", '"q"', "l\nm", "1"]), min_size=1, max_size=3),
+            st.lists(
+                st.sampled_from(['a"b', "", 'x;"', "ü", '"q"', "l\nm", "1", "007", " 5 ", "9" * 16]),
+                min_size=1,
+                max_size=3,
+            ),
             max_size=6,
         )
     )
     def test_all_at_once_and_one_by_one_are_the_same(self, table: list[list[str]]) -> None:
         """What is quick for a good file takes no bad row for a good one."""
         data = "\n".join(";".join(row) for row in table).encode("cp1252")
-        form = csv_form(("a", "b"), header=False, encoding="cp1252", dedupe="a")
+        form = csv_form(("a", "b"), header=False, encoding="cp1252", dedupe="a", types={"b": "int"})
         rows = list(form.reader(ABOUT, "s").feed(data + b"\n"))
         reader = form.reader(ABOUT, "s")
         if rows:
