@@ -16,6 +16,7 @@ from lineside.assemble.bounds import Retention, Size
 from lineside.assemble.clientendpoints import Dial, parse_client
 from lineside.assemble.commandsettings import Commands, CommandSettings
 from lineside.assemble.dnssettings import DnsSettings
+from lineside.assemble.dropboxsettings import SftpSourceSettings
 from lineside.assemble.endpoints import parse_listener
 from lineside.assemble.erpsettings import ErpCallSettings, ErpSettings
 from lineside.assemble.filesettings import FolderSourceSettings
@@ -592,6 +593,7 @@ SourceSettings = (
     | HttpSourceSettings
     | TaskSourceSettings
     | FolderSourceSettings
+    | SftpSourceSettings
 )
 
 TARGETS: dict[str, type[TargetSettings]] = {"frappe": FrappeTargetSettings, "sql": SqlTargetSettings}
@@ -603,6 +605,7 @@ SOURCES: dict[str, type[SourceSettings]] = {
     "http": HttpSourceSettings,
     "tasks": TaskSourceSettings,
     "folder": FolderSourceSettings,
+    "sftp": SftpSourceSettings,
 }
 """The kinds of sources, by ``type``."""
 
@@ -680,6 +683,11 @@ class Settings(Struct, frozen=True):
     def folders(self) -> dict[str, FolderSourceSettings]:
         """The sources that are folders."""
         return {name: each for name, each in self.sources.items() if isinstance(each, FolderSourceSettings)}
+
+    @property
+    def drop_boxes(self) -> dict[str, SftpSourceSettings]:
+        """The sources whose files come by SFTP."""
+        return {name: each for name, each in self.sources.items() if isinstance(each, SftpSourceSettings)}
 
     def zone_of(self, target: str) -> str | None:
         """Return the zone that the configuration gives a target's times; None where the target is to say it."""
