@@ -123,6 +123,9 @@ class Shell:
         end = "\n" if self._session.terminal is None else "\r\n"
         for line in lines:
             self._session.say(line + end)
+            if self._gone:
+                # It went while it was told; what runs cannot be cancelled from within itself.
+                raise CancelledError
             while self._session.full:
                 await self._drained.wait()
 
