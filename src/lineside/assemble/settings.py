@@ -26,6 +26,7 @@ from lineside.assemble.httpsettings import HttpSettings, HttpSourceSettings
 from lineside.assemble.limitsettings import LimitSettings
 from lineside.assemble.livesettings import ChannelSettings, LiveSettings
 from lineside.assemble.plant import PlantSettings, WorkingHours
+from lineside.assemble.pullsettings import SftpPullSettings
 from lineside.assemble.sqlsettings import (
     DatabaseSettings,
     QuerySettings,
@@ -592,6 +593,7 @@ SourceSettings = (
     | HttpSourceSettings
     | TaskSourceSettings
     | FolderSourceSettings
+    | SftpPullSettings
 )
 
 TARGETS: dict[str, type[TargetSettings]] = {"frappe": FrappeTargetSettings, "sql": SqlTargetSettings}
@@ -603,6 +605,7 @@ SOURCES: dict[str, type[SourceSettings]] = {
     "http": HttpSourceSettings,
     "tasks": TaskSourceSettings,
     "folder": FolderSourceSettings,
+    "sftp-pull": SftpPullSettings,
 }
 """The kinds of sources, by ``type``."""
 
@@ -680,6 +683,11 @@ class Settings(Struct, frozen=True):
     def folders(self) -> dict[str, FolderSourceSettings]:
         """The sources that are folders."""
         return {name: each for name, each in self.sources.items() if isinstance(each, FolderSourceSettings)}
+
+    @property
+    def pulls(self) -> dict[str, SftpPullSettings]:
+        """The sources whose files are fetched from partners."""
+        return {name: each for name, each in self.sources.items() if isinstance(each, SftpPullSettings)}
 
     def zone_of(self, target: str) -> str | None:
         """Return the zone that the configuration gives a target's times; None where the target is to say it."""
