@@ -20,6 +20,7 @@ from lineside.assemble.edges import (
     certificates,
     databases,
     dns_view,
+    drop_boxes,
     erp_views,
     folders,
     frappe_sources,
@@ -217,8 +218,16 @@ class Gateway:
                 log_ins=self.entrance.log_ins,
             )
         )
+        self.drop_boxes = drop_boxes(
+            reactor, settings, store, self._watching.journals, consumers, random, record=audit.note
+        )
         self.ssh = ssh_services(
-            reactor, settings, self.operations, record=audit.note, failed_login=audit.failed_login
+            reactor,
+            settings,
+            self.operations,
+            record=audit.note,
+            failed_login=audit.failed_login,
+            boxes=None if self.drop_boxes is None else self.drop_boxes.served,
         )
         self.stages: list[list[Part]] = [
             [store],
@@ -241,6 +250,7 @@ class Gateway:
             *self._waiting,
             *([] if self.folders is None else [self.folders.answers, self.folders.intakes]),
             *([] if self.pulls is None else [self.pulls.answers, self.pulls.intakes]),
+            *([] if self.drop_boxes is None else self.drop_boxes.stages),
             *([] if self.ssh is None else [list[Part]([self.ssh.part])]),
             [
                 *self.sources,
@@ -369,9 +379,10 @@ class Gateway:
         posted = [] if self.posts is None else self.posts.status
         filled = status_of(self.task_sources)
         taken = [] if self.folders is None else self.folders.status
-        pulled = [] if self.pulls is None else self.pulls.status
+        left = [] if self.drop_boxes is None else self.drop_boxes.status
         ways = (way.status for way in self._ways_in)
-        every = (*ways, *polled, *hooked, *posted, *filled, *taken, *pulled)
+        pulled = [] if self.pulls is None else self.pulls.status
+        every = (*ways, *polled, *hooked, *posted, *filled, *taken, *left, *pulled)
         return [self._watching.told(status) for status in every]
 
 

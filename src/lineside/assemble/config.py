@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from lineside.assemble.complaints import complaints, kind, not_listed
 from lineside.assemble.crosschecks import Tables, cross_check, unfit_lists, warn
 from lineside.assemble.dnssettings import DnsSettings, check_dns
+from lineside.assemble.dropboxsettings import check_drop_boxes
 from lineside.assemble.erpsettings import ErpCallSettings, ErpSettings, check_calls, check_erp
 from lineside.assemble.formats import FORMATS, JsonFormat
 from lineside.assemble.frappesettings import check_frappe_sources
@@ -187,12 +188,16 @@ class _Reading:
         self.problems += check_tls(raw, tls, read=self._secrets)
         self.problems += check_dns(raw, tables.sources, tables.targets)
         self.problems += [] if dns is None or self.problems else zone_problems(dns)
-        self.problems += [*check_channels(raw), *check_login(raw)]
-        self.problems += check_tasks(raw)
-        self.problems += check_databases(raw, tables.targets, tables.sources)
-        self.problems += check_frappe_sources(raw, tables.targets, tables.sources)
-        self.problems += check_posts(raw, tables.sources)
-        self.problems += check_ssh(raw, tables.sources)
+        self.problems += [
+            *check_channels(raw),
+            *check_login(raw),
+            *check_tasks(raw),
+            *check_databases(raw, tables.targets, tables.sources),
+            *check_frappe_sources(raw, tables.targets, tables.sources),
+            *check_posts(raw, tables.sources),
+            *check_ssh(raw, tables.sources),
+            *check_drop_boxes(raw, tables.sources),
+        ]
         shown = self._shown(raw, tables.targets)
         calls = self._each(ErpCallSettings, raw, "calls")
         if isinstance(raw.get("calls"), dict):

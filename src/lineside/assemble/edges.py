@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from twisted.web.iweb import IAgent
 
     from lineside.assemble.databases import Databases
+    from lineside.assemble.dropboxes import DropBoxes
     from lineside.assemble.erpviews import ErpViews
     from lineside.assemble.files import Folders
     from lineside.assemble.frappesources import FrappeSources
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from lineside.assemble.parts import JournalPart
     from lineside.assemble.posts import Posts
     from lineside.assemble.pulls import Pulls
-    from lineside.assemble.ssh import DropBoxes, SshServices
+    from lineside.assemble.ssh import Boxes, SshServices
     from lineside.assemble.tasks import Tasks
     from lineside.assemble.web import HttpServices
     from lineside.delivery.courier import Courier
@@ -147,6 +148,25 @@ def folders(
         from lineside.assemble.files import Folders
 
     return Folders(reactor, settings, store, journals, consumers, random)
+
+
+def drop_boxes(
+    reactor: Any,
+    settings: Settings,
+    store: JournalPart,
+    journals: Mapping[str, WatchedJournal],
+    consumers: Mapping[str, DurableConsumer],
+    random: Random,
+    *,
+    record: Callable[[Act], None],
+) -> DropBoxes | None:
+    """Return the drop boxes; None where no source has any."""
+    if not settings.drop_boxes:
+        return None
+    with importing():
+        from lineside.assemble.dropboxes import DropBoxes
+
+    return DropBoxes(reactor, settings, store, journals, consumers, random, record)
 
 
 def pulls(
@@ -303,7 +323,7 @@ def ssh_services(
     *,
     record: Callable[[Act], None],
     failed_login: Callable[[str], None],
-    boxes: DropBoxes | None = None,
+    boxes: Boxes | None = None,
 ) -> SshServices | None:
     """Return what serves SSH; None where the configuration has no such table."""
     if settings.ssh is None:

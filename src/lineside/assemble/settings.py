@@ -16,6 +16,7 @@ from lineside.assemble.bounds import Retention, Size
 from lineside.assemble.clientendpoints import Dial, parse_client
 from lineside.assemble.commandsettings import Commands, CommandSettings
 from lineside.assemble.dnssettings import DnsSettings
+from lineside.assemble.dropboxsettings import SftpSourceSettings
 from lineside.assemble.endpoints import parse_listener
 from lineside.assemble.erpsettings import ErpCallSettings, ErpSettings
 from lineside.assemble.filesettings import FolderSourceSettings
@@ -593,6 +594,7 @@ SourceSettings = (
     | HttpSourceSettings
     | TaskSourceSettings
     | FolderSourceSettings
+    | SftpSourceSettings
     | SftpPullSettings
 )
 
@@ -605,6 +607,7 @@ SOURCES: dict[str, type[SourceSettings]] = {
     "http": HttpSourceSettings,
     "tasks": TaskSourceSettings,
     "folder": FolderSourceSettings,
+    "sftp": SftpSourceSettings,
     "sftp-pull": SftpPullSettings,
 }
 """The kinds of sources, by ``type``."""
@@ -683,6 +686,11 @@ class Settings(Struct, frozen=True):
     def folders(self) -> dict[str, FolderSourceSettings]:
         """The sources that are folders."""
         return {name: each for name, each in self.sources.items() if isinstance(each, FolderSourceSettings)}
+
+    @property
+    def drop_boxes(self) -> dict[str, SftpSourceSettings]:
+        """The sources whose files come by SFTP."""
+        return {name: each for name, each in self.sources.items() if isinstance(each, SftpSourceSettings)}
 
     @property
     def pulls(self) -> dict[str, SftpPullSettings]:

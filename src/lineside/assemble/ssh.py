@@ -24,7 +24,7 @@ from lineside.security.audit import Act
 from lineside.security.identity import Identity
 
 SFTP = b"sftp"
-DropBoxes = Mapping[str, Callable[[Visitor], IProtocol]]
+Boxes = Mapping[str, Callable[[Visitor], IProtocol]]
 """By source, what gives the protocol of a session of SFTP."""
 
 
@@ -49,7 +49,7 @@ class SshServices:
         *,
         record: Callable[[Act], None],
         failed_login: Callable[[str], None],
-        boxes: DropBoxes | None = None,
+        boxes: Boxes | None = None,
     ) -> None:
         table = settings.ssh
         assert table is not None

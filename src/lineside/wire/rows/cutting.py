@@ -158,7 +158,7 @@ class QuotedRows:
         rows = self._join(self._lines.end())
         while self._open:
             rows += self._give_up()
-        return rows
+        return _without_ends(rows)
 
     def _join(self, lines: list[Row]) -> list[Row]:
         rows: list[Row] = []

@@ -71,8 +71,8 @@ class Quoted(SynchronousTestCase):
 
     def test_a_mark_that_never_closes_spoils_its_own_row_alone(self) -> None:
         """The rows after it are read afresh, at the file's end and where a row has its full length."""
-        for most in (1000, 12):
-            first, *others = cut(quoted(most), b'"open,1\nb,2\nc,3\nd,4\n')
+        for most, end in ((1000, b"\n"), (12, b"\n"), (1000, b"\r\n"), (14, b"\r\n")):
+            first, *others = cut(quoted(most), end.join([b'"open,1', b"b,2", b"c,3", b"d,4", b""]))
             self.assertEqual(b'"open,1', first.data if isinstance(first, BadRow) else first)
             self.assertEqual([b"b,2", b"c,3", b"d,4"], others)
 

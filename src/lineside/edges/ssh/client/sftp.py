@@ -144,7 +144,7 @@ class Sftp:
         return cast(ClientFile, await self._ask(self._client.openFile(path, FXF_READ, {}), path))
 
     async def read(self, file: ClientFile, offset: int, end: int) -> bytes:
-        """Return some of the bytes from an offset, and none at or beyond ``end``; empty where the file ends before."""
+        """Return some of the bytes from an offset, none at or beyond ``end``; empty where the file ends there."""
         asked = [
             self._client_read(file, at, min(PIECE, end - at))
             for at in range(offset, min(end, offset + AHEAD * PIECE), PIECE)
@@ -210,9 +210,8 @@ class Sftp:
             if failed.code == 2:
                 raise FileNotFoundError(_text(path)) from failed
             told = failed.message or f"status {failed.code}"
-            raise NotReached(
-                f"{_text(path)}: the host says {str(told)[:200]}", "see the user's rights there"
-            ) from failed
+            reason = f"{_text(path)}: the host says {str(told)[:200]}"
+            raise NotReached(reason, "see the user's rights there") from failed
 
 
 async def open_sftp(channels: Channels, clock: IReactorTime, patience: float) -> Sftp:
