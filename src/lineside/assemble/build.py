@@ -451,7 +451,7 @@ def offer(
         name: decoder_of(source).decode
         for name, source in (settings.lines | settings.posts | settings.hooks).items()
     }
-    decoders |= dict.fromkeys((*settings.folders, *settings.pulls), once_only)
+    decoders |= dict.fromkeys((*settings.folders, *settings.drop_boxes, *settings.pulls), once_only)
     specs = {route: consumer.spec for route, consumer in consumers.items()}
     EventOperations(store.journal, store.database, specs, clock, document_links(settings)).register(operations)
     DeadLetterOperations(store.journal, store.database, decoders, consumers).register(operations)

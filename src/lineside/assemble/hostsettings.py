@@ -49,8 +49,8 @@ class HostKeys(Table):
     key: RelativePath | None = Field(
         default=None,
         description=(
-            "The file of our private key, of OpenSSH's form without a passphrase, which only the gateway's user may "
-            "read. Default: none, then `password` is needed."
+            "The file of our private key, of OpenSSH's form without a passphrase, which only the gateway's user "
+            "may read. Default: none, then `password` is needed."
         ),
     )
     password: SecretText | None = Field(
@@ -64,14 +64,12 @@ class HostKeys(Table):
             "`host_key`, is needed: a host that nobody vouched for gets nothing."
         ),
     )
-    host_key: Annotated[str, Field(min_length=1, max_length=8_192), Shape("fingerprint or public key")] | None = (
-        Field(
-            default=None,
-            description=(
-                "The one key by which the host is known: its fingerprint, `SHA256:...`, or the key, "
-                "`ssh-ed25519 AAAA...`. Instead of `known_hosts`."
-            ),
-        )
+    host_key: Annotated[str, Field(min_length=1, max_length=8_192), Shape("fingerprint or key")] | None = Field(
+        default=None,
+        description=(
+            "The one key by which the host is known: its fingerprint, `SHA256:...`, or the key, "
+            "`ssh-ed25519 AAAA...`. Instead of `known_hosts`."
+        ),
     )
     legacy: bool = Field(
         default=False,

@@ -122,7 +122,7 @@ class Pulls:
                     "sftp.legacy",
                     source=source.id,
                     address=source.address,
-                    remedy="let the host be updated, and remove legacy = true; until then keep it on a network of its own",
+                    remedy="let the host be updated, and remove legacy = true; until then keep its network apart",
                 )
 
 

@@ -30,8 +30,8 @@ class SftpPullSettings(FileKeys, HostKeys):
     )
     path: RelativePath = Field(
         description=(
-            "The local folder for this source alone: `outbox` in it gets the answers, `archive` the files whose rows "
-            "are events. It is made when it is missing."
+            "The local folder for this source alone: `outbox` in it gets the answers, `archive` the files whose "
+            "rows are events. It is made when it is missing."
         )
     )
     pattern: Annotated[str, Field(min_length=1, max_length=255)] = Field(
@@ -45,15 +45,15 @@ class SftpPullSettings(FileKeys, HostKeys):
     settled: bool = Field(
         default=True,
         description=(
-            "Whether a file is fetched only when two looks in a row find its size and time unchanged; `false` for a "
-            "partner who renames whole files into the folder."
+            "Whether a file is fetched only when two looks in a row find its size and time unchanged; `false` for "
+            "a partner who renames whole files into the folder."
         ),
     )
     then: Literal["move", "delete", "keep"] = Field(
         default="keep",
         description=(
-            "What becomes of a file there once it is taken and synced here: it is moved to `done`, removed, or left. "
-            "One that is left is fetched again only when its size or time changes."
+            "What becomes of a file there once it is taken and synced here: it is moved to `done`, removed, or "
+            "left. One that is left is fetched again only when its size or time changes."
         ),
     )
     done: RemotePath | None = Field(

@@ -43,9 +43,7 @@ class KnownHost(Struct, frozen=True):
         """
         shown = fingerprint(blob)
         if blob in self.revoked:
-            raise HostNotKnown(
-                f"{self.name} shows a revoked key, {shown}", "speak with its owner; nothing was sent"
-            )
+            raise HostNotKnown(f"{self.name} shows a revoked key, {shown}", "speak with its owner")
         if blob in self.blobs or (self.pinned and hmac.compare_digest(self.pinned, shown)):
             return
         if not self.blobs and not self.pinned:
@@ -79,7 +77,8 @@ def pinned(name: str, text: str) -> KnownHost:
 def known_host(text: str, host: str, port: int) -> KnownHost:
     """Return what lines of a ``known_hosts`` file say of one host; lines that are none are passed over."""
     name = host if port == 22 else f"[{host}]:{port}"
-    blobs, revoked = set(), set()
+    blobs: set[bytes] = set()
+    revoked: set[bytes] = set()
     for line in text.splitlines():
         words = line.split()
         if not words or words[0].startswith("#"):

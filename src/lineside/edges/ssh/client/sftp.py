@@ -54,7 +54,7 @@ class _Client(FileTransferClient):
     def dataReceived(self, data: bytes) -> None:
         super().dataReceived(data)
         if len(self.buf) >= 4 and int.from_bytes(self.buf[:4], "big") > LONGEST:
-            self.transport.loseConnection()
+            cast(Any, self.transport).loseConnection()
             self.buf = b""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -150,7 +150,7 @@ class Sftp:
             for at in range(offset, min(end, offset + AHEAD * PIECE), PIECE)
         ]
         together = cast(Deferred[Any], gatherResults(asked, consumeErrors=True))
-        pieces = cast(list[bytes], await self._ask(together, file.name))
+        pieces = cast(list[bytes], await self._ask(together, cast(Any, file).name))
         content = []
         for at, piece in zip(range(offset, end, PIECE), pieces, strict=False):
             wanted = min(PIECE, end - at)
@@ -171,7 +171,7 @@ class Sftp:
 
     async def close(self, file: ClientFile) -> None:
         """Close a file."""
-        await self._ask(file.close(), file.name)
+        await self._ask(file.close(), cast(Any, file).name)
 
     async def remove(self, path: bytes) -> None:
         """Remove a file."""
@@ -200,7 +200,7 @@ class Sftp:
             try:
                 return await answer
             except FirstError as first:
-                raise first.subFailure.value from first
+                raise cast(Exception, first.subFailure.value) from first
         except TookTooLong as late:
             reason = f"no answer within {self._patience:.0f} s"
             raise NotReached(reason, "see the network and the host; it is tried again") from late

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -167,7 +168,7 @@ class ClientTransport(SSHClientTransport):
         chosen = self.nextEncryptions
         self.nextEncryptions = ClientKeys(chosen.outCipType, chosen.inCipType, chosen.outMACType, chosen.inMACType)
 
-    def _lacking(self, names: tuple[bytes, ...]) -> NotReached | None:
+    def _lacking(self, names: Sequence[bytes]) -> NotReached | None:
         ours = (
             ("key exchange", self.supportedKeyExchanges, names[0]),
             ("host key", self.supportedPublicKeys, names[1]),
@@ -178,8 +179,9 @@ class ClientTransport(SSHClientTransport):
         )
         for what, known, theirs in ours:
             if not {*known} & {*theirs.split(b",")}:
+                told = theirs.decode("ascii", "replace")[:200]
                 return NotReached(
-                    f"{self._visit.host.name} has no {what} of ours, only {theirs.decode('ascii', 'replace')[:200]}",
+                    f"{self._visit.host.name} has no {what} of ours, only {told}",
                     "where it is a host key, known_hosts may have another kind of key of it; for an old host whose "
                     "network is its own, set legacy = true",
                 )
