@@ -48,7 +48,7 @@ class Takes:
 class Pulling(TestCase):
     """One partner."""
 
-    timeout = 60
+    timeout = 15
 
     @pytest.fixture(autouse=True)
     def own_directory(self, tmp_path: Path) -> None:

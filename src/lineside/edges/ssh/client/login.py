@@ -45,7 +45,7 @@ class Login(SSHService):
     """Shows our key, or else our password, each once; the password only by a sealed connection to a known host."""
 
     name = b"ssh-userauth"
-    protocolMessages = {51: "FAILURE", 52: "SUCCESS", 53: "BANNER", 60: "INFO_REQUEST"}  # noqa: N815, RUF012
+    protocolMessages = {51: "MSG_FAILURE", 52: "MSG_SUCCESS", 53: "MSG_BANNER", 60: "MSG_INFO_REQUEST"}  # noqa: N815, RUF012
     _log = QUIET
     transport: Any
 
