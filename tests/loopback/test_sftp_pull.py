@@ -1,4 +1,4 @@
-"""Files that are fetched from OpenSSH's server: whole, once, from a host that is known, and let go only when taken."""
+"""Files fetched from OpenSSH's server: whole, once, from a host that is known, and let go only when taken."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Takes:
     async def take(self, path: Path, name: str, sender: str) -> TakenFile:
         if self.full:
             raise FileNotTaken("no room")
-        content = path.read_bytes()
-        path.unlink()
+        content = path.read_bytes()  # noqa: ASYNC240 (it is small)
+        path.unlink()  # noqa: ASYNC240
         repeated = any(content == known for _, known, _ in self.files)
         self.files.append((name, content, sender))
         return TakenFile("0" * 64, repeated)
@@ -116,7 +116,7 @@ class Pulling(TestCase):
         await self.until(lambda: self.host.visits >= visits)
 
     async def test_a_file_that_stays_there_is_fetched_once(self) -> None:
-        """Also after a restart, and again only when it has changed; what is unfinished, hidden or no file is left."""
+        """Also after a restart, and again only when it has changed; what is unfinished or no file is left."""
         (self.out / "a.csv").write_bytes(b"1\n")
         for name in ("b.csv.part", ".hidden", "c.TMP"):
             (self.out / name).write_bytes(b"2\n")
@@ -135,7 +135,7 @@ class Pulling(TestCase):
         self.assertIsNone(self.running.problem)
 
     async def test_a_file_is_moved_only_when_it_is_taken(self) -> None:
-        """While the spool is full it stays; afterwards it is moved, beside one of its name that was moved before."""
+        """While the spool is full it stays; then it is moved, beside one of its name that was moved before."""
         (self.out / "done").mkdir()
         (self.out / "done" / "a.csv").write_bytes(b"old")
         (self.out / "a.csv").write_bytes(b"new")
@@ -161,7 +161,7 @@ class Pulling(TestCase):
         self.assertEqual([b"new"], [content for _, content, _ in self.takes.files])
 
     async def test_a_cut_download_goes_on(self) -> None:
-        """The host's process is killed in the middle; what was fetched is not fetched again, and all bytes are right."""
+        """The host's process is killed in the middle; it goes on behind that, and all bytes are right."""
         content = os.urandom(LARGE)
         (self.out / "large.bin").write_bytes(content)
         self.host.cut_after = 3_500_000
@@ -187,7 +187,7 @@ class Pulling(TestCase):
         self.assertEqual(b"1\nmore\nmore\nmore\n", self.takes.files[-1][1])
 
     async def test_another_host_key_is_an_alarm_and_nothing_is_sent(self) -> None:
-        """Neither key nor file goes to a host that is another, or that nobody knows; a pinned fingerprint does."""
+        """Nobody logs in at a host that is another, or that nobody knows; at one that is pinned we do."""
         (self.out / "a.csv").write_bytes(b"new")
         name = f"127.0.0.1:{self.host.port}"
         other = f"[127.0.0.1]:{self.host.port} {make_key(self.directory / 'other')}"
@@ -203,7 +203,7 @@ class Pulling(TestCase):
             self.assertIn(told, str(part.problem))
             self.assertEqual(["sftp.host_not_known"], [event["log_format"] for event in logs if "source" in event])
         self.assertTrue((self.out / "a.csv").exists())
-        self.assertNotIn("Accepted", (self.host.directory / "sshd.log").read_text())
+        self.assertNotIn("Accepted", self.host.said())
         await self.pull("delete", pinned(name, fingerprint(self.host.host_blob)))
         await self.until(lambda: not (self.out / "a.csv").exists())
 
@@ -242,7 +242,7 @@ class Pulling(TestCase):
         """Whichever of them a host has alone."""
         for number, (cipher, mac) in enumerate(zip(MODERN.ciphers, [*MODERN.macs, MODERN.macs[0]], strict=True)):
             host = self.partner(
-                f"Ciphers {cipher.decode()}", f"MACs {mac.decode()}", *(["RekeyLimit 64K"] * (number + 1))
+                f"Ciphers {cipher.decode()}", f"MACs {mac.decode()}", *(["RekeyLimit 64K none"] * (number + 1))
             )
             (self.out / "a.csv").write_bytes(b"%d" % number * 300_000)
             part = await self.pull("delete", host=host)

@@ -59,8 +59,8 @@ class HostKeys(Table):
     known_hosts: RelativePath | None = Field(
         default=None,
         description=(
-            "The file that says by which keys the host is known, as OpenSSH has it; `ssh-keyscan` makes such lines, "
-            "whose fingerprint is to be compared with the owner's. It is read anew at each connection. It, or "
+            "The file that says by which keys the host is known, as OpenSSH has it; `ssh-keyscan` makes such "
+            "lines, whose fingerprint is to be compared with the owner's. It is read anew each time. It, or "
             "`host_key`, is needed: a host that nobody vouched for gets nothing."
         ),
     )

@@ -58,7 +58,7 @@ class SftpPullSettings(FileKeys, HostKeys):
     )
     done: RemotePath | None = Field(
         default=None,
-        description='With `then = "move"`: the folder there for files that were taken. Default: `done` in `folder`.',
+        description='With `then = "move"`: the folder there for taken files. Default: `done` in `folder`.',
     )
     max_file: Size = Field(
         default=1_000_000_000, gt=0, description="How large a file may be; a larger one is left, and told of."

@@ -50,8 +50,8 @@ class KnownHost(Struct, frozen=True):
             raise HostNotKnown(f"nobody knows {self.name}, which shows the key {shown}", LEARN)
         raise HostNotKnown(
             f"{self.name} shows another key than the one it is known by: {shown}",
-            "somebody may stand in between: ask its owner by another way whether the key was changed, and replace it "
-            "only then; nothing was sent",
+            "somebody may stand in between: ask its owner by another way whether the key was changed, and replace "
+            "it only then; nothing was sent",
         )
 
 

@@ -75,8 +75,8 @@ class SftpPull:
     """The `Part` that looks into a partner's folder now and then.
 
     A file is first fetched beside the spool, synced, and taken; only then it is moved or removed there. What is
-    fetched in part goes on where it was cut. Files that were taken are remembered on the disk until the partner's
-    folder has them no more, so that what stays there is fetched once.
+    fetched in part goes on where it was cut. Files that stay there are remembered on the disk until the partner's
+    folder has them no more, so that they are fetched once; of others the intake knows whether they are repeated.
 
     Args:
         id: the source's name.
@@ -123,6 +123,8 @@ class SftpPull:
         self._connecting = connecting
         self._aside = aside
         self._known: dict[bytes, RemoteFile] = {}
+        self._taken: set[RemoteFile] = set()
+        """Files that are still to be moved or removed there."""
         self._told: str | None = None
         self._work = Background(self.name)
 
@@ -176,6 +178,7 @@ class SftpPull:
     async def _fetch_all(self, sftp: Sftp) -> None:
         found = [file for file in await sftp.files(self._pulled.folder) if self._is_meant(file.name)]
         await self._aside.run(lambda: self._tidy(found))
+        self._taken &= {*found}
         known, self._known = self._known, {file.name: file for file in found}
         hindered: NotReached | None = None
         for file in sorted(found, key=lambda each: (each.changed, each.name)):
@@ -201,16 +204,22 @@ class SftpPull:
         return fnmatchcase(name.decode("utf-8", "replace"), self._pulled.pattern)
 
     async def _take(self, sftp: Sftp, file: RemoteFile) -> None:
-        taken = self._own / f"{_id_of(file)}.taken"
-        if not await self._aside.run(taken.exists):
+        mark = self._own / f"{_id_of(file)}.taken"
+        keep = self._pulled.then == "keep"
+        if not (await self._aside.run(mark.exists) if keep else file in self._taken):
             fetched = await self._fetch(sftp, file)
             told = await self._intake.take(fetched, _shown(file.name), self._sender)
-            await self._aside.run(lambda: _mark(taken))
+            if keep:
+                await self._aside.run(lambda: _mark(mark))
+            else:
+                self._taken.add(file)
             log.info(
                 "sftp.fetched", source=self._id, file=_shown(file.name), bytes=file.size, repeated=told.repeated
             )
-        if self._pulled.then != "keep":
+        if not keep:
             await self._let_go(sftp, file)
+            # Another file may come there that looks the same.
+            self._taken.discard(file)
 
     async def _fetch(self, sftp: Sftp, file: RemoteFile) -> Path:
         path = self._pulled.folder + b"/" + file.name

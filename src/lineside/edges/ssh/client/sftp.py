@@ -70,7 +70,7 @@ class _Channel(SSHChannel):
     conn: Any
 
     def __init__(self) -> None:
-        super().__init__(localWindow=WINDOW, localMaxPacket=4 * PIECE)
+        super().__init__(localWindow=WINDOW, localMaxPacket=2 * PIECE)
         self.client = _Client()
 
     def channelOpen(self, specificData: bytes) -> None:

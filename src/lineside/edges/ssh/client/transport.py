@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
+from cryptography.utils import CryptographyDeprecationWarning
 from msgspec import Struct
 from twisted.conch.ssh.common import NS, getNS
 from twisted.conch.ssh.keys import Key
@@ -207,6 +209,18 @@ class ClientTransport(SSHClientTransport):
         self._exchange = "keys"
         self._gotNewKeys = 0
         super()._keySetup(sharedSecret, exchangeHash)
+
+    def _startEphemeralDH(self) -> None:
+        with catch_warnings():
+            # Whoever sets legacy = true is warned by our log, at each start.
+            simplefilter("ignore", CryptographyDeprecationWarning)
+            super()._startEphemeralDH()
+
+    def _finishEphemeralDH(self, remoteDHpublicKey: int) -> bytes:
+        with catch_warnings():
+            simplefilter("ignore", CryptographyDeprecationWarning)
+            shared: bytes = super()._finishEphemeralDH(remoteDHpublicKey)
+        return shared
 
     def ssh_NEWKEYS(self, packet: bytes) -> None:
         """Take the new keys; with the first of them, log in."""
