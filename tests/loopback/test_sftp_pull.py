@@ -169,7 +169,7 @@ class Pulling(TestCase):
             await self.pull("move")
             await self.until((self.out / "done" / "large.bin").exists)
         self.assertEqual([content], [taken for _, taken, _ in self.takes.files])
-        resumed = [event for event in logs if event["log_format"] == "sftp.resumed"]
+        resumed = [event for event in logs if event["log_format"] == "pull.resumed"]
         self.assertEqual(1, len(resumed), logs)
         self.assertGreater(resumed[0]["offset"], 1_000_000)
 
@@ -201,7 +201,7 @@ class Pulling(TestCase):
                 await self.looks()
                 await part.stop()
             self.assertIn(told, str(part.problem))
-            self.assertEqual(["sftp.host_not_known"], [event["log_format"] for event in logs if "source" in event])
+            self.assertEqual(["pull.host_not_known"], [event["log_format"] for event in logs if "source" in event])
         self.assertTrue((self.out / "a.csv").exists())
         self.assertNotIn("Accepted", self.host.said())
         await self.pull("delete", pinned(name, fingerprint(self.host.host_blob)))

@@ -67,7 +67,7 @@ class Sshd:
 
     def start(self) -> None:
         """Listen."""
-        factory = Factory.forProtocol(lambda: _Session(self))  # type: ignore[arg-type] # (it makes one)
+        factory = Factory.forProtocol(lambda: _Session(self))
         self._listening = self._reactor.listenTCP(0, factory, interface="127.0.0.1")
         self.port: int = self._listening.getHost().port
 

@@ -119,7 +119,7 @@ class Pulls:
         for source in self.sources:
             if source.legacy:
                 log.warn(
-                    "sftp.legacy",
+                    "pull.legacy",
                     source=source.id,
                     address=source.address,
                     remedy="let the host be updated, and remove legacy = true; until then keep its network apart",

@@ -150,20 +150,20 @@ class SftpPull:
             except (OSError, FileNotTaken) as failed:
                 self._failed(str(failed), "see the spool and its disk (lineside status); it is tried again")
             except Exception as failed:  # noqa: BLE001 (whatever it is, the source must outlive it)
-                log.failure("sftp.stumbled", source=self._id)
+                log.failure("pull.stumbled", source=self._id)
                 self.problem = f"{type(failed).__name__}, see the log"
             else:
                 if self.problem is not None:
                     self.problem = self._told = None
-                    log.info("sftp.works_again", source=self._id)
+                    log.info("pull.works_again", source=self._id)
             await deferLater(self._clock, self._every)
 
     def _failed(self, reason: str, remedy: str, *, alarm: bool = False) -> None:
         if alarm:
             if self._told != reason:
-                log.error("sftp.host_not_known", source=self._id, reason=reason, remedy=remedy)
+                log.error("pull.host_not_known", source=self._id, reason=reason, remedy=remedy)
         elif self._told != reason:
-            log.warn("sftp.failing", source=self._id, reason=reason, remedy=remedy)
+            log.warn("pull.failing", source=self._id, reason=reason, remedy=remedy)
         self._told = reason
         self.problem = f"{reason}; {remedy}"
 
@@ -214,7 +214,7 @@ class SftpPull:
             else:
                 self._taken.add(file)
             log.info(
-                "sftp.fetched", source=self._id, file=_shown(file.name), bytes=file.size, repeated=told.repeated
+                "pull.fetched", source=self._id, file=_shown(file.name), bytes=file.size, repeated=told.repeated
             )
         if not keep:
             await self._let_go(sftp, file)
@@ -226,7 +226,7 @@ class SftpPull:
         part = self._own / f"{_id_of(file)}.fetching"
         offset = await self._aside.run(lambda: _begin(part, file.size))
         if offset:
-            log.info("sftp.resumed", source=self._id, file=_shown(file.name), offset=offset)
+            log.info("pull.resumed", source=self._id, file=_shown(file.name), offset=offset)
         if offset < file.size:
             remote = await sftp.open(path)
             while offset < file.size:
