@@ -54,21 +54,26 @@ class HostKeys(Table):
         ),
     )
     password: SecretText | None = Field(
-        default=None, description="Our password there; with `key` it is used where the host does not take the key."
+        default=None,
+        description=(
+            "Our password there; with `key` it is used where the host does not take the key. Default: none, then "
+            "`key` is needed."
+        ),
     )
     known_hosts: RelativePath | None = Field(
         default=None,
         description=(
             "The file that says by which keys the host is known, as OpenSSH has it; `ssh-keyscan` makes such "
             "lines, whose fingerprint is to be compared with the owner's. It is read anew each time. It, or "
-            "`host_key`, is needed: a host that nobody vouched for gets nothing."
+            "`host_key`, is needed: a host that nobody vouched for gets nothing. Default: "
+            "none, then `host_key` is needed."
         ),
     )
     host_key: Annotated[str, Field(min_length=1, max_length=8_192), Shape("fingerprint or key")] | None = Field(
         default=None,
         description=(
             "The one key by which the host is known: its fingerprint, `SHA256:...`, or the key, "
-            "`ssh-ed25519 AAAA...`. Instead of `known_hosts`."
+            "`ssh-ed25519 AAAA...`. Default: none, `known_hosts` says it."
         ),
     )
     legacy: bool = Field(
