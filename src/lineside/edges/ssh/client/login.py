@@ -8,11 +8,12 @@ from twisted.conch.ssh.common import NS, getNS
 from twisted.conch.ssh.connection import SSHConnection
 from twisted.conch.ssh.keys import Key
 from twisted.conch.ssh.service import SSHService
-from twisted.conch.ssh.userauth import MSG_USERAUTH_INFO_RESPONSE, MSG_USERAUTH_REQUEST
 
 from lineside.edges.ssh.client.algorithms import Algorithms
 from lineside.edges.ssh.quiet import QUIET
 
+# Conch's module that has them installs a reactor.
+MSG_USERAUTH_REQUEST, MSG_USERAUTH_INFO_RESPONSE = 50, 61
 MOST_PROMPTS = 8
 
 
