@@ -39,7 +39,7 @@ every = "100ms"
 then = "move"
 path = "acme"
 """
-ROWS = 15_000
+ROWS = 7_000
 FILES = 3
 
 
@@ -90,7 +90,7 @@ class Killed(TestCase):
     async def test_each_row_becomes_one_event_whatever_dies(self) -> None:
         """Killed while it fetches, and when a file was moved; the host's process dies too; a file comes again."""
         contents = {
-            f"{number}.csv": "".join(["code\n", *(f"{number}-{row:07}-{'x' * 400}\n" for row in range(ROWS))])
+            f"{number}.csv": "".join(["code\n", *(f"{number}-{row:07}-{'x' * 900}\n" for row in range(ROWS))])
             for number in range(FILES)
         }
         for name, content in contents.items():
