@@ -90,19 +90,19 @@ class Killed(TestCase):
     async def test_each_row_becomes_one_event_whatever_dies(self) -> None:
         """Killed while it fetches, and when a file was moved; the host's process dies too; a file comes again."""
         contents = {
-            f"{number}.csv": "".join(["code\n", *(f"{number}-{row:07}-{'x' * 900}\n" for row in range(ROWS))])
+            f"{number}.csv": "".join(["code\n", *(f"{number}-{row:07}-{'x' * 500}\n" for row in range(ROWS))])
             for number in range(FILES)
         }
         for name, content in contents.items():
             (self.out / name).write_text(content)
-        self.host.cut_after = 5_000_000
+        self.host.cut_after = 2_800_000
         for deaths in range(FILES):
             gateway = self.run_gateway()
             before = len(self.moved())
             if deaths % 2:
                 await self.until(gateway, lambda before=before: len(self.moved()) > before)
             else:
-                await self.until(gateway, lambda: self.part() > 3_000_000)
+                await self.until(gateway, lambda: self.part() > 2_200_000)
             gateway.signal("KILL")
             await gateway.ended()
         gateway = self.run_gateway()
