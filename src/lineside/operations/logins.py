@@ -6,6 +6,8 @@ from collections.abc import Callable
 from math import ceil
 from typing import Protocol
 
+from twisted.internet.defer import CancelledError
+
 from lineside.model.errors import LinesideError
 from lineside.model.ports import PasswordOracle
 from lineside.operations.sessions import SessionOperations
@@ -87,6 +89,9 @@ class LogIns:
         self._backoff.begin(user, peer)
         try:
             person = await self._oracle.person(user, password)
+        except CancelledError:
+            # Whoever hangs up has tried all the same: the ERP counts it, and may lock the account.
+            raise
         except BaseException:
             self._backoff.undecided(user, peer)
             raise
