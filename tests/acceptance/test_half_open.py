@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 COUNT = 10_000
 ROUNDS = 20
-EACH = 24 * 1024
+EACH = 8 * 1024
 """Bytes of the gateway's memory for one connection: what it has read of it, and Twisted's and our objects."""
 
 
