@@ -86,7 +86,12 @@ class Drips(Secured):
 
     async def attack(self, attackers: list[Dripping]) -> None:
         """Let them drip until each is cut; a good device is answered before, meanwhile and afterwards."""
-        clock = LoopingCall(lambda: [each.drip() for each in attackers])
+
+        def drip() -> None:
+            for each in attackers:
+                each.drip()
+
+        clock = LoopingCall(drip)
         clock.clock = self.reactor
         dripping = clock.start(EVERY, now=False)
         try:

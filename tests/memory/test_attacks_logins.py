@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.model.errors import LinesideError
-from lineside.model.ports import Person
+from lineside.model.ports import LockedOut, Person
 from lineside.operations.logins import LogIns, TooSoon, WrongPassword
 from lineside.operations.requests import ListSessions, RevokeSession
 from lineside.operations.sessions import ASKED_EVERY, OF_ONE, SECOND, SESSIONS, SessionOperations
@@ -117,6 +117,14 @@ class Tries(LogInCase):
             self.failureResultOf(tried, CancelledError)
         self.failureResultOf(self.begin(), TooSoon)
         self.assertEqual(len(self.erp.asked), ALLOWANCES["pair"].free)
+
+    def test_an_account_that_the_erp_has_locked(self) -> None:
+        """It is no way to go on asking the ERP without a wait."""
+        for _ in range(ALLOWANCES["pair"].free):
+            tried = self.begin()
+            self.erp.asked[-1][1].errback(LockedOut("the ERP has locked this account"))
+            self.failureResultOf(tried, LockedOut)
+        self.failureResultOf(self.begin(), TooSoon)
 
     def test_what_the_erp_does_not_decide_frees_one_try_alone(self) -> None:
         """An answer that says nothing, beside others that come late."""

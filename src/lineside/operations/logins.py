@@ -9,7 +9,7 @@ from typing import Protocol
 from twisted.internet.defer import CancelledError
 
 from lineside.model.errors import LinesideError
-from lineside.model.ports import PasswordOracle
+from lineside.model.ports import LockedOut, PasswordOracle
 from lineside.operations.sessions import SessionOperations
 from lineside.security.identity import Identity
 from lineside.security.loginbackoff import LogInBackoff
@@ -89,7 +89,7 @@ class LogIns:
         self._backoff.begin(user, peer)
         try:
             person = await self._oracle.person(user, password)
-        except CancelledError:
+        except (CancelledError, LockedOut):
             # Whoever hangs up has tried all the same: the ERP counts it, and may lock the account.
             raise
         except BaseException:
