@@ -10,6 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from lineside.edges.http.identification import Identification
 from lineside.model.errors import LinesideError
 from lineside.model.ports import LockedOut, Person
 from lineside.operations.logins import LogIns, TooSoon, WrongPassword
@@ -17,6 +18,7 @@ from lineside.operations.requests import ListSessions, RevokeSession
 from lineside.operations.sessions import ASKED_EVERY, OF_ONE, SECOND, SESSIONS, SessionOperations
 from lineside.security.identity import Identity
 from lineside.security.loginbackoff import ALLOWANCES
+from lineside.security.sessions import CSRF_HEADER, SECURE_COOKIE, csrf_of
 from lineside.store.database import Database
 from lineside.testing.workers import HeldWorker, call_at_once
 
@@ -138,6 +140,31 @@ class Tries(LogInCase):
             asked.callback(None)
         for each in tries:
             self.failureResultOf(each, WrongPassword)
+
+
+class NoTokens:
+    """Nobody has one."""
+
+    any = False
+
+    def identify(self, text: str) -> Identity | None:
+        return None
+
+
+class Pages(LogInCase):
+    """Who is known by a cookie, where browsers come over TLS."""
+
+    def test_a_page_that_came_without_tls_changes_nothing(self) -> None:
+        """Though it has this host's name, and somebody on the way read the second text for it."""
+        text = self.log_in()
+        door = Identification(NoTokens(), sessions=self.sessions, cookie=SECURE_COOKIE)
+        page = {"host": "gate.example", "cookie": f"{SECURE_COOKIE}={text}", CSRF_HEADER: csrf_of(text)}
+        for origin, known in (("https://gate.example", True), ("http://gate.example", False), ("null", False)):
+            found = door.session({**page, "origin": origin}, b"POST")
+            self.assertEqual(found is not None, known, origin)
+        self.assertIsNone(door.session({**page, "cookie": f"lineside={text}"}, b"POST"))
+        planted = f"{page['cookie']}; {SECURE_COOKIE}=lss_{'0' * 16}_{'0' * 64}"
+        self.assertIsNone(door.session({**page, "cookie": planted}, b"GET"))
 
 
 class Ends(LogInCase):
