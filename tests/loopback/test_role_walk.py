@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Awaitable, Callable
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
+import click
 import jwt
 from tests.rig.role_plant import KEY, KINDS, NAMES, NOT_WHILE_RUNNING, SPARE, STREAMS, RolePlant
 from tests.rig.role_table import LOCAL, ROLES, Row, table
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
+from lineside.background import Background
 from lineside.edges.frappe.webhook import signature
+from lineside.edges.ssh.logins import User, Visitor
+from lineside.edges.ssh.shell.commands import every
+from lineside.edges.ssh.shell.session import OneCommand
 from lineside.edges.websocket.access import Access
 from lineside.edges.websocket.codes import Disconnect, Refused
 from lineside.edges.websocket.sessions import Session
@@ -22,7 +28,7 @@ from lineside.model.ports import Credential
 from lineside.operations import requests
 from lineside.operations.control import RemoteOperations
 from lineside.operations.web import Call, Endpoint
-from lineside.security.identity import NOBODY, Identity
+from lineside.security.identity import NOBODY, Identity, Role
 
 TOKENS = ("device", "viewer", "operator", "admin")
 READ = frozenset({"read", "consult"})
@@ -81,6 +87,31 @@ class Client:
         reply = self.wire.reply(number)
         self.session.frame_came(json.dumps({"id": number, **command}).encode())
         return await reply
+
+
+class PlayedSession:
+    """A session of SSH whose client reads everything at once."""
+
+    terminal = None
+    full = False
+
+    def __init__(self, visitor: Visitor, *, endless: bool) -> None:
+        self.visitor = visitor
+        self.told: Deferred[None] = Deferred()
+        self.complaint = ""
+        self._endless = endless
+
+    def say(self, text: str) -> None:
+        # A stream goes on without end; one word of it shows that it is given.
+        if self._endless:
+            self.finish(0)
+
+    def complain(self, text: str) -> None:
+        self.complaint += text
+
+    def finish(self, _: int) -> None:
+        if not self.told.called:
+            self.told.callback(None)
 
 
 class TheWalk(TestCase):
@@ -275,6 +306,36 @@ class TheWalk(TestCase):
         await self.make_tokens()
         told = await self.stranger().ask(connect={})
         self.assertEqual(told["error"]["code"], 101)
+
+    async def test_ssh(self) -> None:
+        """Every command of the operator's shell, as every role that a user of it could have."""
+        rows, given = table("SSH"), dict(every())
+        self.assertEqual({what for what, _ in rows}, set(given))
+        for role in ROLES[:-1]:
+            for row in rows.values():
+                await self.judge_command(row, role, given[row.what])
+
+    async def judge_command(self, row: Row, role: str, command: click.Command) -> None:
+        about = await self.plant.asking(row.more)
+        named = [about.get(each.name or "") for each in command.params if isinstance(each, click.Argument)]
+        words = [str(each) for value in named for each in (value if isinstance(value, list) else [value])]
+        line = shlex.join([*row.what.split(" "), *words])
+
+        async def ask() -> str:
+            name = "r-1" if role == "device" else role
+            visitor = Visitor(User(name, Identity(name, cast(Role, role))), "::1", "ssh, ::1")
+            session = PlayedSession(visitor, endless=row.more in STREAMS)
+            work = Background("the walk")
+            shell = OneCommand(session, self.plant.gateway.operations, work, self.reactor, line)  # type: ignore[arg-type]
+            await session.told
+            shell.stop()
+            await work.finish()
+            if "this needs the permission" in session.complaint:
+                return "no"
+            self.assertEqual(session.complaint, "", line)
+            return "yes"
+
+        await self.judge(row, role, ask, changes=changing(row.more), on_record=recorded(row.more))
 
     async def test_channels(self) -> None:
         """Every namespace: to subscribe, read back, see who is there and publish; what is refused nobody hears."""

@@ -16,6 +16,7 @@ from lineside.model.ports import LockedOut, Person
 from lineside.operations.logins import LogIns, TooSoon, WrongPassword
 from lineside.operations.requests import ListSessions, RevokeSession
 from lineside.operations.sessions import ASKED_EVERY, OF_ONE, SECOND, SESSIONS, SessionOperations
+from lineside.security.audit import Act
 from lineside.security.identity import Identity
 from lineside.security.loginbackoff import ALLOWANCES
 from lineside.security.sessions import CSRF_HEADER, SECURE_COOKIE, csrf_of
@@ -46,13 +47,14 @@ class Record:
     """Keeps what was noted."""
 
     def __init__(self) -> None:
-        self.noted: list[str] = []
+        self.acts: list[Act] = []
+        self.failed: list[str] = []
 
-    async def note(self, identity: Identity, where: str, what: str) -> None:
-        self.noted.append(f"{identity.name} {what}")
+    async def noted(self, act: Act) -> None:
+        self.acts.append(act)
 
     def failed_login(self, where: str) -> None:
-        self.noted.append(where)
+        self.failed.append(where)
 
 
 class LogInCase(SynchronousTestCase):

@@ -140,7 +140,7 @@ class Numbers(SynchronousTestCase):
             return overview()
 
         async def status(request: ShowStatus) -> Status:
-            sources = [SourceStatus("gate", "127.0.0.1:7001", 1, 40, 2, paused=True)]
+            sources = [SourceStatus("gate", "127.0.0.1:7001", 1, 40, 2, paused=True, files_waiting=3)]
             return Status("epoch", 7, 1, sources, [RouteStatus("checkin", "erp", 4, 2, 30, 1, 5, None)])
 
         operations.answer(ShowOverview, show)
@@ -169,6 +169,7 @@ class Numbers(SynchronousTestCase):
         told = self.scraped()
         for name, part, value in (
             ("lineside_lines_total", "gate", 40),
+            ("lineside_files_waiting", "gate", 3),
             ("lineside_undecodable_lines_total", "gate", 2),
             ("lineside_source_paused", "gate", 1),
             ("lineside_delivered_total", "checkin", 30),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from sqlite3 import Connection
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from lineside.model.batch import Batch, Receipts
 from lineside.model.event import Event, Receipt, Seq
 from lineside.testing.journals import JournalOnFile
 
@@ -87,3 +90,27 @@ class LoneAppends(SynchronousTestCase):
         self.successResultOf(self.file.database.write(lambda c: c.execute("DROP TRIGGER refuse").rowcount))
         [receipt] = self.successResultOf(self.append("gate", Event(b"stored")))
         self.assertEqual(3, receipt.seq)
+
+    def test_who_appends_may_keep_the_receipts_in_the_same_transaction(self) -> None:
+        """What is noted of them is stored with the events, or neither is."""
+        self.successResultOf(self.file.database.write(lambda c: c.execute("CREATE TABLE noted (first, count)")))
+
+        def note(connection: Connection, receipts: list[Receipts]) -> None:
+            connection.executemany(
+                "INSERT INTO noted VALUES (?, ?)", [(each.first, each.count) for each in receipts]
+            )
+
+        def fail(connection: Connection, receipts: list[Receipts]) -> None:
+            note(connection, receipts)
+            raise OSError("no room")
+
+        def append(noted: Callable[[Connection, list[Receipts]], None]) -> Deferred[list[Receipts]]:
+            batch = Batch([b"one", b"two"])
+            return Deferred.fromCoroutine(self.file.journal.append_batches("gate", [batch], note=noted))
+
+        self.append("gate", Event(b"first"))
+        told = self.successResultOf(append(note))
+        self.failureResultOf(append(fail), OSError)
+        rows = self.successResultOf(self.file.database.read(lambda c: c.execute("SELECT * FROM noted").fetchall()))
+        self.assertEqual([(told[0].first, 2)], rows)
+        self.assertEqual((2, 3), (told[0].first, self.file.journal.head))

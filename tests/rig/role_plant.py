@@ -28,6 +28,7 @@ from lineside.assemble.config import load
 from lineside.assemble.edges import frappe_client
 from lineside.assemble.lifecycle import System
 from lineside.edges.frappe.prepare import prepare
+from lineside.journal import files
 from lineside.model.ports import Person
 from lineside.operations import requests
 from lineside.operations.requests import AnyRequest, Request
@@ -308,6 +309,12 @@ class RolePlant:
     async def _a_letter(self) -> dict[str, Any]:
         return {"id": LETTERS}
 
+    async def _a_file(self) -> dict[str, Any]:
+        # Known as the intake leaves it that has just been told of it.
+        store: Any = self.gateway.stages[0][0]
+        file, _ = await store.database.write(lambda c: files.begin(c, "edi", "acme", "ab", "a.csv", 1, 1))
+        return {"id": file.id}
+
     async def _letter_to_lose(self) -> dict[str, Any]:
         self._letter += 1
         assert self._letter < LETTERS, "raise LETTERS"
@@ -388,6 +395,8 @@ _ASKING: dict[type[Request[Any]], Callable[[RolePlant], Awaitable[dict[str, Any]
     requests.ShowDeadLetter: RolePlant._a_letter,
     requests.RetryDeadLetters: RolePlant._letter_to_lose,
     requests.DiscardDeadLetters: RolePlant._letter_to_lose,
+    requests.ListFiles: RolePlant._nothing,
+    requests.ShowFile: RolePlant._a_file,
     requests.ListConsumers: RolePlant._nothing,
     requests.ForgetConsumer: RolePlant._forgotten,
     requests.RewindConsumer: RolePlant._rewound,

@@ -20,12 +20,15 @@ from lineside.assemble.edges import (
     certificates,
     databases,
     dns_view,
+    drop_boxes,
     erp_views,
+    folders,
     frappe_sources,
     http_services,
     live_services,
     offline_tasks,
     posts,
+    ssh_services,
     tasks,
 )
 from lineside.assemble.entrance import Entrance
@@ -44,7 +47,7 @@ from lineside.edges.systemd.watchdog import Watchdog
 from lineside.journal.consumer import DurableConsumer
 from lineside.journal.inspection import Inspection
 from lineside.journal.retention import Retention
-from lineside.model.event import Event
+from lineside.model.event import NO_SEQ, Event, Seq
 from lineside.model.ports import Part
 from lineside.model.wording import key_path
 from lineside.operations.audit import Audit
@@ -54,6 +57,7 @@ from lineside.operations.control import ControlSocket
 from lineside.operations.deadletters import DeadLetterOperations
 from lineside.operations.erpcalls import ErpCallOperations
 from lineside.operations.events import EventOperations
+from lineside.operations.files import FileOperations
 from lineside.operations.names import NameOperations
 from lineside.operations.pauses import Kind, Pauses
 from lineside.operations.registry import Operations
@@ -111,6 +115,7 @@ class Gateway:
         self.sources = [way.source for way in self._ways_in]
         self.databases = databases(reactor, settings, store, self._watching.journals, random)
         self.hooks = frappe_sources(reactor, settings, store, self._watching.journals, targets, gates, random)
+        self.folders = folders(reactor, settings, store, self._watching.journals, consumers, random)
         self.posts = posts(reactor, settings, store, self._watching.journals)
         self.task_sources = task_sources(settings, self._watching.journals)
         self.erp = erp_views(reactor, settings, targets, self.operations)
@@ -157,7 +162,6 @@ class Gateway:
             },
             time.time_ns,
         )
-        pauses.register(self.operations)
         commands = DeviceCommands(
             store.database,
             {way.source.id: way.commands for way in self._ways_in if way.commands is not None},
@@ -166,7 +170,8 @@ class Gateway:
             reactor,
             time.time_ns,
         )
-        commands.register(self.operations)
+        for offered in (pauses, commands):
+            offered.register(self.operations)
         self.entrance = Entrance(reactor, settings, store, targets, audit, self.operations)
         self.names = self._naming()
         self.live = live_services(
@@ -211,6 +216,17 @@ class Gateway:
                 log_ins=self.entrance.log_ins,
             )
         )
+        self.drop_boxes = drop_boxes(
+            reactor, settings, store, self._watching.journals, consumers, random, record=audit.note
+        )
+        self.ssh = ssh_services(
+            reactor,
+            settings,
+            self.operations,
+            record=audit.note,
+            failed_login=audit.failed_login,
+            boxes=None if self.drop_boxes is None else self.drop_boxes.served,
+        )
         self.stages: list[list[Part]] = [
             [store],
             [audit],
@@ -230,19 +246,26 @@ class Gateway:
             ),
             *([] if self.names is None else [list[Part]([self.names])]),
             *self._waiting,
+            *([] if self.folders is None else [self.folders.answers, self.folders.intakes]),
+            *([] if self.drop_boxes is None else self.drop_boxes.stages),
+            *([] if self.ssh is None else [list[Part]([self.ssh.part])]),
             [
                 *self.sources,
                 *([] if self.databases is None else self.databases.sources),
                 *([] if self.hooks is None else self.hooks.parts),
+                *([] if self.folders is None else self.folders.parts),
             ],
         ]
+        self._supervise(supervised, store)
+
+    def _supervise(self, supervised: Supervision, store: JournalPart) -> None:
         send = _to_nobody if supervised.address is None else sender(supervised.address)
-        supervisor = Supervisor(send, reactor)
+        supervisor = Supervisor(send, self._reactor)
         # As long as there is a journal, so that stopping is watched too.
-        watchdog = Watchdog(supervisor, supervised.watchdog or UNASKED, store.database.echo, reactor)
+        watchdog = Watchdog(supervisor, supervised.watchdog or UNASKED, store.database.echo, self._reactor)
         self.stages.insert(1, [watchdog])
         if supervised.address is not None:
-            self.stages.append([Readiness(supervisor, self._status_line, reactor)])
+            self.stages.append([Readiness(supervisor, self._status_line, self._reactor)])
 
     def announce(self) -> None:
         """Say in the log that all parts work, and where."""
@@ -253,12 +276,16 @@ class Gateway:
                 log.info("source.listening", source=way.source.id, address=way.source.address)
         for source in [] if self.databases is None else self.databases.sources:
             log.info("source.polling", source=source.id, address=source.address)
+        for folder in [] if self.folders is None else self.folders.sources:
+            log.info("source.watching", source=folder.id, address=folder.address)
         for hooks in [] if self.hooks is None else self.hooks.sources:
             log.info("source.hooked", source=hooks.id, address=hooks.address)
         if self.http is not None:
             log.info("http.listening", address=self.http.part.address)
         if self.names is not None:
             log.info("dns.listening", address=self.names.address)
+        if self.ssh is not None:
+            log.info("ssh.listening", address=self.ssh.part.address)
         log.info("gateway.ready", journal=str(self._settings.journal.path), routes=len(self.deliveries.couriers))
 
     def _join(self, tokens: TokenOperations, descriptors: int) -> None:
@@ -278,6 +305,7 @@ class Gateway:
         wanted = {name: intake.limits.max_connections for name, intake in intakes.items()}
         viewers = 0 if self.live is None else self.live.part.max_connections
         handshakes = HANDSHAKES * self._settings.secured
+        handshakes += 0 if self._settings.ssh is None else self._settings.ssh.max_connections
         allowed = shares(descriptors - handshakes, wanted, viewers)
         for name, intake in intakes.items():
             intake.limits = msgspec.structs.replace(intake.limits, max_connections=allowed.sources[name])
@@ -342,8 +370,12 @@ class Gateway:
         hooked = [] if self.hooks is None else self.hooks.status
         posted = [] if self.posts is None else self.posts.status
         filled = status_of(self.task_sources)
+        taken = [] if self.folders is None else self.folders.status
+        left = [] if self.drop_boxes is None else self.drop_boxes.status
         ways = (way.status for way in self._ways_in)
-        return [self._watching.told(status) for status in (*ways, *polled, *hooked, *posted, *filled)]
+        return [
+            self._watching.told(status) for status in (*ways, *polled, *hooked, *posted, *filled, *taken, *left)
+        ]
 
 
 class Offline:
@@ -411,11 +443,27 @@ def offer(
         name: decoder_of(source).decode
         for name, source in (settings.lines | settings.posts | settings.hooks).items()
     }
+    decoders |= dict.fromkeys(settings.folders, once_only)
     specs = {route: consumer.spec for route, consumer in consumers.items()}
     EventOperations(store.journal, store.database, specs, clock, document_links(settings)).register(operations)
     DeadLetterOperations(store.journal, store.database, decoders, consumers).register(operations)
+    FileOperations(store.database, lambda source: _floors(consumers, source, running=running)).register(operations)
     ConsumerOperations(store.journal, store.database, consumers.keys(), running=running).register(operations)
     CommandRecords(store.database).register(operations)
+
+
+def _floors(consumers: Mapping[str, DurableConsumer | Dormant], source: str, *, running: bool) -> dict[str, Seq]:
+    """Return how far the routes are that take a source's events; without a gateway only what is stored is known."""
+    taking = {name: consumer for name, consumer in consumers.items() if source in consumer.spec.sources}
+    return {
+        name: consumer.floor if running and isinstance(consumer, DurableConsumer) else NO_SEQ
+        for name, consumer in taking.items()
+    }
+
+
+def once_only(raw: bytes, device: str | None) -> Event:
+    """Say of a row that could not be decoded that it is not tried again: it would not know its file any more."""
+    return Event(b"", raw=raw, device=device, error="a row is not decoded again; let it be sent in a new file")
 
 
 def _to_nobody(datagram: bytes) -> None:

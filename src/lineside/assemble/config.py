@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from lineside.assemble.complaints import complaints, kind, not_listed
 from lineside.assemble.crosschecks import Tables, cross_check, unfit_lists, warn
 from lineside.assemble.dnssettings import DnsSettings, check_dns
+from lineside.assemble.dropboxsettings import check_drop_boxes
 from lineside.assemble.erpsettings import ErpCallSettings, ErpSettings, check_calls, check_erp
 from lineside.assemble.formats import FORMATS, JsonFormat
 from lineside.assemble.frappesettings import check_frappe_sources
@@ -35,6 +36,7 @@ from lineside.assemble.settings import (
     Settings,
 )
 from lineside.assemble.sqlsettings import DatabaseSettings, QuerySettings, check_databases
+from lineside.assemble.sshsettings import SshSettings, check_ssh
 from lineside.assemble.table import Table
 from lineside.assemble.tasksettings import CodeSettings, TaskSettings, check_tasks
 from lineside.assemble.tlssettings import TlsSettings, check_tls
@@ -62,6 +64,7 @@ _TABLES = (
     "tls",
     "dns",
     "http",
+    "ssh",
     "live",
     "channels",
     "code",
@@ -168,6 +171,7 @@ class _Reading:
         limits = self._table(LimitSettings, raw.get("limits", {}), "limits")
         http = self._table(HttpSettings, raw["http"], "http") if "http" in raw else None
         dns = self._table(DnsSettings, raw["dns"], "dns") if "dns" in raw else None
+        ssh = self._table(SshSettings, raw["ssh"], "ssh") if "ssh" in raw else None
         tables = Tables(
             self._named(raw, "targets"),
             self._named(raw, "sources"),
@@ -184,12 +188,16 @@ class _Reading:
         self.problems += check_tls(raw, tls, read=self._secrets)
         self.problems += check_dns(raw, tables.sources, tables.targets)
         self.problems += [] if dns is None or self.problems else zone_problems(dns)
-        self.problems += check_channels(raw)
-        self.problems += check_login(raw)
-        self.problems += check_tasks(raw)
-        self.problems += check_databases(raw, tables.targets, tables.sources)
-        self.problems += check_frappe_sources(raw, tables.targets, tables.sources)
-        self.problems += check_posts(raw, tables.sources)
+        self.problems += [
+            *check_channels(raw),
+            *check_login(raw),
+            *check_tasks(raw),
+            *check_databases(raw, tables.targets, tables.sources),
+            *check_frappe_sources(raw, tables.targets, tables.sources),
+            *check_posts(raw, tables.sources),
+            *check_ssh(raw, tables.sources),
+            *check_drop_boxes(raw, tables.sources),
+        ]
         shown = self._shown(raw, tables.targets)
         calls = self._each(ErpCallSettings, raw, "calls")
         if isinstance(raw.get("calls"), dict):
@@ -234,6 +242,7 @@ class _Reading:
             tests=tuple(table for table in tests if table is not None),
             warnings=self._warnings,
             http=http,
+            ssh=ssh,
             databases={name: table for name, table in databases.items() if table is not None},
             queries={name: table for name, table in queries.items() if table is not None},
             live=live,

@@ -22,19 +22,23 @@ if TYPE_CHECKING:
     from twisted.web.iweb import IAgent
 
     from lineside.assemble.databases import Databases
+    from lineside.assemble.dropboxes import DropBoxes
     from lineside.assemble.erpviews import ErpViews
+    from lineside.assemble.files import Folders
     from lineside.assemble.frappesources import FrappeSources
     from lineside.assemble.httpsettings import HttpSettings
     from lineside.assemble.live import LiveServices
     from lineside.assemble.naming import State
     from lineside.assemble.parts import JournalPart
     from lineside.assemble.posts import Posts
+    from lineside.assemble.ssh import Boxes, SshServices
     from lineside.assemble.tasks import Tasks
     from lineside.assemble.web import HttpServices
     from lineside.delivery.courier import Courier
     from lineside.delivery.gate import Gate
     from lineside.edges.dns.view import DnsView
     from lineside.edges.frappe.client import FrappeClient
+    from lineside.journal.consumer import DurableConsumer
     from lineside.journal.retention import Retention
     from lineside.journal.watched import WatchedJournal
     from lineside.operations.erp import ErpReader
@@ -44,6 +48,7 @@ if TYPE_CHECKING:
     from lineside.operations.tasks import TaskOperations
     from lineside.operations.tokens import TokenOperations
     from lineside.operations.web import Endpoint
+    from lineside.security.audit import Act
     from lineside.security.identity import Identity
     from lineside.security.renewal import Certificates
     from lineside.security.tls import ServerSide
@@ -125,6 +130,42 @@ def frappe_sources(
         from lineside.assemble.frappesources import FrappeSources
 
     return FrappeSources(reactor, settings, store, journals, targets, gates, random)
+
+
+def folders(
+    reactor: Any,
+    settings: Settings,
+    store: JournalPart,
+    journals: Mapping[str, WatchedJournal],
+    consumers: Mapping[str, DurableConsumer],
+    random: Random,
+) -> Folders | None:
+    """Return the folders that are sources; None where the configuration names none."""
+    if not settings.folders:
+        return None
+    with importing():
+        from lineside.assemble.files import Folders
+
+    return Folders(reactor, settings, store, journals, consumers, random)
+
+
+def drop_boxes(
+    reactor: Any,
+    settings: Settings,
+    store: JournalPart,
+    journals: Mapping[str, WatchedJournal],
+    consumers: Mapping[str, DurableConsumer],
+    random: Random,
+    *,
+    record: Callable[[Act], None],
+) -> DropBoxes | None:
+    """Return the drop boxes; None where no source has any."""
+    if not settings.drop_boxes:
+        return None
+    with importing():
+        from lineside.assemble.dropboxes import DropBoxes
+
+    return DropBoxes(reactor, settings, store, journals, consumers, random, record)
 
 
 def erp_views(
@@ -255,6 +296,24 @@ def live_services(
         sessions=sessions,
         turnstile=turnstile,
     )
+
+
+def ssh_services(
+    reactor: Any,
+    settings: Settings,
+    operations: Operations,
+    *,
+    record: Callable[[Act], None],
+    failed_login: Callable[[str], None],
+    boxes: Boxes | None = None,
+) -> SshServices | None:
+    """Return what serves SSH; None where the configuration has no such table."""
+    if settings.ssh is None:
+        return None
+    with importing():
+        from lineside.assemble.ssh import SshServices
+
+    return SshServices(reactor, settings, operations, record=record, failed_login=failed_login, boxes=boxes)
 
 
 def posts(

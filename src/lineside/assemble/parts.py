@@ -7,6 +7,7 @@ from typing import Any
 from lineside.assemble.settings import JournalSettings
 from lineside.journal.consumer import DurableConsumer
 from lineside.journal.deadletters import DeadLetter
+from lineside.journal.files import FILES
 from lineside.journal.log import SqliteJournal
 from lineside.journal.polls import POLLS
 from lineside.journal.tables import JOURNAL
@@ -27,11 +28,8 @@ class JournalPart:
     name = "journal"
 
     def __init__(self, reactor: Any, settings: JournalSettings) -> None:
-        self.database = Database(
-            settings.path,
-            (JOURNAL, DEVICES, TOKENS, PAUSES, POLLS, COMMANDS, TASKS, AUDIT, SESSIONS),
-            reactor.callFromThread,
-        )
+        components = (JOURNAL, DEVICES, TOKENS, PAUSES, POLLS, COMMANDS, TASKS, AUDIT, SESSIONS, FILES)
+        self.database = Database(settings.path, components, reactor.callFromThread)
         self.journal = SqliteJournal(self.database, dedupe_window=settings.dedupe_window)
         self._reactor = reactor
 

@@ -94,6 +94,14 @@ def _doors(settings: Settings) -> Iterator[Door]:
         by = "its address, in networks; it learns names, and can change nothing"
         rate: dict[str, float] = {"rate_limit": settings.dns.rate_limit}
         yield Door("dns", settings.dns.listen, is_public(settings.dns.listen), False, by, rate)
+    if settings.ssh is not None:
+        ssh = settings.ssh
+        most = {"max_connections": ssh.max_connections, "login_timeout": ssh.login_timeout}
+        by = "public keys"
+        if any(user.password is not None for user in ssh.users.values()):
+            by += ", or passwords where users have one"
+        # SSH has an encryption of its own.
+        yield Door("ssh", ssh.listen, is_public(ssh.listen), True, by, {**most})
     if settings.http is None:
         return
     listen, http = settings.http.listen, settings.http

@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 from lineside.assemble.commandsettings import CommandSettings
 from lineside.assemble.dnssettings import ConditionSettings, DnsSettings, RecordSettings
 from lineside.assemble.erpsettings import ErpCallSettings, ErpSettings
+from lineside.assemble.filesettings import EdifactFormat, FileCsvFormat
 from lineside.assemble.formats import FORMATS, FixedColumn
 from lineside.assemble.framings import LengthFraming, StxEtxFraming
 from lineside.assemble.frappesettings import FrappePollSettings
@@ -39,6 +40,7 @@ from lineside.assemble.settings import (
     RouteSettings,
 )
 from lineside.assemble.sqlsettings import DatabaseSettings, ParameterSettings, QuerySettings
+from lineside.assemble.sshsettings import SshSettings, SshUserSettings
 from lineside.assemble.table import Table
 from lineside.assemble.tasksettings import CodeSettings, RetrySettings, TaskSettings
 from lineside.assemble.tlssettings import TlsSettings
@@ -62,6 +64,8 @@ TABLES: dict[str, type[Table]] = {
     "framing length": LengthFraming,
     **{f"format {name}": table for name, table in FORMATS.items() if name != "json"},
     "format fixed columns": FixedColumn,
+    "files csv": FileCsvFormat,
+    "files edifact": EdifactFormat,
     "routes": RouteSettings,
     "attachments": AttachmentSettings,
     "tls": TlsSettings,
@@ -71,6 +75,8 @@ TABLES: dict[str, type[Table]] = {
     "http": HttpSettings,
     "http login": LogInSettings,
     "http login roles": LogInRoles,
+    "ssh": SshSettings,
+    "ssh users": SshUserSettings,
     "live": LiveSettings,
     "live frappe": FrappeRealtimeSettings,
     "channels": ChannelSettings,

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from functools import partial
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
 
 import msgspec
 from msgspec import Struct
 
+from lineside.assemble.filesettings import FileKeys
 from lineside.assemble.formats import JsonFormat
 from lineside.assemble.framings import LengthFraming, StxEtxFraming
 from lineside.assemble.settings import LinesSourceSettings, Settings
+from lineside.assemble.table import Table
 from lineside.assemble.translation import compile_route, decoder_of, framing_of, limits_of
+from lineside.model.errors import LinesideError
 from lineside.model.event import Event, Record, Seq
 from lineside.model.outcome import Refused, Skipped
 from lineside.model.ports import Delivery, Pending, Ready
 from lineside.wire.framing import Fault, Framing
 from lineside.wire.jsonl import JsonLines
 from lineside.wire.lines import Frame, content, split, too_long
+from lineside.wire.rows.forms import Surveyed
+from lineside.wire.rows.reading import About, NoRows
 
 EPOCH = "rehearsal"
 """The run of rehearsed records: the first one's ``event.id`` is ``rehearsal-1``."""
+FILE = About("file", "rehearsal", "0" * 64)
+"""What rehearsed rows say of their file."""
+KEPT = 16 * 1024 * 1024
+"""Bytes of a file that are kept in memory; a larger one is on the disk meanwhile."""
 SENDER = "127.0.0.1"
 """The address from which rehearsed lines come; it is the device where the line names none."""
 
@@ -81,6 +92,7 @@ class Rehearsal:
         self._format = JsonFormat(type="json") if lines is None else lines.format
         self._framed = lines is not None and isinstance(lines.framing, StxEtxFraming | LengthFraming)
         self._fields = JsonLines(getattr(table, "dedupe", None), table.device)
+        self._files = table if isinstance(table, FileKeys) else None
         self._decoder = decoder_of(table)
         self._framing = framing_of(table)
         self._limits = limits_of(table)
@@ -95,6 +107,9 @@ class Rehearsal:
 
     def lines(self, chunks: Iterable[bytes]) -> Iterator[Rehearsed]:
         """Yield what would become of each line, or frame, of a stream as it comes; empty ones become nothing."""
+        if self._files is not None:
+            yield from self._rows(self._files, chunks)
+            return
         if self._framing is not None:
             yield from self._frames(self._framing(), chunks)
             return
@@ -112,13 +127,18 @@ class Rehearsal:
             ValueError: the source's encoding does not have the text.
 
         """
-        table = self._format
+        table: Table = self._format
+        if self._files is not None:
+            table = self._files.format
+            if isinstance(sample, dict):
+                about = {"name": FILE.name, "hash": FILE.digest, "row": 1}
+                sample = {self._files.about: about} | sample
         if isinstance(sample, dict):
             data = msgspec.json.encode(sample)
-            if isinstance(table, JsonFormat):
+            if isinstance(table, JsonFormat) and self._files is None:
                 return list(self.lines([data]))
             return [self._follow(1, True, self._fields.decode(data, SENDER))]
-        encoding = "utf-8" if isinstance(table, JsonFormat) else table.encoding
+        encoding = getattr(table, "encoding", "utf-8")
         try:
             data = sample.encode(encoding)
         except UnicodeError as wrong:
@@ -127,6 +147,33 @@ class Rehearsal:
             return list(self.lines([data]))
         event = self._decode(Frame(1, data, len(data), True))
         return [] if event is None else [self._follow(1, True, event)]
+
+    def _rows(self, files: FileKeys, chunks: Iterable[bytes]) -> Iterator[Rehearsed]:
+        from lineside.assemble.files import form_of  # noqa: PLC0415 (its formats may be extras)
+
+        form = form_of(files)
+        with SpooledTemporaryFile(KEPT) as file:
+            for chunk in chunks:
+                file.write(chunk)
+            pieces = partial(_pieces, file)
+            try:
+                found = Surveyed()
+                survey = form.survey()
+                if survey is not None:
+                    for piece in pieces():
+                        survey.feed(piece)
+                    found = survey.end()
+                if found.refusal is not None:
+                    raise NoRows(found.refusal)
+                reader = form.reader(msgspec.structs.replace(FILE, field=files.about), SENDER)
+                number = 0
+                for rows in (*map(reader.feed, pieces()), reader.end()):
+                    for row in rows:
+                        number += 1
+                        if found.rows is None or number <= found.rows:
+                            yield self._follow(number, True, reader.batch([row], number).event(0))
+            except NoRows as wrong:
+                raise LinesideError(f"the file would be refused: {wrong}") from wrong
 
     def _frames(self, framing: Framing, chunks: Iterable[bytes]) -> Iterator[Rehearsed]:
         number = 0
@@ -163,3 +210,9 @@ class Rehearsal:
                 pending = Pending(record, 1)
                 routes = {name: route.render(pending, ready) for name, (route, ready) in self._routes.items()}
         return Rehearsed(number, ended, event, repeats, routes)
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    file.seek(0)
+    while piece := file.read(65_536):
+        yield piece

@@ -16,8 +16,10 @@ from lineside.assemble.bounds import Retention, Size
 from lineside.assemble.clientendpoints import Dial, parse_client
 from lineside.assemble.commandsettings import Commands, CommandSettings
 from lineside.assemble.dnssettings import DnsSettings
+from lineside.assemble.dropboxsettings import SftpSourceSettings
 from lineside.assemble.endpoints import parse_listener
 from lineside.assemble.erpsettings import ErpCallSettings, ErpSettings
+from lineside.assemble.filesettings import FolderSourceSettings
 from lineside.assemble.formats import Format, JsonFormat, unknown_field
 from lineside.assemble.framings import Framing, StxEtxFraming
 from lineside.assemble.frappesettings import FrappeSourceSettings
@@ -32,6 +34,7 @@ from lineside.assemble.sqlsettings import (
     SqlTargetSettings,
     TableName,
 )
+from lineside.assemble.sshsettings import SshSettings
 from lineside.assemble.table import Table
 from lineside.assemble.tasksettings import TaskSettings
 from lineside.assemble.tasksourcesettings import TaskSourceSettings
@@ -584,7 +587,13 @@ class ExampleSettings(Table):
 
 TargetSettings = FrappeTargetSettings | SqlTargetSettings
 SourceSettings = (
-    LinesSourceSettings | SqlSourceSettings | FrappeSourceSettings | HttpSourceSettings | TaskSourceSettings
+    LinesSourceSettings
+    | SqlSourceSettings
+    | FrappeSourceSettings
+    | HttpSourceSettings
+    | TaskSourceSettings
+    | FolderSourceSettings
+    | SftpSourceSettings
 )
 
 TARGETS: dict[str, type[TargetSettings]] = {"frappe": FrappeTargetSettings, "sql": SqlTargetSettings}
@@ -595,6 +604,8 @@ SOURCES: dict[str, type[SourceSettings]] = {
     "frappe": FrappeSourceSettings,
     "http": HttpSourceSettings,
     "tasks": TaskSourceSettings,
+    "folder": FolderSourceSettings,
+    "sftp": SftpSourceSettings,
 }
 """The kinds of sources, by ``type``."""
 
@@ -631,6 +642,7 @@ class Settings(Struct, frozen=True):
     limits: LimitSettings = LimitSettings()
     """What one caller may have."""
     dns: DnsSettings | None = None
+    ssh: SshSettings | None = None
 
     @property
     def secured(self) -> int:
@@ -666,6 +678,16 @@ class Settings(Struct, frozen=True):
     def filled(self) -> dict[str, TaskSourceSettings]:
         """The sources that tasks fill."""
         return {name: each for name, each in self.sources.items() if isinstance(each, TaskSourceSettings)}
+
+    @property
+    def folders(self) -> dict[str, FolderSourceSettings]:
+        """The sources that are folders."""
+        return {name: each for name, each in self.sources.items() if isinstance(each, FolderSourceSettings)}
+
+    @property
+    def drop_boxes(self) -> dict[str, SftpSourceSettings]:
+        """The sources whose files come by SFTP."""
+        return {name: each for name, each in self.sources.items() if isinstance(each, SftpSourceSettings)}
 
     def zone_of(self, target: str) -> str | None:
         """Return the zone that the configuration gives a target's times; None where the target is to say it."""

@@ -7,11 +7,18 @@ from functools import partial
 
 from msgspec.structs import replace
 
+from lineside.assemble.filesettings import FileKeys
 from lineside.assemble.formats import CsvFormat, FixedColumn, FixedFormat, KeyValueFormat, RawFormat, RegexFormat
 from lineside.assemble.framings import CrFraming, CrlfFraming, LengthFraming, LfFraming, StxEtxFraming
 from lineside.assemble.frappesettings import FrappeSourceSettings
 from lineside.assemble.httpsettings import HttpSourceSettings
-from lineside.assemble.settings import AttachmentSettings, RouteSettings, Settings, SourceSettings
+from lineside.assemble.settings import (
+    AttachmentSettings,
+    LinesSourceSettings,
+    RouteSettings,
+    Settings,
+    SourceSettings,
+)
 from lineside.assemble.sqlsettings import SqlSourceSettings
 from lineside.assemble.tasksourcesettings import TaskSourceSettings
 from lineside.delivery.attachments import AttachmentTemplate
@@ -91,7 +98,7 @@ def decoder_of(source: SourceSettings) -> Decoder:  # noqa: PLR0911 (one for eac
         return JsonLines(None, source.device)
     if isinstance(source, FrappeSourceSettings):
         return WebhookFormat(source.doctype, source.device)
-    if isinstance(source, HttpSourceSettings | TaskSourceSettings):
+    if isinstance(source, HttpSourceSettings | TaskSourceSettings | FileKeys):
         return JsonLines(source.dedupe, source.device)
     table = source.format
     reading = Reading(source.dedupe, source.device)
@@ -125,7 +132,7 @@ def columns_of(settings: Iterable[FixedColumn]) -> tuple[Column, ...]:
 
 def framing_of(source: SourceSettings) -> Callable[[], Framing] | None:
     """Return what makes the framing of one of a source's streams; None for lines that end with LF."""
-    if isinstance(source, SqlSourceSettings | FrappeSourceSettings | HttpSourceSettings | TaskSourceSettings):
+    if not isinstance(source, LinesSourceSettings):
         return None
     table, most, kept = source.framing, source.max_line, limits_of(source).max_kept
     match table:
@@ -151,7 +158,7 @@ def framing_of(source: SourceSettings) -> Callable[[], Framing] | None:
 
 def limits_of(source: SourceSettings) -> Limits:
     """Return what a source bears."""
-    if isinstance(source, SqlSourceSettings | FrappeSourceSettings | TaskSourceSettings):
+    if isinstance(source, SqlSourceSettings | FrappeSourceSettings | TaskSourceSettings | FileKeys):
         return Limits(max_line=16_777_216, max_kept=16_777_216, ack=False)
     if isinstance(source, HttpSourceSettings):
         return Limits(max_line=source.max_event, max_kept=source.max_event)

@@ -9,9 +9,9 @@ import click
 from rich.text import Text
 
 from lineside.assemble.settings import Settings
-from lineside.cli.documents import plain
 from lineside.cli.session import Session, config_option, json_option, print_json, run_command, settings_of
 from lineside.cli.tables import console, print_facts, print_list
+from lineside.model.wording import plain
 from lineside.operations.requests import DiscardDeadLetters, ListDeadLetters, RetryDeadLetters, ShowDeadLetter
 from lineside.operations.results import DeadLetterList, DeadLetterSummary
 

@@ -10,9 +10,9 @@ import msgspec
 from rich.text import Text
 
 from lineside.assemble.settings import Settings
-from lineside.cli.documents import plain
 from lineside.cli.session import Session, config_option, json_option, print_json, run_command, settings_of
 from lineside.cli.tables import console, print_list
+from lineside.model.wording import plain
 from lineside.operations.control import RemoteOperations
 from lineside.operations.requests import CommandDevice, ListDeviceCommands, ListDevices
 from lineside.operations.results import CommandAnswer, CommandState, ConnectedDeviceList, DeviceCommandList

@@ -6,6 +6,8 @@ from difflib import ndiff
 
 import msgspec
 
+from lineside.model.wording import plain
+
 
 def document_lines(document: object) -> list[str]:
     """Return a document as indented JSON, its keys in their order."""
@@ -16,11 +18,6 @@ def difference_lines(expected: object, got: object) -> list[str]:
     """Return two documents as one: ``-`` before what only is expected, ``+`` before what only came."""
     one, other = (_lines(msgspec.json.encode(value, order="sorted")) for value in (expected, got))
     return [line for line in ndiff(one, other) if not line.startswith("?")]
-
-
-def plain(text: str) -> str:
-    """Return text that no terminal takes for a command: what cannot be printed is escaped."""
-    return text if text.isprintable() else "".join(_visible(character) for character in text)
 
 
 def plain_lines(text: str) -> str:
@@ -44,7 +41,3 @@ def _escaped(character: str) -> str:
 
 def _lines(encoded: bytes) -> list[str]:
     return [plain(line) for line in msgspec.json.format(encoded, indent=2).decode().split("\n")]
-
-
-def _visible(character: str) -> str:
-    return character if character.isprintable() else character.encode("unicode_escape").decode()

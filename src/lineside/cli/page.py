@@ -8,8 +8,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lineside.cli.documents import plain
 from lineside.model.sizes import size_text
+from lineside.model.wording import plain
 from lineside.operations.results import Overview
 
 ALARMS = 5

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from rich.console import Console
 from rich.text import Text
 
-from lineside.cli.documents import plain, plain_lines
+from lineside.cli.documents import plain_lines
+from lineside.model.wording import plain
 
 PIPE_WIDTH = 1_000_000
 """Columns where the output is no terminal: nothing is cut or folded for the program that reads it."""

@@ -19,10 +19,10 @@ from rich.text import Text
 
 from lineside.assemble.settings import Settings
 from lineside.assemble.values import seconds_of
-from lineside.cli.documents import plain
 from lineside.cli.session import Session, config_option, json_option, print_json, run_command, settings_of
 from lineside.cli.tables import console, print_facts, print_list
 from lineside.model.errors import LinesideError
+from lineside.model.wording import plain
 from lineside.operations.control import NoGateway
 from lineside.operations.requests import (
     CancelRun,

@@ -10,8 +10,9 @@ import click
 from lineside.assemble.examples import Verdict, judge
 from lineside.assemble.rehearsal import zone_of
 from lineside.assemble.settings import Settings
-from lineside.cli.documents import difference_lines, document_lines, plain
+from lineside.cli.documents import difference_lines, document_lines
 from lineside.cli.session import config_option, json_option, print_json, settings_of
+from lineside.model.wording import plain
 
 
 @click.command(epilog="Example: lineside test -c lineside.toml")

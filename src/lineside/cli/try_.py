@@ -15,12 +15,12 @@ import msgspec
 
 from lineside.assemble.rehearsal import Rehearsal, Rehearsed, Rendered, zone_of
 from lineside.assemble.settings import Settings
-from lineside.cli.documents import document_lines, plain
+from lineside.cli.documents import document_lines
 from lineside.cli.session import config_option, json_option, print_json, run_command, settings_of
 from lineside.model.errors import ConfigurationError, LinesideError
 from lineside.model.outcome import Blocked, Refused, Retry, Skipped, TargetDown
 from lineside.model.ports import Attachment, Ready
-from lineside.model.wording import did_you_mean
+from lineside.model.wording import did_you_mean, plain
 
 if TYPE_CHECKING:
     from lineside.assemble.dryruns import Connect

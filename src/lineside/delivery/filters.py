@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
@@ -12,6 +12,8 @@ import msgspec
 from jinja2 import ChainableUndefined, Environment, pass_context, pass_environment
 from jinja2 import filters as jinja
 from jinja2.runtime import Context, Undefined
+
+from lineside.model.fields import MISSING, lookup
 
 SITE_ZONE = "the target's time zone"
 """The context's entry that holds the `tzinfo` (or None); no template can spell this name."""
@@ -109,6 +111,38 @@ def join(
     return d.join(parts)
 
 
+def rows(value: object, **fields: object) -> object:
+    """Return a list of objects as the rows of a child table.
+
+    Args:
+        value: the list.
+        fields: for each field of a row the path of its value in an object: ``codes.EN``. With ``?`` at its end the
+            field is left out where the object has none, or null. Text that begins with ``=`` is, without it, the
+            value of every row.
+
+    """
+    if _is_absent(value):
+        return value
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise BadValue("rows: expected a list of objects")
+    made = []
+    for place, item in enumerate(value, 1):
+        row: dict[str, object] = {}
+        for name, path in fields.items():
+            if not isinstance(path, str):
+                raise BadValue(f"rows: {name} needs the path of a field, such as 'qty'")
+            if path.startswith("="):
+                row[name] = path[1:]
+                continue
+            found = lookup(item, path.removesuffix("?"))
+            if found is MISSING and not path.endswith("?"):
+                raise BadValue(f"rows: row {place} has no field {path}")
+            if not path.endswith("?") or (found is not MISSING and found is not None):
+                row[name] = found
+        made.append(row)
+    return made
+
+
 def demand(value: object) -> None:
     """Raise the error of a missing field, where ``value`` is one."""
     if isinstance(value, Undefined):
@@ -122,6 +156,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "float": strict_float,
     "string": as_text,
     "join": join,
+    "rows": rows,
 }
 
 

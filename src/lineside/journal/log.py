@@ -36,6 +36,8 @@ class Appending(Struct, eq=False):
     appended: Deferred[list[Receipts]]
     also: Callable[[Connection], None] | None = None
     """More to store in the same transaction."""
+    note: Callable[[Connection, list[Receipts]], None] | None = None
+    """What its sender keeps of the receipts, in the same transaction."""
 
 
 class Commit(Struct):
@@ -98,13 +100,21 @@ class SqliteJournal:
         ]
 
     async def append_batches(
-        self, source: str, batches: list[Batch], *, also: Callable[[Connection], None] | None = None
+        self,
+        source: str,
+        batches: list[Batch],
+        *,
+        also: Callable[[Connection], None] | None = None,
+        note: Callable[[Connection, list[Receipts]], None] | None = None,
     ) -> list[Receipts]:
-        """Store batches, and ``also`` in the same transaction; see `lineside.model.ports.Journal`."""
+        """Store batches, and ``also`` in the same transaction; see `lineside.model.ports.Journal`.
+
+        ``note`` is called there too, with what is going to be returned.
+        """
         if self.refusal is not None:
             raise JournalFull(self.refusal)
         appended: Deferred[list[Receipts]] = Deferred()
-        self._waiting.append(Appending(source, batches, self._now_ns(), appended, also))
+        self._waiting.append(Appending(source, batches, self._now_ns(), appended, also, note))
         if not self._scheduled:
             self._scheduled = True
             commit = Commit([], [])
@@ -214,6 +224,8 @@ class SqliteJournal:
                     if stored := _fresh(batch, numbered):
                         fresh.add(stored, appending.received_ns)
                 commit.receipts.append(receipts)
+                if appending.note is not None:
+                    appending.note(connection, receipts)
             first = last - len(fresh) + 1
             for segment in fresh.segments():
                 end = first + len(segment.bodies) - 1
@@ -359,7 +371,8 @@ def _fresh(batch: Batch, receipts: Receipts) -> Batch | None:
 def _only_segment(appendings: list[Appending]) -> Columns | None:
     gathering = Gathering()
     for appending in appendings:
-        if appending.also is not None or appending.source != appendings[0].source:
+        more = appending.also is not None or appending.note is not None
+        if more or appending.source != appendings[0].source:
             return None
         for batch in appending.batches:
             if batch.keys is not None or batch.errors:

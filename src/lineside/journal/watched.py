@@ -58,9 +58,14 @@ class WatchedJournal:
         ]
 
     async def append_batches(
-        self, source: str, batches: list[Batch], *, also: Callable[[Connection], None] | None = None
+        self,
+        source: str,
+        batches: list[Batch],
+        *,
+        also: Callable[[Connection], None] | None = None,
+        note: Callable[[Connection, list[Receipts]], None] | None = None,
     ) -> list[Receipts]:
-        """Append as the journal does, and store ``also`` in the same transaction.
+        """Append as the journal does, and store ``also`` and ``note`` in the same transaction.
 
         Raises:
             SourcePaused: a person stopped the source; nothing was stored.
@@ -70,7 +75,7 @@ class WatchedJournal:
             raise SourcePaused(f"the source is paused: lineside resume source {source}")
         began = self._clock.seconds()
         self._traffic.heard, self._traffic.heard_ns = began, self._now_ns()
-        told = await self._journal.append_batches(source, batches, also=also)
+        told = await self._journal.append_batches(source, batches, also=also, note=note)
         now = self._clock.seconds()
         if now - began > SLOW:
             self._say_slow(source, now - began, now)

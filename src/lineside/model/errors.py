@@ -35,6 +35,10 @@ class SourcePaused(JournalFull):
     """A person stopped the source for a while: what was not stored is sent again."""
 
 
+class FileNotTaken(LinesideError):
+    """A file was not taken, and is where it was: it is to be given again later."""
+
+
 class CommitInDoubt(LinesideError, OSError):
     """The journal's disk failed in the middle of a commit, and goes on failing: nobody knows whether it is stored.
 

@@ -6,6 +6,7 @@ Every coroutine runs on the reactor's thread and may be awaited there only.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -214,6 +215,39 @@ class PasswordOracle(Protocol):
 
     async def roles(self, user: str) -> frozenset[str]:
         """Return the roles that a user has now; none for one who is disabled, or no longer there."""
+        ...
+
+
+class TakenFile(Struct, frozen=True):
+    """A file that is in the spool, and synced there."""
+
+    digest: str
+    """BLAKE2b-256 of its bytes, 64 hex digits."""
+    repeated: bool
+    """The sender gave the same bytes before: they make no second event, and their answer is written again."""
+
+
+class FileIntake(Protocol):
+    """One source's way in for whole files."""
+
+    async def take(self, path: Path, name: str, sender: str) -> TakenFile:
+        """Take a file that its sender has closed.
+
+        When it returns, the file is no longer at ``path``, and the file and its folder in the spool are synced. Its
+        rows become events afterwards, and go on after a crash. Where a crash comes before it returns, the file is
+        either still at ``path``, and is to be given again, or in the spool.
+
+        Args:
+            path: on the spool's file system; nobody writes to it any more.
+            name: what its sender calls it, without folders.
+            sender: who gave it, as the log and events name them; the same bytes of another sender are another file.
+
+        Raises:
+            FileNotTaken: there is no room in the spool, or the source is paused or stops; the file is still at
+                ``path``. To be given again later.
+            OSError: of the file or the spool; the same holds.
+
+        """
         ...
 
 

@@ -29,3 +29,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``; did you mean "listen"?`` where a known word is close to ``word``, else nothing."""
     close = get_close_matches(word, sorted(known), n=1)
     return f'; did you mean "{close[0]}"?' if close else ""
+
+
+def plain(text: str) -> str:
+    """Return text that no terminal takes for a command: what cannot be printed is escaped."""
+    return text if text.isprintable() else "".join(_visible(character) for character in text)
+
+
+def _visible(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode()

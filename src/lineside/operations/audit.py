@@ -122,15 +122,19 @@ class Audit:
             ) from refused
         return result
 
-    async def note(self, identity: Identity, where: str, what: str) -> None:
-        """Put on record what somebody did that is no operation; a record that cannot be written is an alarm."""
-        await self._write_if_possible(Act(identity.name, identity.role, where, what, "noted", {}))
-
     def failed_login(self, where: str) -> None:
         """Count a log-in that failed; every `WINDOW` they are put on record."""
         self._failed.add(where)
         if self._later is None:
             self._later = self._clock.callLater(WINDOW, self._tell_failed)
+
+    def note(self, act: Act) -> None:
+        """Put on record what happened, as soon as can be; whoever did it does not wait for that."""
+        self._writing.run("note", self.noted(act))
+
+    async def noted(self, act: Act) -> None:
+        """Put on record what happened, and return when it is on the disk; if it cannot be there is an alarm."""
+        await self._write_if_possible(act)
 
     def register(self, operations: Operations) -> None:
         """Offer the operations."""

@@ -11,7 +11,7 @@ from twisted.internet.defer import CancelledError
 from lineside.model.errors import LinesideError
 from lineside.model.ports import LockedOut, PasswordOracle
 from lineside.operations.sessions import SessionOperations
-from lineside.security.identity import Identity
+from lineside.security.audit import Act
 from lineside.security.loginbackoff import LogInBackoff
 from lineside.security.sessions import Session
 
@@ -36,7 +36,7 @@ class NoRole(LinesideError):
 class Record(Protocol):
     """The record of who did what."""
 
-    async def note(self, identity: Identity, where: str, what: str) -> None:
+    async def noted(self, act: Act) -> None:
         """Put on record what somebody did, and return when it is on the disk."""
         ...
 
@@ -104,10 +104,14 @@ class LogIns:
             self._record.failed_login(f"log-in {peer}")
             raise NoRole(f"{person.user} has no role in the ERP that lets anybody in here; see [http.login.roles]")
         text, session = await self.sessions.begin(person, role, peer)
-        await self._record.note(session.identity, f"http {peer}", "login.succeeded")
+        await self._record.noted(_act(session, peer, "login.succeeded"))
         return text, session
 
     async def log_out(self, session: Session, peer: str) -> None:
         """End a session."""
         await self.sessions.end(session.id)
-        await self._record.note(session.identity, f"http {peer}", "login.ended")
+        await self._record.noted(_act(session, peer, "login.ended"))
+
+
+def _act(session: Session, peer: str, what: str) -> Act:
+    return Act(session.user, session.role, f"http {peer}", what, "noted", {})

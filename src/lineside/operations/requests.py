@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 from msgspec import Meta, Struct
 
+from lineside.operations.fileresults import FileList, FileStory
 from lineside.operations.results import (
     AuditPage,
     AuditVerdict,
@@ -136,6 +137,24 @@ class DiscardDeadLetters(Request[Done], frozen=True, tag="deadletters.discard"):
     told: ClassVar[tuple[str, ...]] = ("ids", "route")
     ids: list[Number] | None = None
     route: str | None = None
+
+
+class ListFiles(Request[FileList], frozen=True, tag="files.list"):
+    """The newest files that partners sent, of one source or of all, below the id ``before``."""
+
+    result: ClassVar[Any] = FileList
+    source: str | None = None
+    before: Number | None = None
+    limit: Number = 50
+
+
+class ShowFile(Request[FileStory], frozen=True, tag="files.show"):
+    """One file, with what became of its rows above ``after``."""
+
+    result: ClassVar[Any] = FileStory
+    id: Number
+    after: Number = 0
+    limit: Number = 100
 
 
 class ListConsumers(Request[ConsumerList], frozen=True, tag="consumers.list"):
@@ -439,6 +458,8 @@ AnyRequest = (
     | RetryDeadLetters
     | DiscardDeadLetters
     | ListConsumers
+    | ListFiles
+    | ShowFile
     | ForgetConsumer
     | RewindConsumer
     | ShowStatus

@@ -123,6 +123,10 @@ class SourceStatus(Struct, frozen=True):
     """What was not heard for longer than it should: the source itself, as ``""``, or devices."""
     paused: bool = False
     """A person stopped it."""
+    files_waiting: int | None = None
+    """Files whose rows are not all read; None where it takes no files."""
+    last_file: str | None = None
+    """The name of the file that came last since the start."""
 
 
 class RouteStatus(Struct, frozen=True):

@@ -8,6 +8,7 @@ from pathlib import Path
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from lineside.journal.files import FILES
 from lineside.journal.log import SqliteJournal
 from lineside.journal.polls import POLLS
 from lineside.journal.tables import JOURNAL
@@ -31,7 +32,7 @@ class JournalOnFile:
         def worker(name: str) -> HeldWorker:
             return workers.setdefault(name, HeldWorker(name))
 
-        self.database = Database(self.path, (JOURNAL, DEVICES, POLLS), call_at_once, worker=worker)
+        self.database = Database(self.path, (JOURNAL, DEVICES, POLLS, FILES), call_at_once, worker=worker)
         self.journal = SqliteJournal(self.database, now_ns=self._now_ns)
         _finish(Deferred.fromCoroutine(self.database.open()))
         _finish(Deferred.fromCoroutine(self.journal.open()))

@@ -115,3 +115,30 @@ class Numbers(SynchronousTestCase):
                 self.assertRaises(RenderError, apply, name, value)
             self.assertEqual(0, apply(f"{name}(0)", "twelve"))
             self.assertEqual(-1, apply(f"{name}(default=-1)", None))
+
+
+class Rows(SynchronousTestCase):
+    """The filter `rows`."""
+
+    LINES = ({"code": "a", "more": {"qty": 2}, "note": None}, {"code": "b", "more": {"qty": 3.5}, "note": "x"})
+
+    def test_a_list_of_any_length_becomes_a_child_table(self) -> None:
+        """Fields are found by their paths; what may be missing is left out, and a constant is every row's."""
+        made = apply("rows(item='code', qty='more.qty', text='note?', no='gone?', store='=Stores - L')", self.LINES)
+        first, second = made
+        self.assertEqual({"item": "a", "qty": 2, "store": "Stores - L"}, first)
+        self.assertEqual({"item": "b", "qty": 3.5, "text": "x", "store": "Stores - L"}, second)
+        self.assertEqual([], apply("rows(item='code')", []))
+
+    def test_what_is_missing_makes_no_wrong_document(self) -> None:
+        """A row without a field that it needs, and a value that is no list, are errors that say where."""
+        wrong = {
+            "rows(item='gone')": "row 1 has no field gone",
+            "rows(item=1)": "item needs the path of a field",
+        }
+        for expression, told in wrong.items():
+            self.assertIn(told, str(self.assertRaises(RenderError, apply, expression, self.LINES)))
+        for value in ("text", 7, {"code": "a"}):
+            self.assertIn(
+                "a list of objects", str(self.assertRaises(RenderError, apply, "rows(item='code')", value))
+            )

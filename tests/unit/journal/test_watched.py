@@ -21,7 +21,7 @@ class Disk:
     def __init__(self) -> None:
         self.commits: list[Deferred[list[Receipts]]] = []
 
-    async def append_batches(self, source: str, batches: object, also: object = None) -> list[Receipts]:
+    async def append_batches(self, source: str, batches: object, **_: object) -> list[Receipts]:
         self.commits.append(Deferred())
         return await self.commits[-1]
 

@@ -91,6 +91,12 @@ class Now(Collector):
         yield _gauge(
             "lineside_source_paused", "1 while paused", "source", ((one.id, one.paused) for one in sources)
         )
+        yield _gauge(
+            "lineside_files_waiting",
+            "Files whose rows are not all read",
+            "source",
+            ((one.id, one.files_waiting) for one in sources if one.files_waiting is not None),
+        )
         yield _counter("lineside_delivered", "Documents", "route", ((one.id, one.delivered) for one in routes))
         yield _counter("lineside_refused", "Dead letters made", "route", ((one.id, one.refused) for one in routes))
         yield _counter("lineside_retried", "Attempts repeated", "route", ((one.id, one.retried) for one in routes))

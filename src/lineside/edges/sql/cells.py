@@ -13,10 +13,9 @@ from typing import Any
 
 import msgspec
 
+from lineside.wire import spreadsheets
+
 _PLAIN = frozenset({str, int, bool, type(None), datetime, date, time})
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula
-(https://owasp.org/www-community/attacks/CSV_Injection)."""
 
 encode_json = msgspec.json.Encoder(decimal_format="number", enc_hook=str).encode
 """Decimals as JSON numbers with all their digits, bytes as Base64, moments as ISO 8601, anything else as text."""
@@ -86,4 +85,4 @@ def _cell(value: Any, *, guarded: bool) -> str:
     if isinstance(shaped, bytes):
         shaped = b64encode(shaped).decode()
     text = shaped if isinstance(shaped, str) else encode_json(shaped).decode()
-    return f"'{text}" if guarded and text.startswith(_FORMULA) else text
+    return spreadsheets.guarded(text) if guarded else text

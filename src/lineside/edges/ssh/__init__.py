@@ -1,0 +1,1 @@
+"""SSH: partners and operators come in, legacy hosts are asked."""

@@ -1,0 +1,1 @@
+"""The SFTP drop box: where partners leave files and find their answers."""
