@@ -212,6 +212,21 @@ class LoggingIn(TestCase):
         origin = f"http://{self.address}"
         self.assertEqual((await browser.ask("POST", path, **{CSRF: right, "Origin": origin}))[0], 200)
 
+    async def test_a_cookie_beside_the_own_one(self) -> None:
+        """One that a neighbour planted is not worked with, nor is the own one any more; nor is a huge one."""
+        browser, attacker = self.browser(), self.browser()
+        await browser.log_in("otto@plant.example")
+        await attacker.log_in("vera@plant.example")
+        own = browser.cookie
+        for tricky in (f"{attacker.cookie}; {own}", f"{own}; {attacker.cookie}", f"{own}; lineside=", f"{own}0"):
+            browser.cookie = tricky
+            self.assertEqual((await browser.ask("GET", "/api/v1/status"))[0], 401, tricky)
+            self.assertEqual((await browser.ask("POST", "/api/v1/sources/gate/pause"))[0], 401, tricky)
+        browser.cookie = f"{own}; " + "x=y; " * 3_000
+        self.assertEqual((await browser.ask("GET", "/api/v1/status"))[0], 200)
+        browser.cookie = f"{own}; {own}"
+        self.assertEqual((await browser.ask("GET", "/api/v1/status"))[0], 200)
+
     async def test_nobody_is_logged_in_by_another_sites_page(self) -> None:
         """It would have them work in somebody else's account."""
         for headers in ({"Origin": "http://evil.example"}, {"Sec_Fetch_Site": "cross-site"}):

@@ -326,6 +326,15 @@ class Taking(Both):
         self.assertIn("tick Enable Security", alarms[0]["remedy"])
         self.assertEqual(("192.0.2.7", []), (alarms[0]["peer"], self.records()))
 
+    def test_a_replayed_one_is_no_second_event(self) -> None:
+        """Whoever kept a signed body sends it again, at once and after a newer one; an altered one is refused."""
+        newer = BODY.replace(b"08:00:00", b"09:00:00")
+        told = [json.loads(self.post(body).body) for body in (BODY, BODY, newer, BODY, newer)]
+        self.assertEqual([one["sequence"] for one in told], [1, 1, 2, 1, 2])
+        self.assertEqual([one.get("repeated", False) for one in told], [False, True, False, True, True])
+        self.assertEqual(401, self.post(newer.replace(b"09:", b"10:"), signature(SECRET, newer)).code)
+        self.assertEqual(2, len(self.records()))
+
     def test_a_signed_body_that_makes_no_sense_is_a_dead_letter(self) -> None:
         """Frappe is told that it is kept, and why it is one."""
         answer = self.post(b'{"state": "Open"}')

@@ -9,8 +9,6 @@ from tests.rig.hostile import REQUESTS, fuzzed
 from tests.rig.http_client import get
 
 PIECES = st.lists(st.integers(1, 400), min_size=1, max_size=4)
-BUFFERED = 256 * 1024
-"""Bytes that a connection may hold of what nobody has read yet."""
 
 
 class FuzzedHttp(SiteCase):

@@ -72,7 +72,11 @@ def _json_line(event: LogEvent) -> str:
     facts.update((f"{name}_" if name in facts else name, value) for name, value in _fields(event).items())
     if "log_failure" in event:
         facts["traceback"] = _traceback(event)
-    return msgspec.json.encode(facts, enc_hook=str).decode()
+    try:
+        return _escaped(msgspec.json.encode(facts, enc_hook=str).decode())
+    except UnicodeEncodeError:
+        # Half a character, as in the name of a file: whoever can put it there is not to be left out for it.
+        return json.dumps(facts, default=str)
 
 
 def _time(event: LogEvent) -> str:
@@ -109,7 +113,11 @@ def _word(value: object) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text if text.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
+    return text if text.isprintable() else "".join(c if c.isprintable() else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]
 
 
 def _traceback(event: LogEvent) -> str:

@@ -85,5 +85,7 @@ def main() -> None:
         print(*wrong.problems, sep="\n", file=sys.stderr)
         sys.exit(2)
     except LinesideError as failed:
-        print(f"lineside: {failed}", file=sys.stderr)
+        from lineside.cli.documents import plain_lines  # noqa: PLC0415 (only a failure needs it)
+
+        print(f"lineside: {plain_lines(str(failed))}", file=sys.stderr)
         sys.exit(1)

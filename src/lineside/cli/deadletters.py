@@ -11,6 +11,7 @@ from rich.text import Text
 from lineside.assemble.settings import Settings
 from lineside.cli.session import Session, config_option, json_option, print_json, run_command, settings_of
 from lineside.cli.tables import console, print_facts, print_list
+from lineside.model.wording import plain
 from lineside.operations.requests import DiscardDeadLetters, ListDeadLetters, RetryDeadLetters, ShowDeadLetter
 from lineside.operations.results import DeadLetterList, DeadLetterSummary
 
@@ -139,6 +140,6 @@ async def _reach(
         out = console()
         out.print(f"{reached.done} {what}")
         for why in reached.skipped:
-            out.print(Text(f"left as it is: {why}"))
+            out.print(Text(plain(f"left as it is: {why}")), soft_wrap=True)
     if reached.skipped and not reached.done:
         raise SystemExit(1)

@@ -12,6 +12,7 @@ from rich.text import Text
 from lineside.assemble.settings import Settings
 from lineside.cli.session import Session, config_option, json_option, print_json, run_command, settings_of
 from lineside.cli.tables import console, print_list
+from lineside.model.wording import plain
 from lineside.operations.control import RemoteOperations
 from lineside.operations.requests import CommandDevice, ListDeviceCommands, ListDevices
 from lineside.operations.results import CommandAnswer, CommandState, ConnectedDeviceList, DeviceCommandList
@@ -136,7 +137,7 @@ async def _command(reactor: Any, settings: Settings, request: CommandDevice, as_
     elif answer.reply is None:
         console().print(Text(f"{answer.state}: {answer.id}"))
     else:
-        console().print(Text(answer.reply))
+        console().print(Text(plain(answer.reply)), soft_wrap=True)
 
 
 async def _commands(reactor: Any, settings: Settings, request: ListDeviceCommands, as_json: bool) -> None:

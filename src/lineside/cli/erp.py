@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from lineside.assemble.edges import frappe_client
 from lineside.assemble.settings import FrappeTargetSettings, Settings
+from lineside.cli.documents import json_line, plain_lines
 from lineside.cli.session import config_option, json_option, print_json, run_command, settings_of
 from lineside.edges.frappe.client import FrappeClient
 from lineside.edges.frappe.prepare import Prepared, prepare
@@ -67,7 +68,7 @@ async def _call(reactor: Any, settings: Settings, request: CallErp, as_json: boo
     if as_json:
         print_json(called)
     else:
-        click.echo(called.answer if isinstance(called.answer, str) else msgspec.json.encode(called.answer))
+        click.echo(plain_lines(called.answer) if isinstance(called.answer, str) else json_line(called.answer))
 
 
 @command.command("prepare", epilog="Example: lineside erp prepare -c lineside.toml")

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-import msgspec
 from twisted.internet.defer import CancelledError, Deferred
 
 from lineside.assemble.importing import importing
 from lineside.assemble.lifecycle import run_reactor
+from lineside.cli.documents import json_line, plain_lines
 from lineside.model.errors import ConfigurationError, LinesideError
 from lineside.operations.control import NoGateway, RemoteOperations
 from lineside.operations.requests import Request
@@ -62,7 +62,7 @@ def run_command(main: Callable[..., Coroutine[Deferred[Any], Any, Any]], *argume
             print(*wrong.problems, sep="\n", file=sys.stderr)
             raise SystemExit(2) from None
         except LinesideError as failed:
-            print(f"lineside: {failed}", file=sys.stderr)
+            print(f"lineside: {plain_lines(str(failed))}", file=sys.stderr)
             raise SystemExit(1) from None
         except BrokenPipeError:
             raise SystemExit(1) from None
@@ -118,4 +118,4 @@ class Session:
 
 def print_json(value: object) -> None:
     """Print a value as one line of JSON."""
-    print(msgspec.json.encode(value).decode(), flush=True)
+    print(json_line(value), flush=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from rich.console import Console
 from rich.text import Text
 
+from lineside.cli.documents import plain_lines
 from lineside.model.wording import plain
 
 PIPE_WIDTH = 1_000_000
@@ -25,7 +26,7 @@ def console() -> Console:
 def print_list(headings: Sequence[str], rows: Iterable[Sequence[str | Text]], *, numbers: int) -> None:
     """Print rows; the first ``numbers`` columns are numbers, the last one is cut to what room there is."""
     lines = [[Text(heading, "bold") for heading in headings]]
-    lines += [[_cell(cell) for cell in row] for row in rows]
+    lines += [[_cell(cell, plain) for cell in row] for row in rows]
     widths = [max(line[place].cell_len for line in lines) for place in range(len(headings) - 1)]
     out = console()
     room = max(LEAST, out.width - sum(widths) - len(GAP) * len(widths))
@@ -42,12 +43,12 @@ def print_facts(facts: Iterable[tuple[str, str | Text | None]]) -> None:
     width = max(len(name) for name, _ in pairs)
     out = console()
     for name, value in pairs:
-        for place, part in enumerate(_cell(value).split("\n", allow_blank=True)):
+        for place, part in enumerate(_cell(value, plain_lines).split("\n", allow_blank=True)):
             shown = name if place == 0 else ""
             out.print(Text(GAP).join([Text(f"{shown:{width}}", "bold"), part]), soft_wrap=True)
 
 
-def _cell(value: str | Text) -> Text:
-    # What devices and sites say must not command the terminal.
+def _cell(value: str | Text, shown: Callable[[str], str]) -> Text:
+    # What devices and sites say must not command the terminal, nor look like another row.
     text, style = (value.plain, value.style) if isinstance(value, Text) else (value, "")
-    return Text("\n".join(plain(line) for line in text.split("\n")), style=style)
+    return Text(shown(text), style=style)

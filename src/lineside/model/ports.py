@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from lineside.model.batch import Batch, Receipts
+from lineside.model.errors import LinesideError
 from lineside.model.event import Event, Page, Receipt, Record, Seq
 from lineside.model.outcome import Blocked, Outcome, TargetDown
 
@@ -198,10 +199,14 @@ class Person(Struct, frozen=True):
     """The ERP's."""
 
 
+class LockedOut(LinesideError):
+    """The ERP takes no password of this account for a while, after too many wrong ones."""
+
+
 class PasswordOracle(Protocol):
     """The ERP, as far as it says whose password it is.
 
-    Both raise `LinesideError`, with a text for the one who asks, where it does not say.
+    Both raise `LinesideError`, with a text for the one who asks, where it does not say; `LockedOut` is one.
     """
 
     async def person(self, user: str, password: str) -> Person | None:

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from math import ceil
 from typing import Protocol
 
+from twisted.internet.defer import CancelledError
+
 from lineside.model.errors import LinesideError
-from lineside.model.ports import PasswordOracle
+from lineside.model.ports import LockedOut, PasswordOracle
 from lineside.operations.sessions import SessionOperations
 from lineside.security.audit import Act
 from lineside.security.loginbackoff import LogInBackoff
@@ -87,6 +89,9 @@ class LogIns:
         self._backoff.begin(user, peer)
         try:
             person = await self._oracle.person(user, password)
+        except (CancelledError, LockedOut):
+            # Whoever hangs up has tried all the same: the ERP counts it, and may lock the account.
+            raise
         except BaseException:
             self._backoff.undecided(user, peer)
             raise

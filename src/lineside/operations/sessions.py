@@ -43,6 +43,8 @@ ASKED_EVERY = 600 * SECOND
 """How old what the ERP said of somebody's roles may be, while they are here."""
 MOST = 10_000
 """Sessions at a time."""
+OF_ONE = 32
+"""Sessions of one user at a time; with one more the one ends that was used longest ago."""
 
 
 class SessionOperations:
@@ -115,14 +117,22 @@ class SessionOperations:
 
         """
         self._forget_ended()
+        own = [session for session in self._sessions.values() if session.user == person.user]
+        for session in sorted(own, key=lambda each: each.seen)[: max(0, len(own) - OF_ONE + 1)]:
+            self._forget(session.id)
         if len(self._sessions) >= MOST:
             raise LinesideError("too many people are logged in")
         text, identifier, digest = mint(self._random)
         now = self._now_ns()
         session = Session(identifier, person.user, person.full_name, role, digest, now, now, where)
-        await self._database.write(partial(_store, session=session))
+        # It is among them before it is on the disk, so that no revoking misses it in between.
         self._sessions[identifier] = session
         self._kept[identifier] = self._asked[identifier] = now
+        try:
+            await self._database.write(partial(_store, session=session))
+        except BaseException:
+            self._drop(identifier)
+            raise
         return text, session
 
     def find(self, text: str) -> Session | None:
@@ -138,7 +148,7 @@ class SessionOperations:
         session.seen = max(session.seen, now)
         if now - self._kept.get(session.id, 0) > KEPT_EVERY:
             self._kept[session.id] = now
-            self._writing.run("keep", self._database_write(partial(_store, session=session)))
+            self._writing.run("keep", self._database_write(partial(_keep, session=session)))
         if self._oracle is not None and now - self._asked.get(session.id, 0) > ASKED_EVERY:
             self._asked[session.id] = now
             self._writing.run("ask", self._ask_again(session, self._oracle))
@@ -151,7 +161,7 @@ class SessionOperations:
 
     async def end(self, identifier: str) -> None:
         """End a session at once, on the disk too; one that has ended already is no error."""
-        self._sessions.pop(identifier, None)
+        self._drop(identifier)
         await self._database.write(partial(_delete, identifier=identifier))
 
     async def list_sessions(self, request: ListSessions) -> SessionList:
@@ -167,8 +177,14 @@ class SessionOperations:
             NotFound: there is none.
 
         """
-        ended = [
-            session for session in await self._database.read(_all) if request.session in {session.id, session.user}
+        ended = [each for each in self._sessions.values() if request.session in {each.id, each.user}]
+        for session in ended:
+            self._drop(session.id)
+        here = {session.id for session in ended}
+        ended += [
+            session
+            for session in await self._database.read(_all)
+            if session.id not in here and request.session in {session.id, session.user}
         ]
         if not ended:
             raise NotFound(f'there is no session "{request.session}"')
@@ -188,7 +204,7 @@ class SessionOperations:
             await self.end(session.id)
         elif role != session.role:
             session.role = role
-            await self._database_write(partial(_store, session=session))
+            await self._database_write(partial(_keep, session=session))
 
     async def _database_write(self, work: Callable[[Connection], None]) -> None:
         await self._database.write(work)
@@ -201,10 +217,13 @@ class SessionOperations:
             self._forget(session.id)
 
     def _forget(self, identifier: str) -> None:
-        del self._sessions[identifier]
+        self._drop(identifier)
+        self._writing.run("forget", self._database_write(partial(_delete, identifier=identifier)))
+
+    def _drop(self, identifier: str) -> None:
+        self._sessions.pop(identifier, None)
         self._kept.pop(identifier, None)
         self._asked.pop(identifier, None)
-        self._writing.run("forget", self._database_write(partial(_delete, identifier=identifier)))
 
 
 def _highest(given: frozenset[str], roles: Mapping[str, Role]) -> Role | None:
@@ -227,8 +246,7 @@ def _summary(session: Session) -> SessionSummary:
 def _store(connection: Connection, session: Session) -> None:
     connection.execute(
         """INSERT INTO session (id, user, full_name, role, hash, created, seen, place)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-           ON CONFLICT (id) DO UPDATE SET role = excluded.role, seen = excluded.seen""",
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
         (
             session.id,
             session.user,
@@ -239,6 +257,13 @@ def _store(connection: Connection, session: Session) -> None:
             session.seen,
             session.where,
         ),
+    )
+
+
+def _keep(connection: Connection, session: Session) -> None:
+    # One that has ended meanwhile stays ended.
+    connection.execute(
+        "UPDATE session SET role = ?, seen = ? WHERE id = ?", (session.role, session.seen, session.id)
     )
 
 

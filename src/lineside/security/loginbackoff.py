@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import OrderedDict
 from collections.abc import Callable
 
 from msgspec import Struct
+
+from lineside.security.limits import caller_of
 
 LONGEST = 900.0
 """Seconds that anybody waits at most."""
@@ -43,7 +46,8 @@ class LogInBackoff:
 
     Args:
         seconds: a monotonic clock.
-        addresses: they tell people apart. Behind a proxy all have its address, and one could shut out everybody.
+        addresses: they tell people apart, as `caller_of` counts them. Behind a proxy all have its address, and one
+            could shut out everybody.
 
     """
 
@@ -83,7 +87,7 @@ class LogInBackoff:
         """Take one try back: nobody said whether the password was right."""
         for key in self._keys(account, address):
             failures = self._known.get(key)
-            if key[0] in of and failures is not None:
+            if key[0] in of and failures is not None and failures.number:
                 failures.number -= 1
 
     def _wait(self, key: tuple[str, str], now: float) -> float:
@@ -95,7 +99,15 @@ class LogInBackoff:
         return max(0.0, failures.last + min(doubled, allowed.longest) - now)
 
     def _keys(self, account: str, address: str) -> list[tuple[str, str]]:
-        name = account.lower()
+        name = _folded(account)
         if not self._addresses:
             return [("account", name)]
-        return [("pair", f"{name} {address}"), ("account", name), ("address", address)]
+        caller = caller_of(address)
+        return [("pair", f"{name} {caller}"), ("account", name), ("address", caller)]
+
+
+def _folded(account: str) -> str:
+    # The ERP's database compares names without case and accents, and without what has no weight or stands around
+    # them. A name that is written in ever new ways is one account there.
+    decomposed = unicodedata.normalize("NFKD", account.casefold())
+    return "".join(each for each in decomposed.casefold() if unicodedata.category(each)[0] not in "CMZ")

@@ -22,6 +22,8 @@ SECURE_COOKIE = "__Host-lineside"
 CSRF_HEADER = "x-lineside-csrf"
 SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 """Methods that change nothing (RFC 9110, section 9.2.1)."""
+AHEAD = 60_000_000_000
+"""Nanoseconds by which a clock may be put back without ending the sessions."""
 _form = re.compile(r"lss_([0-9a-f]{16})_([0-9a-f]{64})")
 
 
@@ -45,8 +47,11 @@ class Session(Struct):
         return Identity(self.user, self.role)
 
     def lives(self, now: int, *, idle: int, lifetime: int) -> bool:
-        """Tell whether it has not ended by itself; ``idle`` and ``lifetime`` in nanoseconds."""
-        return now - self.seen < idle and now - self.created < lifetime
+        """Tell whether it has not ended by itself; ``idle`` and ``lifetime`` in nanoseconds.
+
+        One that was used later than now has ended too: with a clock that was put back it would never grow old.
+        """
+        return -AHEAD <= now - self.seen < idle and now - self.created < lifetime
 
     def matches(self, secret: str) -> bool:
         """Tell whether the secret is this session's, in the same time for every wrong one."""
@@ -75,33 +80,50 @@ def csrf_of(text: str) -> str:
     return hmac.new(text.encode(), b"lineside csrf", sha256).hexdigest()
 
 
-def shown(text: str, headers: Mapping[str, str]) -> bool:
+def shown(text: str, headers: Mapping[str, str], *, secure: bool = False) -> bool:
     """Tell whether a request with the cookie ``text`` comes from a page that may read what `csrf_of` makes of it.
 
     In the same time for every wrong one.
+
+    Args:
+        text: what the cookie says.
+        headers: the request's, names in lower case.
+        secure: as of `same_origin`.
+
     """
     given = headers.get(CSRF_HEADER, "").encode("utf-8", "replace")
-    return hmac.compare_digest(csrf_of(text).encode(), given) and same_origin(headers)
+    return hmac.compare_digest(csrf_of(text).encode(), given) and same_origin(headers, secure=secure)
 
 
-def same_origin(headers: Mapping[str, str]) -> bool:
+def same_origin(headers: Mapping[str, str], *, secure: bool = False) -> bool:
     """Tell whether nothing says that a request comes from another site's page.
 
     Browsers say it by ``Sec-Fetch-Site`` (Fetch Metadata) or ``Origin`` (RFC 6454, section 7); programs by neither.
+
+    Args:
+        headers: the request's, names in lower case.
+        secure: browsers come over TLS: a page without it, which anybody on the way may have written, is another
+            site's.
+
     """
     if headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
         return False
     origin = headers.get("origin")
-    return origin is None or origin.partition("://")[2].lower() == headers.get("host", "").lower()
+    if origin is None:
+        return True
+    scheme, _, host = origin.lower().partition("://")
+    return host != "" and host == headers.get("host", "").lower() and (scheme == "https" or not secure)
 
 
 def cookie_of(headers: Mapping[str, str], name: str) -> str | None:
-    """Return the value of a cookie that a request brings; None for none (RFC 6265, section 4.2.1)."""
-    for cookie in headers.get("cookie", "").split(";"):
-        given, _, value = cookie.strip().partition("=")
-        if given == name:
-            return value
-    return None
+    """Return the value of a cookie that a request brings; None for none (RFC 6265, section 4.2.1).
+
+    None also for two that differ: a neighbour of this host may set one of the same name for all hosts of a domain,
+    and of two nobody can tell whose is whose (section 8.6).
+    """
+    cookies = (cookie.strip().partition("=") for cookie in headers.get("cookie", "").split(";"))
+    values = {value for given, _, value in cookies if given == name}
+    return values.pop() if len(values) == 1 else None
 
 
 def set_cookie(name: str, value: str, *, seconds: int) -> str:

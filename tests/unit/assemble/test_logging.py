@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from io import StringIO
 
 import msgspec
@@ -52,6 +53,16 @@ class LineObserverTests(SynchronousTestCase):
             ("source.listening", "gate", 3, False, "info"),
             (fact["event"], fact["source"], fact["connections"], fact["tls"], fact["level"]),
         )
+
+    def test_json_commands_no_terminal_and_leaves_nothing_out(self) -> None:
+        """Its reader gets each character; half of one, which no JSON holds, does not make the line vanish."""
+        log, stream = self.write("json")
+        for text in ("\x1b[2J\x9b2J\x7f \u202e\u2028", "a\ud800\x9b"):
+            log.warn("delivery.refused", reason=text)
+            line = stream.getvalue().splitlines()[-1]
+            self.assertTrue(line.isprintable(), line)
+            self.assertEqual(json.loads(line)["reason"], text)
+        self.assertEqual(len(stream.getvalue().split("\n")), 3)
 
     def test_no_fact_takes_the_name_of_the_event(self) -> None:
         """A fact that is called like one of the line's own stands beside it."""

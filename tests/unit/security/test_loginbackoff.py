@@ -46,6 +46,44 @@ class Waiting(TestCase):
         self.fail(1, "ann")
         self.assertGreater(self.backoff.wait("Ann", "10.0.0.1"), 0)
 
+    def test_no_way_of_writing_makes_another_account(self) -> None:
+        """The ERP's database finds all of these as one; behind a proxy nothing else is counted."""
+        self.backoff = LogInBackoff(lambda: self.now, addresses=False)
+        ways = [
+            "jos\u00e9",
+            "jose\u0301",
+            "JOSE",
+            " jose",
+            "jose\t",
+            "jo\u200bse",
+            "jo\x00se",
+            "\uff4aose",
+            "\u00a0jose",
+        ]
+        for number in range(ALLOWANCES["account"].free):
+            self.fail(1, ways[number % len(ways)] + " " * number)
+        for way in ways:
+            self.assertGreater(self.backoff.wait(way, "10.0.0.1"), 0, way)
+        self.assertEqual(self.backoff.wait("josef", "10.0.0.1"), 0)
+
+    def test_no_network_is_many_addresses(self) -> None:
+        """Whoever has one address of IPv6 has 2^64 of them."""
+        for number in range(ALLOWANCES["address"].free):
+            self.fail(1, f"user-{number}", f"2001:db8::{number:x}")
+        self.assertGreater(self.backoff.wait("another", "2001:db8::ffff:1"), 0)
+        self.assertEqual(self.backoff.wait("another", "2001:db8:0:1::1"), 0)
+        self.assertEqual(len(self.backoff), 2 * ALLOWANCES["address"].free + 1)
+
+    def test_nothing_makes_up_for_later_failures(self) -> None:
+        """Tries that nobody decided, begun before a right password, give nobody more tries after it."""
+        self.fail(3)
+        self.backoff.succeeded("ann", "10.0.0.1")
+        self.fail(1)
+        for _ in range(2):
+            self.backoff.undecided("ann", "10.0.0.1")
+        self.fail(FREE)
+        self.assertGreater(self.backoff.wait("ann", "10.0.0.1"), 0)
+
     def test_nobody_shuts_out_an_account_for_long(self) -> None:
         """From many addresses at once its owner waits, and for half a minute at most."""
         for number in range(500):

@@ -56,6 +56,13 @@ class Texts(TestCase):
         self.assertTrue(self.session.lives(3 * HOUR - 1, **limits))
         self.assertFalse(self.session.lives(3 * HOUR, **limits))
 
+    def test_a_clock_that_is_put_back_keeps_none_alive(self) -> None:
+        """Else it would live for as long as the clock is behind; a second that is set right ends nothing."""
+        limits = {"idle": HOUR, "lifetime": 3 * HOUR}
+        self.session.created = self.session.seen = HOUR
+        self.assertTrue(self.session.lives(HOUR - 1_000_000_000, **limits))
+        self.assertFalse(self.session.lives(0, **limits))
+
     def test_only_the_page_of_a_session_can_show_its_second_text(self) -> None:
         """That of another session, none, and odd letters are refused; so is the right one from another site."""
         other, _, _ = mint(lambda count: b"x" * count)
@@ -77,6 +84,32 @@ class Texts(TestCase):
         """Only browsers do."""
         self.assertTrue(same_origin(HOST))
 
+    def test_no_variant_of_an_origin_passes(self) -> None:
+        """None that is opaque, is doubled, only begins or ends as this host's does, or names no host at all."""
+        host = HOST["host"]
+        for origin in (
+            "null",
+            "",
+            f"https://{host}, https://evil.example",
+            f"https://{host}.evil.example",
+            f"https://evil.{host}",
+            f"https://evil.example/{host}",
+            f"https://user@{host}",
+            "https://gateway.example",
+            f"//{host}",
+            host,
+        ):
+            for headers in (HOST, {}, {"host": ""}):
+                self.assertFalse(same_origin({**headers, "origin": origin}, secure=True), (origin, headers))
+        self.assertFalse(same_origin({"origin": "null"}))
+        self.assertFalse(same_origin({**HOST, "sec-fetch-site": "same-origin, cross-site"}))
+
+    def test_where_there_is_tls_a_page_without_it_is_another_sites(self) -> None:
+        """Anybody on the way may have written it."""
+        page = {**HOST, "origin": f"http://{HOST['host']}"}
+        self.assertTrue(same_origin(page))
+        self.assertFalse(same_origin(page, secure=True))
+
 
 class Cookies(TestCase):
     """The header both ways."""
@@ -95,3 +128,14 @@ class Cookies(TestCase):
         self.assertEqual(cookie_of(headers, SECURE_COOKIE), "e")
         self.assertIsNone(cookie_of(headers, "side"))
         self.assertIsNone(cookie_of({}, COOKIE))
+
+    def test_of_two_that_differ_none_is_taken(self) -> None:
+        """A neighbour may plant one for the whole domain, which a browser sends first if its path is longer."""
+        self.assertIsNone(cookie_of({"cookie": "lineside=planted; lineside=own"}, COOKIE))
+        self.assertIsNone(cookie_of({"cookie": "lineside=planted, a=b; lineside=own"}, COOKIE))
+        self.assertEqual(cookie_of({"cookie": "lineside=own; lineside=own"}, COOKIE), "own")
+
+    def test_a_huge_header_is_read_once(self) -> None:
+        """Tens of thousands of cookies, of which one is ours."""
+        header = "; " * 20_000 + "x=" * 20_000 + ";" + "lineside" * 5_000 + ";lineside=own;" + "=;" * 20_000
+        self.assertEqual(cookie_of({"cookie": header}, COOKIE), "own")

@@ -13,7 +13,7 @@ from lineside.edges.frappe.levels import GET_ROLES
 from lineside.edges.frappe.reply import Reply, Unreachable, parse, to_json
 from lineside.edges.frappe.turns import Turns
 from lineside.model.errors import LinesideError
-from lineside.model.ports import Person
+from lineside.model.ports import LockedOut, Person
 
 log = Logger()
 
@@ -50,6 +50,7 @@ class FrappePasswords:
 
         Raises:
             SiteSilent: it does not say.
+            LockedOut: there were too many wrong ones.
 
         """
         if self._turns.crowded:
@@ -122,7 +123,7 @@ class FrappePasswords:
             raise SiteSilent(f"the ERP does not answer: {away.reason}") from away
 
 
-def _silent(reply: Reply) -> SiteSilent:
+def _silent(reply: Reply) -> SiteSilent | LockedOut:
     parsed = parse(reply)
     envelope = parsed.envelope or {}
     if "verification" in envelope or "tmp_id" in envelope:
@@ -130,7 +131,7 @@ def _silent(reply: Reply) -> SiteSilent:
     if envelope.get("message") == "Password Reset":
         return SiteSilent("the password has expired: set a new one in the ERP first")
     if parsed.exc_type == LOCKED:
-        return SiteSilent("the ERP has locked this account for a while, after too many wrong passwords")
+        return LockedOut("the ERP has locked this account for a while, after too many wrong passwords")
     if reply.status == 429:
         return SiteSilent("the ERP is busy; try again in a moment")
     return SiteSilent(f"the ERP does not say whose password this is: it answers {reply.status}")

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from lineside.operations.web import Problem
 from lineside.security.identity import NOBODY, Identity
-from lineside.security.sessions import SAFE, Session, cookie_of, shown
+from lineside.security.sessions import SAFE, SECURE_COOKIE, Session, cookie_of, shown
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="lineside"'}
 """RFC 6750, section 3."""
@@ -105,7 +105,7 @@ class Identification:
         if self._sessions is None or "authorization" in headers:
             return None
         text = cookie_of(headers, self._cookie)
-        if text is None or not (method in SAFE or shown(text, headers)):
+        if text is None or not (method in SAFE or shown(text, headers, secure=self._cookie == SECURE_COOKIE)):
             return None
         return self._sessions.find(text)
 

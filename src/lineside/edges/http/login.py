@@ -127,7 +127,7 @@ class SessionEndpoints:
         assert log_ins is not None
         if not (self._secure or self._insecure or call.local):
             raise Problem(403, "passwords are taken over TLS only; see `tls` in [http] and [http.login]")
-        if not same_origin(call.headers):
+        if not same_origin(call.headers, secure=self._secure):
             raise Problem(403, "this came from a page of another site")
         given = _given(call.body)
         try:

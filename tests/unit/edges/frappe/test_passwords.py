@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.edges.frappe.client import FrappeClient
 from lineside.edges.frappe.passwords import FrappePasswords, SiteSilent
 from lineside.edges.frappe.reply import Reply, Unreachable
-from lineside.model.ports import Person
+from lineside.model.ports import LockedOut, Person
 
 IN = {"message": "Logged In", "home_page": "/app", "full_name": "Ann Lee"}
 COOKIES = (
@@ -72,7 +73,7 @@ class Passwords(SynchronousTestCase):
 
     def silence(self, **answers: Reply | Unreachable) -> str:
         work = self.passwords(**answers).person("ann", "secret")
-        return str(self.failureResultOf(Deferred.fromCoroutine(work), SiteSilent).value)
+        return str(self.failureResultOf(Deferred.fromCoroutine(work), SiteSilent, LockedOut).value)
 
     def test_it_asks_as_that_user_and_leaves_no_session(self) -> None:
         """The API key, which may do more, is not shown; what was opened is closed."""
@@ -99,6 +100,18 @@ class Passwords(SynchronousTestCase):
             (200, {"message": "No App", "full_name": "Cust"}, COOKIES, "desk"),
         ):
             self.assertIn(words, self.silence(login=reply(status, body, *cookies)), body)
+
+    def test_no_page_of_the_sites_tells_the_password(self) -> None:
+        """One that repeats the request, as in a developer's mode, is told by its status alone."""
+        page = b"<pre>Traceback: usr='ann', pwd='right horse'</pre> right horse"
+        for status in (200, 302, 400, 403, 417, 500, 503):
+            for kind in ("text/html", "application/json"):
+                for body in (page, json.dumps({"exc_type": "right horse", "message": page.decode()}).encode()):
+                    answer = Reply(status, {}, kind, body, ("sid=Guest; Path=/",))
+                    with capturedLogs() as logged:
+                        work = self.passwords(login=answer).person("ann", "right horse")
+                        failure = self.failureResultOf(Deferred.fromCoroutine(work), SiteSilent)
+                    self.assertNotIn("right horse", f"{failure.value} {logged}")
 
     def test_a_session_is_closed_whatever_follows(self) -> None:
         """Also of a customer's account, and where the roles cannot be had."""
