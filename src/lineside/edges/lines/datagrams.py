@@ -182,6 +182,9 @@ class _Taking(DatagramProtocol):
     def refuse(self, answer: bytes) -> None:
         """Datagrams always have room: their source has this one session."""
 
+    def turn_out(self, answer: bytes) -> None:
+        """Datagrams show no certificates."""
+
     def end(self) -> None:
         """Everything is stored."""
         self._session.closed()

@@ -27,6 +27,9 @@ from lineside.wire.answers import BUSY, encode_err
 
 log = Logger()
 
+TURNED_OUT = 5.0
+"""Seconds that who is turned out has for the answers that it still gets."""
+
 
 class Link(Protocol):
     """The way back to one device. Called on the reactor's thread; nothing is called after `Session.closed`."""
@@ -61,6 +64,10 @@ class Link(Protocol):
         """Send this one answer, take nothing, hang up."""
         ...
 
+    def turn_out(self, answer: bytes) -> None:
+        """Everything taken is answered: take nothing more, send this, hang up."""
+        ...
+
     def end(self) -> None:
         """Everything taken is answered: end our side, then the connection as soon as no answer is lost by it.
 
@@ -90,6 +97,9 @@ class Session:
         self._idle: IDelayedCall | None = None
         self._finishing = False
         self._closed = False
+        self._last_words: bytes | None = None
+        """What who is turned out is told once all else is answered."""
+        self._late: IDelayedCall | None = None
         self.line: ConnectedLine | None = None
         """For commands to the device, where its source sends any."""
 
@@ -118,6 +128,8 @@ class Session:
         """Forget the device. What it sent is committed all the same; it will ask again for the answers."""
         if self._idle is not None and self._idle.active():
             self._idle.cancel()
+        if self._late is not None and self._late.active():
+            self._late.cancel()
         self._closed = True
         if self.line is not None:
             self.line.end("the connection was lost")
@@ -183,6 +195,15 @@ class Session:
         self.hold("finishing")
         self._end_when_answered()
 
+    def turn_out(self, reason: str) -> None:
+        """Take nothing more; answer what was taken, say why, and hang up, all within `TURNED_OUT` seconds."""
+        if self._closed or self._late is not None:
+            return
+        self._late = self._intake.clock.callLater(TURNED_OUT, self.abort)
+        if not self._finishing:
+            self._last_words = encode_err(BUSY, reason)
+            self.finish()
+
     def abort(self) -> None:
         """Cut the connection at once."""
         if not self._closed:
@@ -208,7 +229,11 @@ class Session:
     def _end_when_answered(self) -> None:
         if self._finishing and not self._in_flight and not self._closed:
             # The hold stays: from here on only the link knows when to read, to throw it away.
-            self._link.end()
+            words, self._last_words = self._last_words, None
+            if words is None:
+                self._link.end()
+            else:
+                self._link.turn_out(words)
 
     def _watch(self, seconds: float) -> None:
         if seconds:
