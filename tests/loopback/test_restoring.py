@@ -25,7 +25,7 @@ api_key = { env = "KEY" }
 api_secret = { env = "SECRET" }
 [sources.gate]
 type = "lines"
-listen = "tcp:0"
+listen = "tcp:0"\npublic = true
 [routes.checkin]
 doctype = "ToDo"
 document = { description = "{{ n }}" }

@@ -293,6 +293,9 @@ class Gateway:
         for way in self._ways_in:
             intake = way.source.intake
             intake.on_batch = self._watching.journals[intake.id].came
+            allow = self._settings.lines[intake.id].allow
+            if allow is not None:
+                intake.door = self.turnstile.door(key_path("sources", intake.id), allow)
             if way.takes_connections and not is_unix(self._settings.lines[intake.id].listen):
                 intake.share = self.turnstile.share(key_path("sources", intake.id), intake.limits.max_connections)
         if self.live is not None:

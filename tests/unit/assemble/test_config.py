@@ -23,7 +23,7 @@ api_secret = { env = "ERP_SECRET" }
 SOURCE = """
 [sources.gate]
 type = "lines"
-listen = "tcp:7001"
+listen = "tcp:7001"\npublic = true
 """
 ROUTE = """
 [routes.checkin]

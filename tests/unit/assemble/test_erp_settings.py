@@ -20,7 +20,7 @@ api_secret = { env = "SECRET" }
 
 [sources.gate]
 type = "lines"
-listen = "tcp:7001"
+listen = "tcp:7001"\npublic = true
 
 [routes.checkin]
 target = "erp"

@@ -84,7 +84,7 @@ class Formats(SynchronousTestCase):
             format = "label"
             [sources.other]
             type = "lines"
-            listen = "tcp:7002"
+            listen = "tcp:7002"\npublic = true
             format = "label"
             dedupe = "code"
             [formats.label]

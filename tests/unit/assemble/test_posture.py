@@ -19,7 +19,7 @@ api_secret = { file = "secret" }
 
 [sources.gate]
 type = "lines"
-listen = "tcp:7001"
+listen = "tcp:7001"\npublic = true
 
 [sources.near]
 type = "lines"

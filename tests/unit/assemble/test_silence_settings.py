@@ -23,7 +23,7 @@ document = { a = "{{ a }}" }
 PLANT
 [sources.gate]
 type = "lines"
-listen = "tcp:7001"
+listen = "tcp:7001"\npublic = true
 """
 BERLIN = '[plant]\ntime_zone = "Europe/Berlin"'
 
