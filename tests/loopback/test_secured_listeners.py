@@ -765,3 +765,53 @@ class Knocking(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.lost.callback(None)
+
+
+class Limited(Secured):
+    """One address may have two connections, over TLS as without."""
+
+    gate = '[limits]\ntrusted = ["10.0.0.1/32"]\nconnections = 2'
+
+    async def hold(self, port: int) -> None:
+        trust = Certificate.loadPEM(self.ca.pem)
+        options = optionsForClientTLS("gateway.plant", trustRoot=trust)
+        for _ in range(2):
+            plain = HostnameEndpoint(self.reactor, "127.0.0.1", port)
+            # It says nothing: what it waits for is the end of its handshake.
+            held = Knocking()
+            await wrapClientTLS(options, plain).connect(Factory.forProtocol(lambda held=held: held))
+            self.addCleanup(cast(Any, held).transport.abortConnection)
+
+    async def test_who_is_one_too_many_over_http(self) -> None:
+        """It is told 429, and when to come again, inside TLS; another address is served."""
+        await self.hold(self.web)
+        request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        said = ""
+        while "HTTP/1.1 429" not in said:
+            said = await self.ask(self.web, says=request, until=b"HTTP/1.1 ")
+        self.assertIn("Retry-After: 5", said)
+        other = await self.ask(self.web, "-bind", "127.0.0.7", says=request, until=b"HTTP/1.1 ")
+        self.assertIn("HTTP/1.1 200", other)
+
+    async def test_a_device_that_is_one_too_many(self) -> None:
+        """It is told so as without TLS."""
+        await self.hold(self.lines)
+        said = ""
+        while "ERR busy too many connections" not in said:
+            said = await self.line(until=b" ")
+        self.assertIn("OK ", await self.line("-bind", "127.0.0.7"))
+
+
+class FromElsewhere(Secured):
+    """Who comes from no network that `allow` names."""
+
+    gate = 'allow = ["127.0.0.7/32"]'
+
+    async def test_it_has_no_handshake(self) -> None:
+        """It is cut before OpenSSL has any work with it; who may come is served."""
+        said = await self.line(until=b"never")
+        self.assertIn(REFUSED, said)
+        self.assertIn("OK ", await self.line("-bind", "127.0.0.7"))
+        source: Any = self.gateway.sources[0]
+        self.assertEqual(0, len(source._port.factory.wrappedFactory))
+        self.assertEqual(1, self.gateway.turnstile.refused["allow", "sources.gate"])

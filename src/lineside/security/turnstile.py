@@ -23,7 +23,8 @@ REMEDIES: Mapping[str, str] = {
     CONNECTIONS: "see who it is; raise connections in [limits], or add the network to trusted if it is yours",
     REQUESTS: "see who it is; raise requests in [limits], or add the network to trusted if it is yours",
     IDENTITY: "see what that program does; raise identity_requests in [limits] if it needs to",
-    FAILURES: "give that program a token that is valid (lineside token create), or find out who guesses there",
+    FAILURES: "give that program a token that is valid (lineside token create), or that webhook its secret, or "
+    "find out who guesses there",
     ALLOW: "find out who it is; add its network to the source's allow if it is yours",
 }
 
