@@ -772,33 +772,33 @@ class Limited(Secured):
 
     gate = '[limits]\ntrusted = ["10.0.0.1/32"]\nconnections = 2'
 
-    async def hold(self, port: int) -> None:
+    async def hold(self, port: int, taken: Callable[[], int]) -> None:
         trust = Certificate.loadPEM(self.ca.pem)
         options = optionsForClientTLS("gateway.plant", trustRoot=trust)
         for _ in range(2):
             plain = HostnameEndpoint(self.reactor, "127.0.0.1", port)
-            # It says nothing: what it waits for is the end of its handshake.
-            held = Knocking()
-            await wrapClientTLS(options, plain).connect(Factory.forProtocol(lambda held=held: held))
+            held = await wrapClientTLS(options, plain).connect(Factory.forProtocol(Knocking))
             self.addCleanup(cast(Any, held).transport.abortConnection)
+        while taken() < 2:
+            await deferLater(self.reactor, 0.01)
 
     async def test_who_is_one_too_many_over_http(self) -> None:
         """It is told 429, and when to come again, inside TLS; another address is served."""
-        await self.hold(self.web)
+        assert self.gateway.http is not None
+        site: Any = self.gateway.http.part
+        await self.hold(self.web, lambda: len(site._site.connections))
         request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-        said = ""
-        while "HTTP/1.1 429" not in said:
-            said = await self.ask(self.web, says=request, until=b"HTTP/1.1 ")
+        said = await self.ask(self.web, says=request, until=b'many connections"}')
+        self.assertIn("HTTP/1.1 429 Too Many Requests\r\n", said)
         self.assertIn("Retry-After: 5", said)
         other = await self.ask(self.web, "-bind", "127.0.0.7", says=request, until=b"HTTP/1.1 ")
         self.assertIn("HTTP/1.1 200", other)
 
     async def test_a_device_that_is_one_too_many(self) -> None:
         """It is told so as without TLS."""
-        await self.hold(self.lines)
-        said = ""
-        while "ERR busy too many connections" not in said:
-            said = await self.line(until=b" ")
+        source: Any = self.gateway.sources[0]
+        await self.hold(self.lines, lambda: len(source.intake.sessions))
+        self.assertIn("ERR busy too many connections", await self.line(until=b"ERR busy"))
         self.assertIn("OK ", await self.line("-bind", "127.0.0.7"))
 
 
