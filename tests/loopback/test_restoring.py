@@ -25,7 +25,8 @@ api_key = { env = "KEY" }
 api_secret = { env = "SECRET" }
 [sources.gate]
 type = "lines"
-listen = "tcp:0"\npublic = true
+listen = "tcp:0"
+public = true
 [routes.checkin]
 doctype = "ToDo"
 document = { description = "{{ n }}" }

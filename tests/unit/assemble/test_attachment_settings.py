@@ -20,7 +20,8 @@ api_secret = { env = "SECRET" }
 
 [sources.gate]
 type = "lines"
-listen = "tcp:7001"\npublic = true
+listen = "tcp:7001"
+public = true
 
 [routes.checkin]
 document = { employee = "{{ employee }}" }

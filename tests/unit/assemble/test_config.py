@@ -23,7 +23,8 @@ api_secret = { env = "ERP_SECRET" }
 SOURCE = """
 [sources.gate]
 type = "lines"
-listen = "tcp:7001"\npublic = true
+listen = "tcp:7001"
+public = true
 """
 ROUTE = """
 [routes.checkin]

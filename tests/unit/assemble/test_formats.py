@@ -84,7 +84,8 @@ class Formats(SynchronousTestCase):
             format = "label"
             [sources.other]
             type = "lines"
-            listen = "tcp:7002"\npublic = true
+            listen = "tcp:7002"
+            public = true
             format = "label"
             dedupe = "code"
             [formats.label]

@@ -18,7 +18,8 @@ GOOD = """
 path = "lineside.db"
 [sources.gate]
 type = "lines"
-listen = "tcp:7001"\npublic = true
+listen = "tcp:7001"
+public = true
 max_line = 1000
 framing = { type = "stx-etx", checksum = "lrc" }
 format = { type = "csv", columns = ["a", "b"], delimiter = ";" }

@@ -23,7 +23,8 @@ document = { a = "{{ a }}" }
 PLANT
 [sources.gate]
 type = "lines"
-listen = "tcp:7001"\npublic = true
+listen = "tcp:7001"
+public = true
 """
 BERLIN = '[plant]\ntime_zone = "Europe/Berlin"'
 
