@@ -86,9 +86,8 @@ def _doors(settings: Settings) -> Iterator[Door]:
     yield Door("journal.control", str(settings.journal.control_path), False, False, "the file's mode", {})
     for name, source in settings.sources.items():
         if isinstance(source, LinesSourceSettings) and source.listen is not None:
-            limits = {"max_line": source.max_line, **_connections(settings, source.max_connections)}
-            if source.datagrams:
-                limits = {"max_line": source.max_line}
+            places = {} if source.datagrams else _connections(settings, source.max_connections)
+            limits = {"max_line": source.max_line, **places}
             limits |= _rate("lines_per_second_of_one_connection", source.rate)
             tls, public = _tls(source, source.listen), is_public(source.listen)
             where = key_path("sources", name)
