@@ -26,6 +26,7 @@ api_secret = { env = "SECRET" }
 [sources.gate]
 type = "lines"
 listen = "tcp:0"
+public = true
 [routes.checkin]
 doctype = "ToDo"
 document = { description = "{{ n }}" }

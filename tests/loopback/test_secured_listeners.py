@@ -21,20 +21,23 @@ from tests.rig.openssl_client import s_client
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.ssl import Certificate, optionsForClientTLS
 from twisted.internet.task import deferLater
 from twisted.internet.utils import getProcessOutputAndValue
 from twisted.logger import capturedLogs
 from twisted.protocols.basic import LineReceiver
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
+from zope.interface import implementer
 
 from lineside.assemble.build import Gateway
 from lineside.assemble.config import load
 from lineside.assemble.descriptors import HANDSHAKES
 from lineside.assemble.lifecycle import System
-from lineside.edges.lines import stream
+from lineside.edges.lines import session, stream
 from lineside.model.event import Record
 
 P = TypeVar("P", bound=Protocol)
@@ -630,3 +633,185 @@ class Renewal(Secured):
         self.assertTrue(talker.lost.check(ConnectionDone), talker.lost)
         bodies = [record.event.body for record in self.records]
         self.assertEqual(talker.acknowledged, len(bodies))
+
+
+class Revocable(Talker):
+    """A device that takes note of what else it is told than that its line is stored."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.told: list[bytes] = []
+
+    def lineReceived(self, line: bytes) -> None:
+        if line.startswith(b"OK "):
+            super().lineReceived(line)
+        else:
+            self.told.append(line)
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class Showing:
+    """Makes the client's side of connections that show a certificate."""
+
+    def __init__(self, identity: Identity) -> None:
+        self._context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        self._context.use_certificate_chain_file(str(identity.certificate))
+        self._context.use_privatekey_file(str(identity.key))
+
+    def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        connection = SSL.Connection(self._context)
+        connection.set_connect_state()
+        return connection
+
+
+class TurnedOut(Secured):
+    """A certificate that is revoked ends the connections that were opened with it, and no others."""
+
+    gate = 'ca = "CA_PATH"\ncrl = "CRL_PATH"'
+
+    async def begin(self) -> None:
+        self.devices = {name: self.ca.sign(name=name, for_clients=True) for name in ("lost", "stolen", "scale")}
+        self.crl = self.ca.revoke(self.devices["lost"])
+        self.gate = self.gate.replace("CRL_PATH", str(self.crl))
+        await super().begin()
+
+    async def connect(self, device: P, name: str) -> P:
+        identity = self.devices[name]
+        plain = HostnameEndpoint(self.reactor, "127.0.0.1", self.lines)
+        await wrapClientTLS(cast(Any, Showing(identity)), plain).connect(Factory.forProtocol(lambda: device))
+        transport: Any = device.transport
+        self.addCleanup(lambda: transport.abortConnection() if transport.connected else None)
+        return device
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            await deferLater(self.reactor, 0.01)
+
+    async def revoke(self, *names: str) -> list[dict[str, Any]]:
+        """Revoke certificates, have the gateway look at the list, and return whom it says that it turned out."""
+        self.ca.revoke(self.devices["lost"], *(self.devices[name] for name in names))
+        assert self.gateway.certificates is not None
+        with capturedLogs() as logged:
+            await self.gateway.certificates.look()
+        return [each for each in logged if each["log_format"] == "tls.turned_out"]
+
+    async def test_amid_its_lines(self) -> None:
+        """What it sent before is stored and answered, then it is told why. Others lose nothing."""
+        stolen = [await self.connect(Revocable("stolen"), "stolen") for _ in range(3)]
+        others = [await self.connect(Revocable("scale"), "scale") for _ in range(3)]
+        everyone = [*stolen, *others]
+        await self.until(lambda: all(each.acknowledged > 5 for each in everyone))
+        said = await self.revoke("stolen")
+        self.assertEqual(
+            [("sources.gate", "stolen", "127.0.0.1")] * 3,
+            [(each["listener"], each["certificate"], each["peer"]) for each in said],
+        )
+        serial = x509.load_pem_x509_certificate(self.devices["stolen"].certificate.read_bytes()).serial_number
+        self.assertEqual({f"{serial:x}"}, {each["serial"] for each in said})
+        await self.until(lambda: all(each.lost is not None for each in stolen))
+        heard = [each.acknowledged for each in others]
+        await self.until(lambda: all(each.acknowledged > last for each, last in zip(others, heard, strict=True)))
+        for each in others:
+            each.done = Deferred()
+        for each in others:
+            await cast(Any, each.done)
+        self.assertEqual([[b"ERR busy its certificate is revoked"]] * 3, [each.told for each in stolen])
+        self.assertEqual([None] * 3, [each.lost for each in others])
+        sent = sorted(
+            b'{"from": "%s", "n": %d}' % (each.name.encode(), number)
+            for each in everyone
+            for number in range(each.acknowledged)
+        )
+        self.assertEqual(sent, sorted(record.event.body for record in self.records))
+
+    async def test_one_that_stays(self) -> None:
+        """Who reads nothing and does not hang up either is cut."""
+        self.patch(session, "TURNED_OUT", 0.2)
+        deaf = await self.connect(Burst(50_000, deaf=True), "stolen")
+        await self.until(lambda: len(deaf.answers) > 0)
+        self.assertEqual(1, len(await self.revoke("stolen")))
+        source: Any = self.gateway.sources[0]
+        await self.until(lambda: not source.intake.sessions)
+
+    async def test_amid_its_handshake(self) -> None:
+        """It was begun with the list before, and could be ended with that: it is cut."""
+        knocking = await TCP4ClientEndpoint(self.reactor, "127.0.0.1", self.lines).connect(
+            Factory.forProtocol(Knocking)
+        )
+        source: Any = self.gateway.sources[0]
+        arrivals = source._port.factory.wrappedFactory
+        await self.until(lambda: len(arrivals) == 1)
+        self.assertEqual([], await self.revoke("stolen"))
+        self.assertEqual(0, len(arrivals))
+        await cast(Any, knocking).lost
+
+    async def test_a_list_that_is_broken(self) -> None:
+        """It turns out nobody: what was read before stays."""
+        device = await self.connect(Revocable("scale"), "scale")
+        self.ca.revoke(self.devices["stolen"], self.devices["scale"])
+        self.crl.write_bytes(self.crl.read_bytes()[:40])
+        assert self.gateway.certificates is not None
+        for _ in range(3):
+            await self.gateway.certificates.look()
+        heard = device.acknowledged
+        await self.until(lambda: device.acknowledged > heard)
+
+
+class Knocking(Protocol):
+    """Connects, and begins no handshake."""
+
+    def __init__(self) -> None:
+        self.lost: Deferred[None] = Deferred()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.lost.callback(None)
+
+
+class Limited(Secured):
+    """One address may have two connections, over TLS as without."""
+
+    gate = '[limits]\ntrusted = ["10.0.0.1/32"]\nconnections = 2'
+
+    async def hold(self, port: int, taken: Callable[[], int]) -> None:
+        trust = Certificate.loadPEM(self.ca.pem)
+        options = optionsForClientTLS("gateway.plant", trustRoot=trust)
+        for _ in range(2):
+            plain = HostnameEndpoint(self.reactor, "127.0.0.1", port)
+            held = await wrapClientTLS(options, plain).connect(Factory.forProtocol(Knocking))
+            self.addCleanup(cast(Any, held).transport.abortConnection)
+        while taken() < 2:
+            await deferLater(self.reactor, 0.01)
+
+    async def test_who_is_one_too_many_over_http(self) -> None:
+        """It is told 429, and when to come again, inside TLS; another address is served."""
+        assert self.gateway.http is not None
+        site: Any = self.gateway.http.part
+        await self.hold(self.web, lambda: len(site._site.connections))
+        request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        said = await self.ask(self.web, says=request, until=b'many connections"}')
+        self.assertIn("HTTP/1.1 429 Too Many Requests\r\n", said)
+        self.assertIn("Retry-After: 5", said)
+        other = await self.ask(self.web, "-bind", "127.0.0.7", says=request, until=b"HTTP/1.1 ")
+        self.assertIn("HTTP/1.1 200", other)
+
+    async def test_a_device_that_is_one_too_many(self) -> None:
+        """It is told so as without TLS."""
+        source: Any = self.gateway.sources[0]
+        await self.hold(self.lines, lambda: len(source.intake.sessions))
+        self.assertIn("ERR busy too many connections", await self.line(until=b"ERR busy"))
+        self.assertIn("OK ", await self.line("-bind", "127.0.0.7"))
+
+
+class FromElsewhere(Secured):
+    """Who comes from no network that `allow` names."""
+
+    gate = 'allow = ["127.0.0.7/32"]'
+
+    async def test_it_has_no_handshake(self) -> None:
+        """It is cut before OpenSSL has any work with it; who may come is served."""
+        said = await self.line(until=b"never")
+        self.assertIn(REFUSED, said)
+        self.assertIn("OK ", await self.line("-bind", "127.0.0.7"))
+        source: Any = self.gateway.sources[0]
+        self.assertEqual(0, len(source._port.factory.wrappedFactory))
+        self.assertEqual(1, self.gateway.turnstile.refused["allow", "sources.gate"])

@@ -39,6 +39,7 @@ from lineside.edges.http.site import Desk, GatewaySite
 from lineside.model.errors import JournalFull
 from lineside.model.event import NO_SEQ, Record
 from lineside.security.identity import Identity
+from lineside.security.limits import FREE, BackOff
 from lineside.standin.authentication import Credentials
 from lineside.standin.documents import memory_documents
 from lineside.standin.faults import FaultKnobs
@@ -334,6 +335,23 @@ class Taking(Both):
         self.assertEqual([one.get("repeated", False) for one in told], [False, True, False, True, True])
         self.assertEqual(401, self.post(newer.replace(b"09:", b"10:"), signature(SECRET, newer)).code)
         self.assertEqual(2, len(self.records()))
+
+    def test_who_signs_wrongly_too_often_waits(self) -> None:
+        """401 at first, then 429; a rightly signed one from the same address is taken all the same."""
+        told: list[str] = []
+        back_off = BackOff()
+
+        def refused(peer: str) -> float:
+            told.append(peer)
+            return back_off.failed(peer, self.clock.seconds())
+
+        self.hooks.on_refused = refused
+        answers = [self.post(BODY, "forged") for _ in range(FREE + 2)]
+        self.assertEqual([401] * (FREE + 1) + [429], [answer.code for answer in answers])
+        self.assertEqual("1", answers[-1].headers["Retry-After"])
+        self.assertEqual(1, len(set(told)))
+        self.assertEqual(200, self.post(BODY).code)
+        self.assertEqual(FREE + 2, len(told))
 
     def test_a_signed_body_that_makes_no_sense_is_a_dead_letter(self) -> None:
         """Frappe is told that it is kept, and why it is one."""

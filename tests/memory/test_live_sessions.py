@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,9 @@ from lineside.operations.requests import ShowStatus
 from lineside.operations.web import Call
 from lineside.security.identity import NOBODY, Identity
 from lineside.security.jwts import JwtTokens
+from lineside.security.limits import FREE
+from lineside.security.turnstile import Bounds as TurnstileBounds
+from lineside.security.turnstile import Turnstile
 from lineside.testing.journals import JournalOnFile
 
 KEY = "a secret that is long enough for it"
@@ -187,6 +190,73 @@ class Connecting(LiveCase):
             self.say(session, {"id": 1, "connect": {} if token is None else {"token": token}})
             session.closed()
         self.assertEqual(failed, ["live 10.0.0.9"] * 2)
+
+    def guarded(self, peer: str) -> tuple[Callable[[Identity], tuple[Session, PlayedWire]], list[str]]:
+        """Return what makes clients from an address that is held to a wait, and what was told of failures."""
+        failed: list[str] = []
+        turnstile = Turnstile(TurnstileBounds(), self.clock)
+        recognition = Recognition(
+            self.tokens,
+            JwtTokens(KEY, self.clock.seconds),
+            failed=failed.append,
+            wait=lambda peer: turnstile.failed("live", peer),
+        )
+        self.services = replace(self.services, recognition=recognition)
+
+        def client(identity: Identity) -> tuple[Session, PlayedWire]:
+            self.clients += 1
+            wire = PlayedWire()
+            return Session(f"c{self.clients}", wire, Call(identity, {}, {}, {}, peer=peer), self.services), wire
+
+        return client, failed
+
+    def test_who_guesses_a_connections_token_waits(self) -> None:
+        """3500 at first; then the error 111, after which a client tries again, and a good one is served."""
+        client, failed = self.guarded("10.0.0.9")
+        codes = []
+        for _ in range(FREE + 3):
+            session, wire = client(NOBODY)
+            self.say(session, {"id": 1, "connect": {"token": "nobody's"}})
+            told = wire.take()
+            codes.append(wire.ended.code if wire.ended is not None else told[0]["error"]["code"])
+            session.closed()
+        self.assertEqual([3500] * (FREE + 1) + [111, 111], codes)
+        self.assertEqual(["live 10.0.0.9"] * (FREE + 3), failed)
+        session, wire = client(NOBODY)
+        self.say(session, {"id": 1, "connect": {"token": "operator's"}})
+        self.assertEqual("olga", session.user)
+
+    def test_who_guesses_a_subscriptions_token_waits(self) -> None:
+        """103 at first, then 111; each is told of, and a good token of the same address lets in."""
+        client, failed = self.guarded("10.0.0.9")
+        session, wire = client(Identity("eve", "viewer"))
+        self.say(session, {"id": 1, "connect": {}})
+        wire.take()
+        forged = jwt.encode({"sub": "eve", "channel": "pub:b"}, "another secret, and long enough, too")
+        guess = {"channel": "pub:b", "token": forged}
+        self.assertEqual(
+            [103] * (FREE + 1) + [111], [self.error(session, wire, subscribe=guess) for _ in range(FREE + 2)]
+        )
+        self.assertEqual(["live 10.0.0.9"] * (FREE + 2), failed)
+        good = jwt.encode({"sub": "eve", "channel": "pub:b"}, KEY)
+        self.assertIn("subscribe", self.ask(session, wire, subscribe={"channel": "pub:b", "token": good}))
+
+    def test_who_guesses_at_a_new_token_waits(self) -> None:
+        """It ends the connection at first; then the client keeps it for as long as its last token is good."""
+        client, failed = self.guarded("10.0.0.9")
+        forged = jwt.encode({"sub": "eve"}, "another secret, and long enough, too")
+        for _ in range(FREE + 1):
+            session, wire = client(Identity("eve", "viewer"))
+            self.say(session, {"id": 1, "connect": {}}, {"id": 2, "refresh": {"token": forged}})
+            assert wire.ended is not None
+            self.assertEqual(3500, wire.ended.code)
+            session.closed()
+        session, wire = client(Identity("eve", "viewer"))
+        self.say(session, {"id": 1, "connect": {}})
+        wire.take()
+        self.assertEqual(111, self.error(session, wire, refresh={"token": forged}))
+        self.assertIsNone(wire.ended)
+        self.assertEqual(FREE + 2, len(failed))
 
     def test_an_api_token_that_is_revoked(self) -> None:
         """Ends the connection with the next ping: who was shut out hears nothing more."""

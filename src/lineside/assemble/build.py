@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.metadata import version
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -194,7 +195,7 @@ class Gateway:
         )
         if self.live is not None and self.tasks is not None:
             self.live.tell_of(dict(zip(self.tasks.consumers, self.tasks.triggers, strict=True)))
-        self._join(self.entrance.tokens, descriptors)
+        self._join(self.entrance.tokens, audit, descriptors)
         self.http = (
             None
             if settings.http is None or self.posts is None
@@ -296,13 +297,19 @@ class Gateway:
             log.info("ssh.listening", address=self.ssh.part.address)
         log.info("gateway.ready", journal=str(self._settings.journal.path), routes=len(self.deliveries.couriers))
 
-    def _join(self, tokens: TokenOperations, descriptors: int) -> None:
+    def _join(self, tokens: TokenOperations, audit: Audit, descriptors: int) -> None:
         """Tell the ways in by whom they are watched, and what they are held to."""
         for way in self._ways_in:
             intake = way.source.intake
             intake.on_batch = self._watching.journals[intake.id].came
+            allow = self._settings.lines[intake.id].allow
+            if allow is not None:
+                intake.door = self.turnstile.door(key_path("sources", intake.id), allow)
             if way.takes_connections and not is_unix(self._settings.lines[intake.id].listen):
                 intake.share = self.turnstile.share(key_path("sources", intake.id), intake.limits.max_connections)
+        for hooked in [] if self.hooks is None else self.hooks.sources:
+            if hooked.hooks is not None:
+                hooked.hooks.on_refused = partial(self._unsigned, audit, hooked.id)
         if self.live is not None:
             tokens.on_revoked.append(self.live.part.review)
         self._share_descriptors(descriptors)
@@ -333,6 +340,10 @@ class Gateway:
                 remedy=f"allow {total + RESERVED + handshakes} open files (LimitNOFILE in the unit, ulimit -n in a "
                 "shell), or lower max_connections",
             )
+
+    def _unsigned(self, audit: Audit, source: str, peer: str) -> float:
+        audit.failed_login(f"webhook {peer}")
+        return self.turnstile.failed(key_path("sources", source), peer)
 
     @property
     def _waiting(self) -> list[list[Part]]:

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from lineside.assemble.clientendpoints import parse_client
 from lineside.assemble.endpoints import Listen, parse_listener
+from lineside.assemble.exposure import check_door
 from lineside.assemble.frappesettings import warn_of_frappe_sources
 from lineside.assemble.settings import FrappeTargetSettings, LinesSourceSettings, Settings
 from lineside.assemble.sqlsettings import warn_of_databases
@@ -154,6 +155,7 @@ def _ways_in(sources: Mapping[str, Any]) -> Iterator[str]:
             if key in source and needed not in source:
                 yield f"{key_path('sources', name, key)}: {otherwise}"
         yield from check_guests(name, source)
+        yield from check_door(name, source)
         if str(source.get("listen", "")).startswith("udp:"):
             for key, otherwise in _NO_CONNECTION.items():
                 if source.get(key, False) is not False:

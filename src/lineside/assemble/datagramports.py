@@ -16,5 +16,6 @@ def datagram_source(reactor: Any, settings: LinesSourceSettings, intake: Intake)
     """Return the part that takes datagrams."""
     assert settings.listen is not None
     named = dict(parse_listener(settings.listen).arguments)
-    intake.limits = msgspec.structs.replace(intake.limits, idle_timeout=0.0)
-    return DatagramSource(reactor, int(named["port"]), named.get("interface", ""), settings.listen, intake)
+    rate = intake.limits.rate
+    intake.limits = msgspec.structs.replace(intake.limits, idle_timeout=0.0, rate=None)
+    return DatagramSource(reactor, int(named["port"]), named.get("interface", ""), settings.listen, intake, rate)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
-from typing import Protocol
+from typing import Any, Protocol
 
 from lineside.assemble.endpoints import parse_listener
+from lineside.assemble.limitsettings import UNBOUND
 from lineside.model.errors import LinesideError
+from lineside.model.wording import key_path
 
 
 class Tokens(Protocol):
@@ -38,6 +41,31 @@ def is_public(listen: str) -> bool:
 def is_unix(listen: str | None) -> bool:
     """Tell whether who connects has no address of a network."""
     return listen is not None and parse_listener(listen).kind == "unix"
+
+
+def check_door(name: str, source: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with who may come to a source of lines; the table is as in the file."""
+    listen = source.get("listen")
+    for key in ("allow", "public"):
+        if source.get(key, False) is not False and listen is None:
+            yield f"{key_path('sources', name, key)}: the source dials, nobody comes to it; remove it"
+    if source.get("rate", UNBOUND) != UNBOUND and str(source.get("connect", "")).startswith("serial:"):
+        yield f"{key_path('sources', name, 'rate')}: a serial port cannot be told to wait, and would lose lines"
+    if not isinstance(listen, str):
+        return
+    try:
+        public, unix = is_public(listen), is_unix(listen)
+    except ValueError:
+        return
+    if "allow" in source and unix:
+        yield f"{key_path('sources', name, 'allow')}: who comes over a Unix socket has no address; use its mode"
+    known = "ca" in source or "allow" in source or source.get("public", False) is not False
+    if public and not known:
+        yield (
+            f"{key_path('sources', name, 'listen')}: other machines can reach {listen}, and whoever does can make "
+            'events; set allow = ["10.20.0.0/16"] to the networks of your devices, or tls and ca to demand '
+            "certificates, or public = true if that is meant"
+        )
 
 
 class AskedDoor:

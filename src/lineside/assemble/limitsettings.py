@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_network
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field
 
+from lineside.assemble.networks import Networks
 from lineside.assemble.table import Table
-from lineside.assemble.values import Shape, in_tuple
+from lineside.assemble.values import Shape
 from lineside.security.limits import Rate
 from lineside.security.turnstile import Bounds
 
@@ -35,7 +35,7 @@ AllowedRate = Annotated[Rate | str, BeforeValidator(_rate), Shape(f'rate such as
 class LimitSettings(Table):
     """``[limits]``: of all listeners."""
 
-    trusted: Annotated[tuple[str, ...], BeforeValidator(in_tuple), Shape("array of networks")] = Field(
+    trusted: Networks = Field(
         default=("127.0.0.0/8", "::1/128"),
         description=(
             "Networks whose addresses are held to none of the limits by address, such as those of a proxy or of a "
@@ -60,16 +60,6 @@ class LimitSettings(Table):
         default=UNBOUND,
         description="HTTP requests of one identity, such as a token's; so many may also come at once.",
     )
-
-    @field_validator("trusted")
-    @classmethod
-    def _networks(cls, trusted: tuple[str, ...]) -> tuple[str, ...]:
-        for each in trusted:
-            try:
-                ip_network(each)
-            except ValueError as wrong:
-                raise ValueError(f'"{each}" is no network such as "10.0.0.0/8": {wrong}') from wrong
-        return trusted
 
     @property
     def bounds(self) -> Bounds:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.endpoints import (
@@ -42,7 +43,7 @@ def lines_source(
 
     """
     assert settings.listen is not None
-    endpoint = listener(reactor, settings.listen, f"sources.{intake.id}", side)
+    endpoint = listener(reactor, settings.listen, f"sources.{intake.id}", side, intake.admits)
     named: Naming = name_peer
     if settings.certified:
         # Only who asks for certificates needs what reads them.
@@ -52,7 +53,13 @@ def lines_source(
     return LinesSource(endpoint, settings.listen, intake, connections(framing_of(settings), named))
 
 
-def listener(reactor: Any, listen: str, where: str, side: ServerSide | None) -> IStreamServerEndpoint:
+def listener(
+    reactor: Any,
+    listen: str,
+    where: str,
+    side: ServerSide | None,
+    admits: Callable[[str], bool] = lambda peer: True,
+) -> IStreamServerEndpoint:
     """Return the endpoint that a checked description means, with TLS where ``side`` makes its connections.
 
     Args:
@@ -60,6 +67,7 @@ def listener(reactor: Any, listen: str, where: str, side: ServerSide | None) -> 
         listen: the description.
         where: what listens, for the log.
         side: None for no TLS.
+        admits: with TLS, tells whether an address may begin a handshake.
 
     """
     if side is None:
@@ -75,7 +83,7 @@ def listener(reactor: Any, listen: str, where: str, side: ServerSide | None) -> 
         )
     else:
         plain = wrapServerTLS(side, server_endpoint(reactor, listen), reactor)
-    return Threshold(plain, where, reactor, most=HANDSHAKES)
+    return Threshold(plain, where, reactor, most=HANDSHAKES, admits=admits)
 
 
 def server_endpoint(reactor: Any, listen: str) -> IStreamServerEndpoint:

@@ -18,10 +18,11 @@ from lineside.assemble.exposure import is_public
 from lineside.assemble.httpsettings import HttpSourceSettings
 from lineside.assemble.settings import LinesSourceSettings, Settings
 from lineside.model.wording import key_path
-from lineside.security.limits import part_of
+from lineside.security.limits import Rate, part_of
 
 SECRETS = frozenset({"api_key", "api_secret", "password", "secret", "jwt_key"})
 """Keys whose values are secrets."""
+ADDRESS = "its address"
 LIBRARIES = (
     "lineside",
     "twisted",
@@ -85,11 +86,12 @@ def _doors(settings: Settings) -> Iterator[Door]:
     yield Door("journal.control", str(settings.journal.control_path), False, False, "the file's mode", {})
     for name, source in settings.sources.items():
         if isinstance(source, LinesSourceSettings) and source.listen is not None:
-            limits = {"max_line": source.max_line, **_connections(settings, source.max_connections)}
-            tls = _tls(source, source.listen)
-            by = "its address" if not tls else "its address, or its certificate where one is asked for"
+            places = {} if source.datagrams else _connections(settings, source.max_connections)
+            limits = {"max_line": source.max_line, **places}
+            limits |= _rate("lines_per_second_of_one_connection", source.rate)
+            tls, public = _tls(source, source.listen), is_public(source.listen)
             where = key_path("sources", name)
-            yield Door(where, source.listen, is_public(source.listen), tls, by, {**limits})
+            yield Door(where, source.listen, public, tls, _devices(source, public=public), {**limits})
     if settings.dns is not None and settings.dns.zone is not None:
         by = "its address, in networks; it learns names, and can change nothing"
         rate: dict[str, float] = {"rate_limit": settings.dns.rate_limit}
@@ -107,6 +109,8 @@ def _doors(settings: Settings) -> Iterator[Door]:
     listen, http = settings.http.listen, settings.http
     public, tls = is_public(listen), _tls(http, listen)
     limits = {"max_body": http.max_body, **_connections(settings, http.max_connections)}
+    limits |= _rate("requests_per_second_of_one_address", settings.limits.requests)
+    limits |= _rate("requests_per_second_of_one_identity", settings.limits.identity_requests)
     login = http.login
     known_by = "API tokens" if login is None else "API tokens, people's passwords in the ERP"
     yield Door("http", listen, public, tls, known_by, {**limits})
@@ -131,6 +135,19 @@ def _doors(settings: Settings) -> Iterator[Door]:
             by += ", the ERP's sessions"
         most = {"max_message": live.max_message, **_connections(settings, live.max_connections)}
         yield Door("live", f"{listen} /connection/websocket", public, tls, by, {**most})
+
+
+def _devices(source: LinesSourceSettings, *, public: bool) -> str:
+    where = "" if source.allow is None else f"{', '.join(source.allow)}"
+    if source.certified:
+        return f"its certificate{f', from {where}' if where else ''}"
+    if where:
+        return f"{ADDRESS}, one of {where}"
+    return "nothing: public = true" if public else ADDRESS
+
+
+def _rate(name: str, rate: Rate | str) -> dict[str, float]:
+    return {name: rate.count / rate.seconds} if isinstance(rate, Rate) else {}
 
 
 def _connections(settings: Settings, most: int) -> dict[str, float]:
@@ -188,8 +205,11 @@ def _unsafe(doors: list[Door], secrets: list[Place], path: Path) -> Iterator[str
     for door in doors:
         if door.public and not door.tls:
             yield f"{door.what}: what is sent to {door.address} crosses the network unencrypted"
-        if door.public and door.known_by.startswith(("nothing", "its address")) and not door.tls:
+        if door.public and door.known_by.startswith("nothing"):
             yield f"{door.what}: whoever reaches {door.address} can make events"
+        if door.public and door.known_by.startswith(f"{ADDRESS}, one of"):
+            networks = door.known_by.partition(" of ")[2]
+            yield f"{door.what}: whoever reaches {door.address} from {networks} can make events"
     for secret in secrets:
         if secret.place == "the configuration itself":
             yield f"{secret.key}: the secret stands in the configuration"

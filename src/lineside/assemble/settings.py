@@ -24,8 +24,9 @@ from lineside.assemble.formats import Format, JsonFormat, unknown_field
 from lineside.assemble.framings import Framing, StxEtxFraming
 from lineside.assemble.frappesettings import FrappeSourceSettings
 from lineside.assemble.httpsettings import HttpSettings, HttpSourceSettings
-from lineside.assemble.limitsettings import LimitSettings
+from lineside.assemble.limitsettings import UNBOUND, AllowedRate, LimitSettings
 from lineside.assemble.livesettings import ChannelSettings, LiveSettings
+from lineside.assemble.networks import Networks
 from lineside.assemble.plant import PlantSettings, WorkingHours
 from lineside.assemble.pullsettings import SftpPullSettings
 from lineside.assemble.sqlsettings import (
@@ -352,6 +353,28 @@ class LinesSourceSettings(AskingTable):
         description=(
             'Silence after which a connection is closed, and dialled again with `connect`; `"0"` for never. '
             'Default: `"5m"`; `"0"` for a device that is dialled and not polled.'
+        ),
+    )
+    public: bool = Field(
+        default=False,
+        description=(
+            "Whether it is meant that whoever reaches a listener that other machines can reach may send lines. "
+            "Such a source needs this, or `allow`, or `tls` and `ca`."
+        ),
+    )
+    allow: Annotated[Networks, Field(min_length=1)] | None = Field(
+        default=None,
+        description=(
+            'With `listen`: the networks from which devices may come, such as `["10.20.0.0/16"]`; connections and '
+            "datagrams from elsewhere are refused. Default: from everywhere."
+        ),
+    )
+    rate: AllowedRate = Field(
+        default=UNBOUND,
+        description=(
+            "Lines of one connection; so many may also come at once. What comes faster is read later: the device "
+            "has to wait, and nothing is lost. Of datagrams, it is the rate of one address, and what exceeds it "
+            "is lost; `lines.datagrams_over_rate` says so."
         ),
     )
     max_in_flight: int = Field(

@@ -28,6 +28,7 @@ from lineside.delivery.templates import compile_condition, compile_template
 from lineside.edges.frappe.webhook import WebhookFormat
 from lineside.edges.lines.intake import Limits
 from lineside.model.ports import ConsumerSpec
+from lineside.security.limits import Rate
 from lineside.wire.csv import Csv
 from lineside.wire.decoding import Decoder, Reading
 from lineside.wire.fixed import Column, FixedWidth
@@ -169,4 +170,5 @@ def limits_of(source: SourceSettings) -> Limits:
         max_connections=source.max_connections,
         idle_timeout=source.idle_timeout,
         ack=source.ack,
+        rate=source.rate if isinstance(source.rate, Rate) else None,
     )

@@ -81,7 +81,7 @@ async def report(session: Session, settings: Settings) -> Report:
 
 
 def _limits(limits: dict[str, float]) -> str:
-    return ", ".join(f"{name} {limit:,.0f}" for name, limit in limits.items())
+    return ", ".join(f"{name} {limit:,.10g}" for name, limit in limits.items())
 
 
 def _mode(mode: str | None) -> str:

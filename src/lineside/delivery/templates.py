@@ -229,6 +229,10 @@ def _parse(sandbox: Sandbox, text: str, path: str, problems: list[str]) -> nodes
     except RecursionError:
         problems.append(f"{path}: the template is nested too deeply")
         return nodes.Template([])
+    except ValueError:
+        # Python reads no number of more than 4,300 digits, and Jinja lets it say so.
+        problems.append(f"{path}: a number has too many digits")
+        return nodes.Template([])
     return tree
 
 

@@ -6,6 +6,7 @@ that devices and browsers share.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from OpenSSL import SSL
@@ -48,10 +49,20 @@ class Threshold:
         where: what listens, as the configuration has it: ``sources.gate``.
         clock: ends handshakes that take too long; must follow a monotonic clock.
         most: handshakes under way at a time; with more, the one that began first is cut.
+        admits: tells whether an address may begin one.
 
     """
 
-    def __init__(self, endpoint: IStreamServerEndpoint, where: str, clock: IReactorTime, *, most: int) -> None:
+    def __init__(
+        self,
+        endpoint: IStreamServerEndpoint,
+        where: str,
+        clock: IReactorTime,
+        *,
+        most: int,
+        admits: Callable[[str], bool] = lambda peer: True,
+    ) -> None:
+        self._admits = admits
         self._endpoint = endpoint
         self._where = where
         self._clock = clock
@@ -59,7 +70,7 @@ class Threshold:
 
     def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
         """Listen; ``protocolFactory`` is asked for a protocol after each handshake."""
-        arrivals = Arrivals(protocolFactory, self._where, self._clock, most=self._most)
+        arrivals = Arrivals(protocolFactory, self._where, self._clock, most=self._most, admits=self._admits)
         listening: Deferred[IListeningPort] = self._endpoint.listen(arrivals)
         return listening.addCallback(arrivals.on)
 
@@ -72,12 +83,22 @@ class Arrivals(Factory):
         where: for the log.
         clock: ends those that take too long.
         most: of them at a time.
+        admits: tells whether an address may begin one.
 
     """
 
     noisy = False
 
-    def __init__(self, factory: IProtocolFactory, where: str, clock: IReactorTime, *, most: int) -> None:
+    def __init__(
+        self,
+        factory: IProtocolFactory,
+        where: str,
+        clock: IReactorTime,
+        *,
+        most: int,
+        admits: Callable[[str], bool] = lambda peer: True,
+    ) -> None:
+        self._admits = admits
         self.factory = factory
         self.clock = clock
         self._where = where
@@ -111,9 +132,14 @@ class Arrivals(Factory):
         if isinstance(self._port, tcp.Port):
             # Twisted would take ever more at a time while they keep coming.
             self._port.numberAccepts = ACCEPTS
+        peer = str(getattr(addr, "host", ""))
+        arrival = Arrival(self, peer)
+        if not self._admits(peer):
+            # TLS takes no refusal but from a connection.
+            arrival.unwanted = True
+            return arrival
         if len(self._arriving) >= self._most:
             next(iter(self._arriving)).give_up(f"{self._most} others came after it")
-        arrival = Arrival(self, str(getattr(addr, "host", "")))
         self._arriving[arrival] = None
         return arrival
 
@@ -159,6 +185,8 @@ class Arrival(Protocol):
     def __init__(self, arrivals: Arrivals, peer: str) -> None:
         self.refusal: str | None = None
         """Why the other end's certificate was refused."""
+        self.unwanted = False
+        """It may not even begin."""
         self._arrivals = arrivals
         self._peer = peer
         self._timer: IDelayedCall | None = None
@@ -166,6 +194,9 @@ class Arrival(Protocol):
 
     def connectionMade(self) -> None:
         """Give it its time."""
+        if self.unwanted:
+            self.cut()
+            return
         late = f"the handshake was not done after {PATIENCE:g} s"
         self._timer = self._arrivals.clock.callLater(PATIENCE, self.give_up, late)
 

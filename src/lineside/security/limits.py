@@ -51,7 +51,7 @@ def caller_of(host: str) -> str:
 
 
 class Networks:
-    """Networks that are bound by nothing.
+    """Some networks, and who is in them.
 
     Args:
         networks: such as ``10.0.0.0/8``; raises `ValueError` where one is none.
@@ -64,6 +64,29 @@ class Networks:
     def __contains__(self, host: str) -> bool:
         address = _address(host)
         return address is not None and any(address in network for network in self._networks)
+
+
+class Meter:
+    """One token bucket that lets everything through, and says how long to wait after it.
+
+    Args:
+        rate: what may come; its count is the burst.
+
+    """
+
+    def __init__(self, rate: Rate) -> None:
+        self._interval = rate.interval
+        self._slack = rate.interval * (rate.count - 1)
+        self._full_at = float("-inf")
+
+    def take(self, count: int, now: float) -> None:
+        """Take so many, more than there are as well."""
+        self._full_at = max(self._full_at, now) + count * self._interval
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until there is one again; 0 where there is."""
+        wait = self._full_at - now - self._slack
+        return wait if wait > ROUNDING else 0.0
 
 
 class Buckets:
@@ -87,14 +110,14 @@ class Buckets:
     def __len__(self) -> int:
         return len(self._full_at)
 
-    def spend(self, caller: str, now: float) -> float:
-        """Take one; return 0 where there was one, or else the seconds until there is."""
+    def spend(self, caller: str, now: float, count: int = 1) -> float:
+        """Take some, together, where there is one; return 0 then, or else the seconds until there is."""
         full_at = max(self._full_at.get(caller, now), now)
         wait = full_at - now - self._slack
         if wait > ROUNDING:
             self._full_at.move_to_end(caller)
             return wait
-        self._full_at[caller] = full_at + self._interval
+        self._full_at[caller] = full_at + count * self._interval
         self._full_at.move_to_end(caller)
         if len(self._full_at) > self._kept:
             self._full_at.popitem(last=False)

@@ -16,7 +16,7 @@ from twisted.logger import Logger
 
 from lineside.background import Background
 from lineside.model.errors import LinesideError
-from lineside.security.certificates import check_key_file, check_shown, expires, in_days
+from lineside.security.certificates import check_key_file, check_shown, expires, in_days, subject
 from lineside.security.keypairs import KeyPair, read_key_pair
 from lineside.security.revocations import read_revoked
 from lineside.security.tls import Guests, ServerSide, Setting, try_out
@@ -109,7 +109,7 @@ class Certificates:
         self._shown = {name: _Watched(f"tls.{name}", _shown(each, now)) for name, each in files.items()}
         self._revoked: dict[str, _Watched] = {}
         self._authorities: list[_Watched] = []
-        self._listeners: list[tuple[ServerSide, Callable[[], Setting]]] = []
+        self._listeners: list[tuple[ServerSide, Callable[[], Setting], str]] = []
         self._looking = LoopingCall(self._begin)
         self._looking.clock = clock
         self._background = Background(self.name)
@@ -134,7 +134,7 @@ class Certificates:
             return Setting(tuple(self._shown[name].value for name in names), self._admitted(guests), protocols)
 
         side = ServerSide(setting())
-        self._listeners.append((side, setting))
+        self._listeners.append((side, setting, "" if guests is None else guests.where))
         return side
 
     def left(self) -> dict[str, float]:
@@ -159,8 +159,9 @@ class Certificates:
         changes = await self._in_thread(lambda: [(each, each.look()) for each in watched])
         renewed = [each for each, found in changes if found is not None and each.take(*found)]
         if renewed:
-            for side, setting in self._listeners:
+            for side, setting, where in self._listeners:
                 side.set(setting())
+                self._turn_out(side, where)
         for each in renewed:
             log.info("certificate.reloaded", certificate=each.label, expires=f"{each.ends:%Y-%m-%d %H:%M} UTC")
             self._tell_end(each)
@@ -169,6 +170,18 @@ class Certificates:
             for each in watched:
                 if each not in renewed:
                     self._tell_end(each)
+
+    @staticmethod
+    def _turn_out(side: ServerSide, where: str) -> None:
+        for certificate, peer in side.turn_out_revoked():
+            log.warn(
+                "tls.turned_out",
+                listener=where,
+                certificate=subject(certificate),
+                serial=f"{certificate.serial_number:x}",
+                peer=peer,
+                remedy="its certificate is on the list of revoked ones; issue another if the device is to go on",
+            )
 
     def _begin(self) -> Deferred[None]:
         return self._background.run("look", self.look())

@@ -7,7 +7,9 @@ so that a revoked device would stay, and a ticket's key that leaks opens what wa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, runtime_checkable
+from weakref import WeakSet
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -73,15 +75,28 @@ class Setting(Struct, frozen=True):
     """What is spoken here, where that is agreed on in the handshake; none where it is not."""
 
 
+@runtime_checkable
+class Guest(Protocol):
+    """The protocol of a connection that wants to say something before it is turned out."""
+
+    def expel(self, reason: str) -> None:
+        """Take nothing more, and end the connection within seconds."""
+        ...
+
+
 @implementer(IOpenSSLServerConnectionCreator)
 class ServerSide:
     """Makes the server's side of connections, by what is set at the time.
 
-    Connections that were made keep what they were made with.
+    Connections that were made keep what they were made with, but for those of certificates that are revoked; see
+    `turn_out_revoked`.
     """
 
     def __init__(self, setting: Setting) -> None:
+        self._setting = setting
         self._doors = _Doors(setting)
+        self._open: WeakSet[TLSMemoryBIOProtocol] = WeakSet()
+        """The connections of guests."""
 
     def set(self, setting: Setting) -> None:
         """Make further connections by this.
@@ -91,10 +106,36 @@ class ServerSide:
 
         """
         self._doors = _Doors(setting)
+        self._setting = setting
 
     def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         """Return a new connection."""
+        if self._setting.guests is not None:
+            self._open.add(protocol)
         return self._doors.connection(protocol)
+
+    def turn_out_revoked(self) -> Iterator[tuple[x509.Certificate, str]]:
+        """End the connections whose certificates the lists name that are set now; yield whose, and from where.
+
+        A handshake that is under way was begun with the lists before. It is cut; who is good calls again.
+        """
+        guests = self._setting.guests
+        if guests is None or guests.revoked is None:
+            return
+        revoked = {(each.issuer, entry.serial_number) for each in guests.revoked for entry in each}
+        for connection in [each for each in self._open if each.connected]:
+            protocol = connection.wrappedProtocol
+            if isinstance(protocol, Arrival):
+                protocol.give_up("the list of revoked certificates changed during the handshake")
+                continue
+            shown = connection.getPeerCertificate().to_cryptography()
+            if (shown.issuer, shown.serial_number) not in revoked:
+                continue
+            yield shown, str(getattr(connection.getPeer(), "host", ""))
+            if isinstance(protocol, Guest):
+                protocol.expel("its certificate is revoked")
+            else:
+                connection.abortConnection()
 
 
 class _Doors:

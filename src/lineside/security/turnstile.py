@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 from twisted.internet.interfaces import IReactorTime
@@ -16,13 +16,16 @@ log = Logger()
 SAY_EVERY = 10.0
 """Seconds between two lines of the log about one limit."""
 CONNECTIONS, REQUESTS, IDENTITY, FAILURES = "connections", "requests", "identity_requests", "failed_credentials"
-LIMITS = (CONNECTIONS, REQUESTS, IDENTITY, FAILURES)
+ALLOW = "allow"
+LIMITS = (CONNECTIONS, REQUESTS, IDENTITY, FAILURES, ALLOW)
 """What callers are held to."""
 REMEDIES: Mapping[str, str] = {
     CONNECTIONS: "see who it is; raise connections in [limits], or add the network to trusted if it is yours",
     REQUESTS: "see who it is; raise requests in [limits], or add the network to trusted if it is yours",
     IDENTITY: "see what that program does; raise identity_requests in [limits] if it needs to",
-    FAILURES: "give that program a token that is valid (lineside token create), or find out who guesses there",
+    FAILURES: "give that program a token that is valid (lineside token create), or that webhook its secret, or "
+    "find out who guesses there",
+    ALLOW: "find out who it is; add its network to the source's allow if it is yours",
 }
 
 
@@ -91,6 +94,10 @@ class Turnstile:
         """Return what holds callers to their part of a listener's ``most`` connections."""
         return ConnectionShare(self, where, Places(self._most or part_of(most)), self._trusted)
 
+    def door(self, where: str, allow: Iterable[str]) -> Door:
+        """Return what lets nobody in to a listener but from some networks."""
+        return Door(self, where, Networks(allow))
+
     def refuse(self, limit: str, where: str, caller: str) -> None:
         """Count a refusal, and say so now and then."""
         key = limit, where
@@ -108,6 +115,22 @@ class Turnstile:
         if wait:
             self.refuse(limit, where, caller)
         return wait
+
+
+class Door:
+    """One listener's networks; see `Turnstile.door`."""
+
+    def __init__(self, turnstile: Turnstile, where: str, networks: Networks) -> None:
+        self._turnstile = turnstile
+        self._where = where
+        self._networks = networks
+
+    def admits(self, peer: str) -> bool:
+        """Tell whether an address may come in; where not, that is counted and told."""
+        if peer in self._networks:
+            return True
+        self._turnstile.refuse(ALLOW, self._where, caller_of(peer))
+        return False
 
 
 class ConnectionShare:

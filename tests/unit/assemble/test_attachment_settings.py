@@ -21,6 +21,7 @@ api_secret = { env = "SECRET" }
 [sources.gate]
 type = "lines"
 listen = "tcp:7001"
+public = true
 
 [routes.checkin]
 document = { employee = "{{ employee }}" }

@@ -34,7 +34,7 @@ type = "tasks"
 
 [sources.gate]
 type = "lines"
-listen = "tcp:0"
+listen = "tcp:0:interface=127.0.0.1"
 """
 
 

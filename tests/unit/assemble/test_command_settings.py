@@ -27,7 +27,7 @@ document = { employee = "{{ employee }}" }
 [sources.gate]
 type = "lines"
 """
-LISTENS = 'listen = "tcp:7001"\n'
+LISTENS = 'listen = "tcp:7001"\npublic = true\n'
 SECOND = """
 [targets.other]
 type = "frappe"
@@ -83,7 +83,7 @@ class Commands(SettingsCase):
     def test_datagrams_have_no_way_back(self) -> None:
         """The key is named."""
         self.assertEqual(
-            self.problem('listen = "udp:7001"\ncommands = true\n'),
+            self.problem('listen = "udp:7001"\npublic = true\ncommands = true\n'),
             "sources.gate.commands: datagrams have no connection over which commands could go; remove it",
         )
 

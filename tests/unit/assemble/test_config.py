@@ -24,6 +24,7 @@ SOURCE = """
 [sources.gate]
 type = "lines"
 listen = "tcp:7001"
+public = true
 """
 ROUTE = """
 [routes.checkin]

@@ -85,6 +85,7 @@ class Formats(SynchronousTestCase):
             [sources.other]
             type = "lines"
             listen = "tcp:7002"
+            public = true
             format = "label"
             dedupe = "code"
             [formats.label]

@@ -19,6 +19,7 @@ path = "lineside.db"
 [sources.gate]
 type = "lines"
 listen = "tcp:7001"
+public = true
 max_line = 1000
 framing = { type = "stx-etx", checksum = "lrc" }
 format = { type = "csv", columns = ["a", "b"], delimiter = ";" }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+from tests.rig.certificates import Authority
 from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.assemble.config import load
@@ -20,6 +21,8 @@ api_secret = { file = "secret" }
 [sources.gate]
 type = "lines"
 listen = "tcp:7001"
+public = true
+rate = "30/min"
 
 [sources.near]
 type = "lines"
@@ -62,7 +65,7 @@ class Told(SynchronousTestCase):
             doors,
             {
                 "journal.control": (False, False, "the file's mode"),
-                "sources.gate": (True, False, "its address"),
+                "sources.gate": (True, False, "nothing: public = true"),
                 "sources.near": (False, False, "its address"),
                 "http": (True, False, "API tokens"),
                 "sources.web": (True, False, "API tokens"),
@@ -73,6 +76,47 @@ class Told(SynchronousTestCase):
         self.assertTrue(
             all(door.limits for door in self.told.doors if door.what in {"sources.gate", "http", "live"})
         )
+
+    def test_who_may_come_to_a_source(self) -> None:
+        """Whoever shows a certificate, or comes from some networks; and how fast, where that is said."""
+        ca = Authority(Path.cwd())
+        gateway = ca.sign("gateway.plant", begins=-1, ends=365)
+        shown = f'[tls.plant]\ncertificate = "{gateway.certificate}"\nkey = "{gateway.key}"\n'
+        asked = f'tls = "plant"\nca = "{ca.path}"'
+        for said, tls, known_by, finding in (
+            (
+                'allow = ["10.20.0.0/16"]',
+                False,
+                "its address, one of 10.20.0.0/16",
+                "tcp:7001 from 10.20.0.0/16 can",
+            ),
+            (
+                'allow = ["10.20.0.0/16"]\ntls = "plant"',
+                True,
+                "its address, one of 10.20.0.0/16",
+                "from 10.20.0.0/16",
+            ),
+            (asked, True, "its certificate", None),
+            (f'{asked}\nallow = ["10.20.0.0/16"]', True, "its certificate, from 10.20.0.0/16", None),
+            ('public = true\ntls = "plant"', True, "nothing: public = true", "whoever reaches tcp:7001 can"),
+        ):
+            Path("lineside.toml").write_text(CONFIGURATION.replace("public = true", said, 1) + shown)
+            told = posture(load(Path("lineside.toml"), {"KEY": "the-key"}))
+            [gate] = [door for door in told.doors if door.what == "sources.gate"]
+            self.assertEqual((tls, known_by), (gate.tls, gate.known_by))
+            self.assertEqual(0.5, gate.limits["lines_per_second_of_one_connection"])
+            found = "\n".join(each for each in told.unsafe if "can make events" in each and "gate" in each)
+            self.assertIn(finding or "", found)
+            self.assertEqual(finding is None, not found)
+
+    def test_rates_of_requests(self) -> None:
+        """Those that are in force, and no others."""
+        [http] = [door for door in self.told.doors if door.what == "http"]
+        self.assertNotIn("requests_per_second_of_one_address", http.limits)
+        Path("lineside.toml").write_text(f'{CONFIGURATION}[limits]\nrequests = "600/min"\n')
+        told = posture(load(Path("lineside.toml"), {"KEY": "the-key"}))
+        [http] = [door for door in told.doors if door.what == "http"]
+        self.assertEqual(10.0, http.limits["requests_per_second_of_one_address"])
 
     def test_places_of_secrets(self) -> None:
         """And the mode of a file; the secrets themselves are not told."""

@@ -24,6 +24,7 @@ PLANT
 [sources.gate]
 type = "lines"
 listen = "tcp:7001"
+public = true
 """
 BERLIN = '[plant]\ntime_zone = "Europe/Berlin"'
 

@@ -32,7 +32,7 @@ class Simulated(SynchronousTestCase):
 
     def source(self, text: str) -> LinesSourceSettings:
         path = Path(self.mktemp())
-        path.write_text(AROUND + text)
+        path.write_text(AROUND + ("public = true\n" if "listen" in text else "") + text)
         return load(path, {}, secrets=False).lines["one"]
 
     def test_reach(self) -> None:

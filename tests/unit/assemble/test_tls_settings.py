@@ -54,7 +54,7 @@ class Tls(SynchronousTestCase):
     def test_a_listener_names_what_it_shows(self) -> None:
         """One or several, the first by default; and the same for HTTP."""
         more = f'[http]\ntls = ["office", "plant"]\n[tls.office]\ncertificate = "{self.office()}"\n'
-        settings = self.read('listen = "tcp:7443"\ntls = "plant"', more=more)
+        settings = self.read('listen = "tcp:7443"\npublic = true\ntls = "plant"', more=more)
         assert settings.http is not None
         self.assertEqual((("plant",), ("office", "plant")), (settings.lines["gate"].tls, settings.http.tls))
         self.assertEqual(([], 2), (settings.warnings, settings.secured))
@@ -70,22 +70,24 @@ class Tls(SynchronousTestCase):
         """A certificate that there is not, or twice the same."""
         self.assertEqual(
             ['sources.gate.tls: there is no certificate [tls.plan]; did you mean "plant"?'],
-            self.problems('listen = "tcp:7443"\ntls = "plan"'),
+            self.problems('listen = "tcp:7443"\npublic = true\ntls = "plan"'),
         )
         self.assertEqual(
             ["http.tls: there is no certificate [tls.x]"],
-            self.problems('listen = "tcp:7443"\ntls = "plant"', more='[http]\ntls = "x"\n'),
+            self.problems('listen = "tcp:7443"\npublic = true\ntls = "plant"', more='[http]\ntls = "x"\n'),
         )
-        [twice] = self.problems('listen = "tcp:7443"\ntls = ["plant", "plant"]')
+        [twice] = self.problems('listen = "tcp:7443"\npublic = true\ntls = ["plant", "plant"]')
         self.assertEqual('sources.gate.tls: "plant" stands here twice', twice)
 
     def test_one_that_is_not_shown(self) -> None:
         """Is worth a warning."""
-        self.assertEqual(["tls.plant: no listener shows it"], self.read('listen = "tcp:7001"').warnings)
+        self.assertEqual(
+            ["tls.plant: no listener shows it"], self.read('listen = "tcp:7001"\npublic = true').warnings
+        )
 
     def test_files_are_looked_at(self) -> None:
         """What is wrong with them is told by `lineside check` already; who needs no secrets does not look."""
-        gate = 'listen = "tcp:7443"\ntls = "plant"'
+        gate = 'listen = "tcp:7443"\npublic = true\ntls = "plant"'
         [problem] = self.problems(gate, key="missing.key")
         self.assertEqual(f"tls.plant: cannot read {Path.cwd() / 'missing.key'}: No such file or directory", problem)
         other = self.ca.sign("other")
@@ -103,7 +105,7 @@ class Tls(SynchronousTestCase):
         )
         self.assertEqual(
             ["sources.gate.tls: datagrams have no TLS; remove it"],
-            self.problems('listen = "udp:5140"\ntls = "plant"'),
+            self.problems('listen = "udp:5140"\npublic = true\ntls = "plant"'),
         )
         for kind in ("ssl:7443:privateKey=a.pem", "tls:certs:port=7443"):
             [problem] = self.problems(f'listen = "{kind}"')
@@ -113,23 +115,27 @@ class Tls(SynchronousTestCase):
         """They are asked for one where there is a CA; what belongs to that does nothing without."""
         self.ca.revoke().rename("ca.crl")
         asked = self.read(
-            'listen = "tcp:7443"\ntls = "plant"\nca = "CA_PATH"\ncrl = "ca.crl"\n'
+            'listen = "tcp:7443"\npublic = true\ntls = "plant"\nca = "CA_PATH"\ncrl = "ca.crl"\n'
             'device = "id"\nown_device_only = true'
         ).lines["gate"]
         self.assertEqual((1, Path.cwd() / "ca.crl", True), (len(asked.ca or ()), asked.crl, asked.own_device_only))
         self.assertEqual(
             [f"sources.gate.crl: cannot read {Path.cwd() / 'none.crl'}: No such file or directory"],
-            self.problems('listen = "tcp:7443"\ntls = "plant"\nca = "CA_PATH"\ncrl = "none.crl"'),
+            self.problems('listen = "tcp:7443"\npublic = true\ntls = "plant"\nca = "CA_PATH"\ncrl = "none.crl"'),
         )
         self.assertEqual(
             ["sources.gate.crl: devices are asked for no certificate; set tls and ca"],
-            self.problems('listen = "tcp:7443"\ntls = "plant"\ncrl = "ca.crl"'),
+            self.problems('listen = "tcp:7443"\npublic = true\ntls = "plant"\ncrl = "ca.crl"'),
         )
         self.assertEqual(
             ["sources.gate.own_device_only: devices show no certificate; set tls and ca"],
-            self.problems('listen = "tcp:7443"\ntls = "plant"\ndevice = "id"\nown_device_only = true'),
+            self.problems(
+                'listen = "tcp:7443"\npublic = true\ntls = "plant"\ndevice = "id"\nown_device_only = true'
+            ),
         )
         self.assertEqual(
             ["sources.gate.own_device_only: no line names one; set device, or remove it"],
-            self.problems('listen = "tcp:7443"\ntls = "plant"\nca = "CA_PATH"\nown_device_only = true'),
+            self.problems(
+                'listen = "tcp:7443"\npublic = true\ntls = "plant"\nca = "CA_PATH"\nown_device_only = true'
+            ),
         )

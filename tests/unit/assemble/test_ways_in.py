@@ -52,7 +52,7 @@ class Taken(SynchronousTestCase):
 
     def test_one_that_dials_in_keeps_its_own(self) -> None:
         """As ever."""
-        gate = self.source('listen = "tcp:7001"')
+        gate = self.source('listen = "tcp:7001"\npublic = true')
         self.assertEqual((True, 300.0, None), (gate.ack, gate.idle_timeout, gate.dial))
 
     def test_a_poll_is_bytes(self) -> None:
@@ -82,7 +82,7 @@ class Refused(SynchronousTestCase):
         """One of both."""
         self.assertProblems(("",), "one.listen: is missing; or set connect, where the gateway is to dial")
         self.assertProblems(
-            ('listen = "tcp:7001"\nconnect = "tcp:10.0.0.5:4001"',),
+            ('listen = "tcp:7001"\npublic = true\nconnect = "tcp:10.0.0.5:4001"',),
             "one.connect: a source either listens or dials; make two of it",
         )
 
@@ -105,7 +105,7 @@ class Refused(SynchronousTestCase):
         """And only what is text for bytes can be asked, in a time of its own."""
         poll = 'poll = { send = "S", every = "1s" }'
         self.assertProblems(
-            (f'listen = "tcp:7001"\n{poll}',),
+            (f'listen = "tcp:7001"\npublic = true\n{poll}',),
             "one.poll: only a device that is dialled can be asked; set connect, or remove it",
         )
         self.assertProblems(
@@ -118,7 +118,7 @@ class Refused(SynchronousTestCase):
     def test_an_authority_is_for_tls(self) -> None:
         """One that would vouch for nobody is an error."""
         ca = Authority(Path.cwd()).path
-        for way in ('listen = "tcp:7001"', 'connect = "tcp:10.0.0.5:4001"'):
+        for way in ('listen = "tcp:7001"\npublic = true', 'connect = "tcp:10.0.0.5:4001"'):
             self.assertProblems(
                 (f'{way}\nca = "{ca}"',),
                 "one.ca: without TLS nobody shows a certificate; set tls where devices connect, or connect to "
@@ -128,7 +128,7 @@ class Refused(SynchronousTestCase):
     def test_datagrams_have_neither_answers_nor_connections(self) -> None:
         """What would do nothing is an error."""
         self.assertProblems(
-            ('listen = "udp:5140"\nack = true\nmax_connections = 5\nidle_timeout = "1m"',),
+            ('listen = "udp:5140"\npublic = true\nack = true\nmax_connections = 5\nidle_timeout = "1m"',),
             "one.ack: datagrams are never answered; remove it",
             "one.max_connections: datagrams have no connection; remove it",
             "one.idle_timeout: datagrams have no connection; remove it",
@@ -146,7 +146,55 @@ class Refused(SynchronousTestCase):
     def test_two_sources_cannot_share_a_udp_port(self) -> None:
         """TCP and UDP ports are different things."""
         self.assertProblems(
-            ('listen = "udp:5140"', 'listen = "udp:127.0.0.1:5140"'),
+            ('listen = "udp:5140"\npublic = true', 'listen = "udp:127.0.0.1:5140"'),
             "two.listen: the source one listens there already",
         )
-        read('listen = "udp:5140"', 'listen = "tcp:5140"')
+        read('listen = "udp:5140"\npublic = true', 'listen = "tcp:5140"\npublic = true')
+
+    def test_who_may_come_is_said(self) -> None:
+        """Who can be reached from other machines names their networks, asks for certificates, or means all."""
+        for listen in (
+            "tcp:7001",
+            "tcp:7001:interface=10.0.0.2",
+            "tcp6:7001",
+            "udp:5140",
+            "systemd:domain=INET:index=0",
+        ):
+            self.assertProblems(
+                (f'listen = "{listen}"',),
+                f"one.listen: other machines can reach {listen}, and whoever does can make events; set allow = "
+                '["10.20.0.0/16"] to the networks of your devices, or tls and ca to demand certificates, or '
+                "public = true if that is meant",
+            )
+            read(f'listen = "{listen}"\npublic = true')
+            read(f'listen = "{listen}"\nallow = ["10.0.0.0/8", "fd00::/8"]')
+        for listen in ("tcp:7001:interface=127.0.0.1", "tcp6:7001:interface=\\\\:\\\\:1", "unix:/run/gate.sock"):
+            read(f'listen = "{listen}"')
+
+    def test_networks_are_networks(self) -> None:
+        """And there is at least one, of a source that anybody can come to by an address."""
+        self.assertProblems(
+            ('listen = "tcp:7001"\nallow = ["10.0.0.1/8"]',),
+            'one.allow: "10.0.0.1/8" is no network such as "10.0.0.0/8": 10.0.0.1/8 has host bits set',
+        )
+        self.assertProblems(
+            ('listen = "unix:/run/gate.sock"\nallow = ["10.0.0.0/8"]',),
+            "one.allow: who comes over a Unix socket has no address; use its mode",
+        )
+        self.assertProblems(
+            ('connect = "tcp:10.0.0.5:4001"\nallow = ["10.0.0.0/8"]\npublic = true',),
+            "one.allow: the source dials, nobody comes to it; remove it",
+            "one.public: the source dials, nobody comes to it; remove it",
+        )
+
+    def test_a_rate_needs_somebody_who_can_wait(self) -> None:
+        """A serial port goes on without us."""
+        self.assertProblems(
+            ('connect = "serial:/dev/ttyUSB0:baudrate=9600"\nrate = "10/s"',),
+            "one.rate: a serial port cannot be told to wait, and would lose lines",
+        )
+        self.assertProblems(
+            ('connect = "tcp:10.0.0.5:4001"\nrate = "fast"',),
+            'one.rate: expected a rate such as "500/s", "30/min" or "1000/h", or "unbound"',
+        )
+        read('connect = "tcp:10.0.0.5:4001"\nrate = "10/s"')

@@ -360,6 +360,10 @@ class Problems(TemplateTestCase):
         """TOML knows dates and infinity, JSON does not."""
         self.assertProblem("inf has no place in a document", float("inf"))
 
+    def test_a_number_that_python_does_not_read(self) -> None:
+        """It is told like any other mistake."""
+        self.assertProblem("a number has too many digits", "{{ " + "9" * 5_000 + " }}")
+
     def test_all_problems_of_a_table_are_told_at_once(self) -> None:
         """Each with its key path."""
         table = {"a": "{{ x | foo }}", "rows": [{"b c": "{{ x"}], "fine": "{{ x }}"}

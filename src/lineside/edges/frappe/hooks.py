@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from math import ceil
 from sqlite3 import Connection
 from typing import Any, Protocol
 
@@ -97,6 +98,8 @@ class HookIntake:
         self.undecodable = 0
         self.on_batch: Callable[[Batch, list[tuple[str, int]]], None] | None = None
         """Called with each event before it is stored."""
+        self.on_refused: Callable[[str], float] = lambda peer: 0.0
+        """Told the address of what was not rightly signed; returns how many seconds it ought to have waited."""
         self._id = id
         self._format = format
         self._ledger = ledger
@@ -124,6 +127,7 @@ class HookIntake:
             replies={
                 200: Reply("It is committed; a repeat gets the sequence of the first.", {JSON: Taken}),
                 401: Reply("It is not signed with the secret.", {PROBLEM: {"type": "object"}}),
+                429: Reply("Nor were too many from this address before.", {PROBLEM: {"type": "object"}}),
             },
             tag="hooks",
         )
@@ -132,7 +136,8 @@ class HookIntake:
         """Store a webhook and answer 200.
 
         Raises:
-            Problem: 401, its signature is wrong; 503, it cannot be stored at present.
+            Problem: 401, its signature is wrong; 429, and too many from that address were; 503, it cannot be stored
+                at present.
 
         """
         if self._secret is not None:
@@ -192,6 +197,10 @@ class HookIntake:
                 else "tick Enable Security in the Webhook in Frappe, or see who else posts here",
             )
             self._refusal_told, self._refused = now, 0
+        wait = self.on_refused(call.peer)
+        if wait:
+            again = {"Retry-After": str(max(1, ceil(wait)))}
+            raise Problem(429, "too many webhooks from this address were not rightly signed", headers=again)
         detail = "the signature is not of this body and secret" if given else "the webhook is not signed"
         raise Problem(401, detail, headers=CHALLENGE)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 
 from lineside.operations.web import Problem
@@ -45,6 +46,11 @@ class Refusing(Protocol):
         )
         self.transport.write(head.encode() + answer.body)
         self._timer = self._clock.callLater(HEARS, self._cut)
+        if isinstance(self.transport, ProtocolWrapper):
+            # TLS has an end of its own (RFC 8446, section 6.1), and reads on until the other end has sent its, too.
+            # To end the side of the socket beneath would cut off what TLS has still to send.
+            self.transport.loseConnection()
+            return
         # Closed with a request unread, the kernel would send a reset, which may overtake the answer.
         close = getattr(self.transport, "loseWriteConnection", self.transport.loseConnection)
         close()

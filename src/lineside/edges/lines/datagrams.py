@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from lineside.edges.lines.intake import Intake
 from lineside.edges.lines.session import Session
 from lineside.model.errors import LinesideError
+from lineside.security.limits import Buckets, Rate, caller_of
 from lineside.wire.lines import contents, too_long
 
 log = Logger()
@@ -43,17 +44,25 @@ class DatagramSource:
         port: 0 for any that is free.
         interface: the address to listen on, empty for all.
         where: the same as the configuration has it, for messages.
-        intake: the way to the journal; of this source alone. It must answer nothing and cut nobody for silence.
+        intake: the way to the journal; of this source alone. It must answer nothing, cut nobody for silence, and
+            have no rate.
+        rate: lines of one address; datagrams beyond are dropped, since nobody could be asked to wait.
 
     """
 
-    def __init__(self, reactor: Any, port: int, interface: str, where: str, intake: Intake) -> None:
+    def __init__(
+        self, reactor: Any, port: int, interface: str, where: str, intake: Intake, rate: Rate | None = None
+    ) -> None:
         self.id = intake.id
         self.name = f"source {intake.id}"
         self.intake = intake
         self.where = where
         self.dropped = 0
         """Datagrams that the operating system dropped, since the start."""
+        self._rate = rate
+        self._taking: _Taking | None = None
+        self._exceeded = 0
+        self._exceeding = False
         self._reactor = reactor
         self._number = port
         self._interface = interface
@@ -74,9 +83,18 @@ class DatagramSource:
     @property
     def problem(self) -> str | None:
         """What was lost, in a line."""
-        if not self.dropped:
-            return None
-        return f"{self.dropped} datagrams dropped since the start{', and more are' if self._losing else ''}"
+        lost = ((self.dropped, "", self._losing), (self.over, " over the rate", self._exceeding))
+        told = [
+            f"{count} datagrams{why} dropped since the start{', and more are' if more else ''}"
+            for count, why, more in lost
+            if count
+        ]
+        return "; ".join(told) or None
+
+    @property
+    def over(self) -> int:
+        """Datagrams that were dropped since they were over the rate, since the start."""
+        return 0 if self._taking is None else self._taking.over
 
     async def start(self) -> None:
         """Listen.
@@ -85,7 +103,7 @@ class DatagramSource:
             LinesideError: the address is in use or not ours.
 
         """
-        taking = _Taking(self.intake)
+        taking = self._taking = _Taking(self.intake, self._rate)
         try:
             self._port = self._reactor.listenUDP(self._number, taking, self._interface, LARGEST)
         except CannotListenError as busy:
@@ -109,6 +127,7 @@ class DatagramSource:
         await self.intake.drain()
 
     def _look(self) -> None:
+        self._look_at_rate()
         count = dropped_by_system(self._port.getHandle())
         if count is None:
             return
@@ -126,6 +145,20 @@ class DatagramSource:
             log.info("lines.datagrams_kept", source=self.id, dropped=self.dropped)
         self._losing = bool(lost)
 
+    def _look_at_rate(self) -> None:
+        over = self.over - self._exceeded
+        self._exceeded = self.over
+        if over and not self._exceeding:
+            log.error(
+                "lines.datagrams_over_rate",
+                source=self.id,
+                dropped=over,
+                remedy="send less, or raise the source's rate; what must not be lost needs TCP, where devices wait",
+            )
+        elif self._exceeding and not over:
+            log.info("lines.datagrams_within_rate", source=self.id, dropped=self.over)
+        self._exceeding = bool(over)
+
 
 class _Taking(DatagramProtocol):
     """All senders are one `Session`, so that they share the pressure; each line has its own sender's address."""
@@ -133,7 +166,10 @@ class _Taking(DatagramProtocol):
     noisy = False
     transport: Any
 
-    def __init__(self, intake: Intake) -> None:
+    def __init__(self, intake: Intake, rate: Rate | None) -> None:
+        self.over = 0
+        """Datagrams that came too fast."""
+        self._buckets = None if rate is None else Buckets(rate)
         self.peer = ""
         self._intake = intake
         self._ended = False
@@ -149,9 +185,14 @@ class _Taking(DatagramProtocol):
 
     def datagramReceived(self, datagram: bytes, addr: tuple[str, int]) -> None:
         """Take a datagram's lines. One of white space is a sign of life."""
+        if not self._intake.admits(addr[0]):
+            return
+        lines = datagram.split(b"\n")
+        if self._buckets is not None and self._is_over(addr[0], len(contents(lines))):
+            self.over += 1
+            return
         self.peer = addr[0]
         limits = self._intake.limits
-        lines = datagram.split(b"\n")
         if max(map(len, lines)) <= limits.max_line:
             if said := contents(lines):
                 self._session.take(said)
@@ -182,6 +223,9 @@ class _Taking(DatagramProtocol):
     def refuse(self, answer: bytes) -> None:
         """Datagrams always have room: their source has this one session."""
 
+    def turn_out(self, answer: bytes) -> None:
+        """Datagrams show no certificates."""
+
     def end(self) -> None:
         """Everything is stored."""
         self._session.closed()
@@ -192,6 +236,10 @@ class _Taking(DatagramProtocol):
         if not self._ended:
             self._begin()
             self.transport.startReading()
+
+    def _is_over(self, peer: str, count: int) -> bool:
+        assert self._buckets is not None
+        return count > 0 and self._buckets.spend(caller_of(peer), self._intake.clock.seconds(), count) > 0
 
     def _begin(self) -> None:
         self._session = Session(self._intake, self)

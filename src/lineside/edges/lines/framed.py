@@ -138,6 +138,16 @@ class FramedConnection(Protocol):
             self.transport.write(self._framing.answer(answer.removesuffix(b"\n")))
         self._farewell.begin(self.transport)
 
+    def turn_out(self, answer: bytes) -> None:
+        """Hang up with one answer after all others; see `lineside.edges.lines.session.Link`."""
+        IConsumer(self.transport).unregisterProducer()
+        self._discard()
+        self.refuse(answer)
+
+    def expel(self, reason: str) -> None:
+        """End the session for who is not to be here any longer."""
+        self._session.turn_out(reason)
+
     def end(self) -> None:
         """Close, or end our side first; see `lineside.edges.lines.session.Link`."""
         at_once = self._ended or not self._intake.limits.ack

@@ -24,7 +24,8 @@ from lineside.wire.decoding import Decoder, batches_of
 if TYPE_CHECKING:
     from lineside.edges.lines.commands import ConnectedLines
     from lineside.edges.lines.session import Session
-    from lineside.security.turnstile import ConnectionShare
+    from lineside.security.limits import Rate
+    from lineside.security.turnstile import ConnectionShare, Door
 
 log = Logger()
 
@@ -50,6 +51,8 @@ class Limits(Struct, frozen=True):
     """Seconds of silence after which a device is cut off; 0 for never."""
     ack: bool = True
     """Whether lines are answered."""
+    rate: Rate | None = None
+    """Lines of one connection; with more it is paused."""
 
 
 class Share(Struct, eq=False):
@@ -100,6 +103,8 @@ class Intake:
         """Which device is on which connection, where the source sends commands; None where it does not."""
         self.share: ConnectionShare | None = None
         """What one address may have of the connections; None for all."""
+        self.door: Door | None = None
+        """From where anybody may come; None for everywhere."""
         self.own_device_only = False
         """Whether an event that names another device than its sender is no event, but a dead letter."""
         self._journal = journal
@@ -145,6 +150,10 @@ class Intake:
             self.share.enter(session.peer)
         self.sessions.add(session)
         return True
+
+    def admits(self, peer: str) -> bool:
+        """Tell whether an address may come at all."""
+        return self.door is None or self.door.admits(peer)
 
     def may_say(self, name: str) -> bool:
         """Return whether to log an event of this name now: each connection of a flood has a cause for one."""

@@ -23,9 +23,13 @@ from twisted.logger import Logger
 from lineside.edges.lines.commands import ConnectedLine
 from lineside.edges.lines.intake import Intake
 from lineside.model.event import Event
+from lineside.security.limits import Meter
 from lineside.wire.answers import BUSY, encode_err
 
 log = Logger()
+
+TURNED_OUT = 5.0
+"""Seconds that who is turned out has for the answers that it still gets."""
 
 
 class Link(Protocol):
@@ -61,6 +65,10 @@ class Link(Protocol):
         """Send this one answer, take nothing, hang up."""
         ...
 
+    def turn_out(self, answer: bytes) -> None:
+        """Everything taken is answered: take nothing more, send this, hang up."""
+        ...
+
     def end(self) -> None:
         """Everything taken is answered: end our side, then the connection as soon as no answer is lost by it.
 
@@ -90,6 +98,12 @@ class Session:
         self._idle: IDelayedCall | None = None
         self._finishing = False
         self._closed = False
+        rate = intake.limits.rate
+        self._meter = None if rate is None else Meter(rate)
+        self._afford: IDelayedCall | None = None
+        self._last_words: bytes | None = None
+        """What who is turned out is told once all else is answered."""
+        self._late: IDelayedCall | None = None
         self.line: ConnectedLine | None = None
         """For commands to the device, where its source sends any."""
 
@@ -118,6 +132,9 @@ class Session:
         """Forget the device. What it sent is committed all the same; it will ask again for the answers."""
         if self._idle is not None and self._idle.active():
             self._idle.cancel()
+        for call in (self._late, self._afford):
+            if call is not None and call.active():
+                call.cancel()
         self._closed = True
         if self.line is not None:
             self.line.end("the connection was lost")
@@ -139,6 +156,8 @@ class Session:
             frames = self.line.without_replies(frames)
             if not frames:
                 return 0
+        if self._meter is not None:
+            self._spend(len(frames))
         self._in_flight += len(frames)
         if self._in_flight >= self._intake.limits.max_in_flight:
             self.hold("disk")
@@ -150,6 +169,8 @@ class Session:
         """Take a chunk's only frame, as `take` does."""
         if self.line is not None and self.line.listens and not self.line.without_replies([frame]):
             return
+        if self._meter is not None:
+            self._spend(1)
         self._in_flight += 1
         if self._in_flight >= self._intake.limits.max_in_flight:
             self.hold("disk")
@@ -158,6 +179,8 @@ class Session:
 
     def keep(self, event: Event) -> None:
         """Take an event that the framing made itself."""
+        if self._meter is not None:
+            self._spend(1)
         self._in_flight += 1
         if self._in_flight >= self._intake.limits.max_in_flight:
             self.hold("disk")
@@ -183,6 +206,15 @@ class Session:
         self.hold("finishing")
         self._end_when_answered()
 
+    def turn_out(self, reason: str) -> None:
+        """Take nothing more; answer what was taken, say why, and hang up, all within `TURNED_OUT` seconds."""
+        if self._closed or self._late is not None:
+            return
+        self._late = self._intake.clock.callLater(TURNED_OUT, self.abort)
+        if not self._finishing:
+            self._last_words = encode_err(BUSY, reason)
+            self.finish()
+
     def abort(self) -> None:
         """Cut the connection at once."""
         if not self._closed:
@@ -205,10 +237,31 @@ class Session:
             if self.line is not None and why == "answers":
                 self.line.go_on()
 
+    def _spend(self, count: int) -> None:
+        assert self._meter is not None
+        now = self._intake.clock.seconds()
+        self._meter.take(count, now)
+        wait = self._meter.wait(now)
+        if wait and self._afford is None and not self._closed:
+            self.hold("rate")
+            self._afford = self._intake.clock.callLater(wait, self._go_on)
+
+    def _go_on(self) -> None:
+        assert self._meter is not None
+        # More may have come than what was paid for when the wait began.
+        wait = self._meter.wait(self._intake.clock.seconds())
+        self._afford = self._intake.clock.callLater(wait, self._go_on) if wait else None
+        if not wait:
+            self.let_go("rate")
+
     def _end_when_answered(self) -> None:
         if self._finishing and not self._in_flight and not self._closed:
             # The hold stays: from here on only the link knows when to read, to throw it away.
-            self._link.end()
+            words, self._last_words = self._last_words, None
+            if words is None:
+                self._link.end()
+            else:
+                self._link.turn_out(words)
 
     def _watch(self, seconds: float) -> None:
         if seconds:
@@ -216,7 +269,7 @@ class Session:
 
     def _look_for_silence(self) -> None:
         timeout = self._intake.limits.idle_timeout
-        if self._held_by & {"disk", "crowd"}:
+        if self._held_by & {"disk", "crowd", "rate"}:
             self.heard()
         left = self._heard_at + timeout - self._intake.clock.seconds()
         if left > 0:

@@ -8,7 +8,7 @@ from twisted.internet import tcp
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.internet.interfaces import IAddress, IListeningPort, IStreamServerEndpoint
 from twisted.internet.protocol import Factory, Protocol
 
 from lineside.edges.lines.intake import Intake
@@ -62,10 +62,8 @@ class LinesSource:
             LinesideError: the address is in use or not ours.
 
         """
-        factory = Factory.forProtocol(self._connect)
-        factory.noisy = False
         try:
-            self._port = await self._endpoint.listen(factory)
+            self._port = await self._endpoint.listen(_Devices(self._connect))
         except CannotListenError as busy:
             raise LinesideError(
                 f"sources.{self.id}: cannot listen on {self.where}: {_cause(busy)}; "
@@ -81,12 +79,27 @@ class LinesSource:
             self._port = None
         await self.intake.drain()
 
-    def _connect(self) -> Protocol:
+    def _connect(self, peer: str) -> Protocol | None:
+        if not self.intake.admits(peer):
+            return None
         if isinstance(self._port, tcp.Port):
             # Twisted would take ever more at a time while they keep coming; devices that are there would wait, and
             # those that are turned away are open until the next turn.
             self._port.numberAccepts = ACCEPTS
         return self._connection(self.intake)
+
+
+class _Devices(Factory):
+    noisy = False
+
+    def __init__(self, connect: Callable[[str], Protocol | None]) -> None:
+        self._connect = connect
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
+        made = self._connect(str(getattr(addr, "host", "")))
+        if made is not None:
+            made.factory = self
+        return made
 
 
 def _cause(busy: CannotListenError) -> str:

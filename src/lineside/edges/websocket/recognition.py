@@ -101,10 +101,13 @@ class Recognition:
         try:
             return await self._who(token, call)
         except Ended as ended:
-            self._failed(f"live {call.peer}")
-            if self._wait(call.peer):
-                raise Refused(codes.TOO_MANY_REQUESTS) from ended
+            self._count(call.peer, ended)
             raise
+
+    def _count(self, peer: str, why: Exception) -> None:
+        self._failed(f"live {peer}")
+        if self._wait(peer):
+            raise Refused(codes.TOO_MANY_REQUESTS) from why
 
     async def _who(self, token: str | None, call: Call) -> Known:
         at_erp = await self._at_erp(token, call)
@@ -154,11 +157,11 @@ class Recognition:
         lost: list[str] = await self._asking.run(lambda: Deferred.fromCoroutine(ask()))
         return lost
 
-    def again(self, token: str, user: str) -> Known:
+    def again(self, token: str, user: str, *, peer: str) -> Known:
         """Return who a client is by a new token, which must be the same user's.
 
         Raises:
-            Refused: such tokens are not taken.
+            Refused: such tokens are not taken; or it is none, as were too many from the address ``peer`` before.
             Ended: it has expired, or is none of this user's.
 
         """
@@ -169,16 +172,18 @@ class Recognition:
         except ExpiredToken as expired:
             raise Ended(codes.EXPIRED) from expired
         except BadToken as bad:
+            self._count(peer, bad)
             raise Ended(codes.INVALID_TOKEN) from bad
         if holder.identity.name != user:
             raise Ended(codes.INVALID_TOKEN)
         return _known(holder)
 
-    def lets_in(self, token: str, *, user: str, client: str, channel: str) -> int | None:
+    def lets_in(self, token: str, *, user: str, client: str, channel: str, peer: str) -> int | None:
         """Return for how many seconds a token lets somebody into a channel, None for ever.
 
         Raises:
-            Refused: it has expired, or does not let in.
+            Refused: it has expired, or does not let in; or it is none, as were too many from the address ``peer``
+                before.
             Ended: it is somebody else's, or another channel's.
 
         """
@@ -189,6 +194,7 @@ class Recognition:
         except ExpiredToken as expired:
             raise Refused(codes.TOKEN_EXPIRED) from expired
         except BadToken as bad:
+            self._count(peer, bad)
             if bad.mismatch:
                 raise Ended(codes.INVALID_TOKEN) from bad
             raise Refused(codes.PERMISSION_DENIED) from bad

@@ -391,7 +391,7 @@ class Session:
         return joined
 
     async def _refresh(self, request: messages.RefreshRequest) -> dict[str, Any]:
-        known = self._services.recognition.again(request.token, self.user)
+        known = self._services.recognition.again(request.token, self.user, peer=self._call.peer)
         self._known = known
         await self._leave_what_is_not_permitted()
         self._is_there()
@@ -439,7 +439,8 @@ class Session:
         return result
 
     def _by_token(self, channel: str, token: str) -> int | None:
-        return self._services.recognition.lets_in(token, user=self.user, client=self.id, channel=channel)
+        peer = self._call.peer
+        return self._services.recognition.lets_in(token, user=self.user, client=self.id, channel=channel, peer=peer)
 
     async def _join(self, request: messages.SubscribeRequest) -> dict[str, Any]:
         """Subscribe; what is published meanwhile is held until the reply is out."""
