@@ -16,6 +16,7 @@ from lineside.edges.ssh.channels import MAX_CHANNELS
 from lineside.edges.ssh.door import Limits
 from lineside.edges.ssh.packets import LONGEST
 from lineside.edges.ssh.transport import REKEY_SECONDS, STRICT_CLIENT, STRICT_SERVER
+from lineside.operations.results import SshCounts
 
 BANNER = b"SSH-2.0-peer\r\n"
 
@@ -64,6 +65,7 @@ class Beginnings(SynchronousTestCase):
         visit = Visit()
         visit.log_in()
         self.assertTrue(visit.server.known)
+        self.assertEqual(visit.door.counts, SshCounts(connections=1, users=1, logged_in=1))
         visit.server.connectionLost()
         self.assertEqual([act.what for act in visit.acts], ["ssh.login", "ssh.logout"])
         self.assertEqual(visit.clock.getDelayedCalls(), [])
@@ -102,6 +104,7 @@ class Beginnings(SynchronousTestCase):
         visit = Visit(limits=Limits(connections=3, unknown=3, unknown_per_host=2))
         visit.connect()
         self.assertIsNone(visit.door.buildProtocol(ADDRESS))
+        self.assertEqual(visit.door.counts, SshCounts(connections=2, turned_away=1))
         visit.server.connectionLost()
         self.assertIsNotNone(visit.door.buildProtocol(ADDRESS))
 
