@@ -7,7 +7,7 @@ import struct
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.rig.ssh_memory import ADDRESS, OPS, Client, Visit
+from tests.rig.ssh_memory import ADDRESS, BANNER, OPS, Client, Visit, kexinit, packet
 from twisted.conch.ssh.common import NS
 from twisted.conch.ssh.keys import Key
 from twisted.trial.unittest import SynchronousTestCase
@@ -17,21 +17,6 @@ from lineside.edges.ssh.door import Limits
 from lineside.edges.ssh.packets import LONGEST
 from lineside.edges.ssh.transport import REKEY_SECONDS, STRICT_CLIENT, STRICT_SERVER
 from lineside.operations.results import SshCounts
-
-BANNER = b"SSH-2.0-peer\r\n"
-
-
-def packet(payload: bytes) -> bytes:
-    """Return a packet as it is before there are keys."""
-    padding = 8 - (5 + len(payload)) % 8
-    padding += 8 if padding < 4 else 0
-    return struct.pack(">LB", 1 + len(payload) + padding, padding) + payload + bytes(padding)
-
-
-def kexinit(kex: bytes = b"curve25519-sha256") -> bytes:
-    """Return a client's KEXINIT."""
-    lists = [kex, b"ssh-ed25519", *[b"aes128-ctr"] * 2, *[b"hmac-sha2-256"] * 2, *[b"none"] * 2, b"", b""]
-    return b"\x14" + bytes(16) + b"".join(map(NS, lists)) + bytes(5)
 
 
 class Strict(Client):
