@@ -147,7 +147,7 @@ def messages(seed: int, count: int) -> Iterator[tuple[int, bytes]]:
     """Yield numbers and contents of messages after a log-in."""
     random = Random(seed)
     for _ in range(count):
-        number, content = random.choice(LATER)
+        number, content = random.choice((LATER[0], *LATER))
         if random.random() < 0.1:
             number = random.randrange(1, 256)
         yield number, spoiled(random, content) if random.random() < 0.4 else content
@@ -167,8 +167,7 @@ def requests(seed: int, count: int) -> Iterator[tuple[int, bytes]]:
         kind, content = random.choice(
             (
                 (sftp.FXP_OPEN, NS(path) + struct.pack("!L", flags) + told),
-                *[(sftp.FXP_OPEN, NS(b"/inbox/%d.csv" % random.randrange(9)) + struct.pack("!L", NEW) + NOTHING)]
-                * 3,
+                *[(sftp.FXP_OPEN, NS(b"/inbox/%d" % random.randrange(9)) + struct.pack("!L", NEW) + NOTHING)] * 3,
                 *[(sftp.FXP_WRITE, NS(b"HANDLE") + struct.pack("!Q", 0) + NS(b"row\n" * 9))] * 3,
                 *[(sftp.FXP_CLOSE, NS(b"HANDLE"))] * 3,
                 (
@@ -246,6 +245,7 @@ class Door:
             visit.log_in()
             assert visit.server.known
             visit.other.clear()
+            visit.client.sendPacket(*LATER[0])
             self.visits += 1
         visit.client.sendPacket(number, content)
         visit.server.dataReceived(visit.other.value())
