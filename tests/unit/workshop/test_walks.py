@@ -8,6 +8,8 @@ from pathlib import Path
 from string import Template
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.rig.chapters import WORKSHOP
 
 from lineside.assemble.config import load
@@ -25,12 +27,13 @@ KEYS = ("LINESIDE_DEMO_KEY", "LINESIDE_DEMO_SECRET", "FRAPPE_KEY", "FRAPPE_SECRE
 
 
 def test_there_are_walks() -> None:
-    """Those of chapters 3 to 6 are found."""
+    """Those of chapters 3 to 6 and 8 are found."""
     chapters = {
         "03_real_time_data_processing",
         "04_asynchronous_task_management",
         "05_custom_network_services",
         "06_enhanced_security_features",
+        "08_protocol_implementations_for_legacy_systems",
     }
     assert chapters <= WALKS.keys()
 
@@ -45,6 +48,10 @@ def test_what_a_walk_adds_is_right(chapter: str, tmp_path: Path) -> None:
         pki = Pki(tmp_path / "pki")
         pki.init()
         pki.issue("gateway", Purpose(hosts=("localhost",)))
+    for name in ("ops", "acme"):
+        key = Ed25519PrivateKey.generate().public_key()
+        line = key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+        (tmp_path / f"{name}.pub").write_bytes(line + b"\n")
     path = tmp_path / "lineside.toml"
     # A walk with an ERP of its own stands alone.
     alone = any("[targets." in block for block in WALKS[chapter])
