@@ -28,6 +28,7 @@ from lineside.assemble.edges import (
     live_services,
     offline_tasks,
     posts,
+    pulls,
     ssh_services,
     tasks,
 )
@@ -116,6 +117,7 @@ class Gateway:
         self.databases = databases(reactor, settings, store, self._watching.journals, random)
         self.hooks = frappe_sources(reactor, settings, store, self._watching.journals, targets, gates, random)
         self.folders = folders(reactor, settings, store, self._watching.journals, consumers, random)
+        self.pulls = pulls(reactor, settings, store, self._watching.journals, consumers, random)
         self.posts = posts(reactor, settings, store, self._watching.journals)
         self.task_sources = task_sources(settings, self._watching.journals)
         self.erp = erp_views(reactor, settings, targets, self.operations)
@@ -248,6 +250,7 @@ class Gateway:
             *([] if self.names is None else [list[Part]([self.names])]),
             *self._waiting,
             *([] if self.folders is None else [self.folders.answers, self.folders.intakes]),
+            *([] if self.pulls is None else [self.pulls.answers, self.pulls.intakes]),
             *([] if self.drop_boxes is None else self.drop_boxes.stages),
             *([] if self.ssh is None else [list[Part]([self.ssh.part])]),
             [
@@ -255,6 +258,7 @@ class Gateway:
                 *([] if self.databases is None else self.databases.sources),
                 *([] if self.hooks is None else self.hooks.parts),
                 *([] if self.folders is None else self.folders.parts),
+                *([] if self.pulls is None else self.pulls.parts),
             ],
         ]
         self._supervise(supervised, store)
@@ -279,6 +283,10 @@ class Gateway:
             log.info("source.polling", source=source.id, address=source.address)
         for folder in [] if self.folders is None else self.folders.sources:
             log.info("source.watching", source=folder.id, address=folder.address)
+        if self.pulls is not None:
+            self.pulls.warn()
+        for pull in [] if self.pulls is None else self.pulls.sources:
+            log.info("source.pulling", source=pull.id, address=pull.address)
         for hooks in [] if self.hooks is None else self.hooks.sources:
             log.info("source.hooked", source=hooks.id, address=hooks.address)
         if self.http is not None:
@@ -374,9 +382,9 @@ class Gateway:
         taken = [] if self.folders is None else self.folders.status
         left = [] if self.drop_boxes is None else self.drop_boxes.status
         ways = (way.status for way in self._ways_in)
-        return [
-            self._watching.told(status) for status in (*ways, *polled, *hooked, *posted, *filled, *taken, *left)
-        ]
+        pulled = [] if self.pulls is None else self.pulls.status
+        every = (*ways, *polled, *hooked, *posted, *filled, *taken, *left, *pulled)
+        return [self._watching.told(status) for status in every]
 
 
 class Offline:
@@ -444,7 +452,7 @@ def offer(
         name: decoder_of(source).decode
         for name, source in (settings.lines | settings.posts | settings.hooks).items()
     }
-    decoders |= dict.fromkeys(settings.folders, once_only)
+    decoders |= dict.fromkeys((*settings.folders, *settings.drop_boxes, *settings.pulls), once_only)
     specs = {route: consumer.spec for route, consumer in consumers.items()}
     EventOperations(store.journal, store.database, specs, clock, document_links(settings)).register(operations)
     DeadLetterOperations(store.journal, store.database, decoders, consumers).register(operations)

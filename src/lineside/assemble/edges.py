@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from lineside.assemble.naming import State
     from lineside.assemble.parts import JournalPart
     from lineside.assemble.posts import Posts
+    from lineside.assemble.pulls import Pulls
     from lineside.assemble.ssh import Boxes, SshServices
     from lineside.assemble.tasks import Tasks
     from lineside.assemble.web import HttpServices
@@ -167,6 +168,23 @@ def drop_boxes(
         from lineside.assemble.dropboxes import DropBoxes
 
     return DropBoxes(reactor, settings, store, journals, consumers, random, record)
+
+
+def pulls(
+    reactor: Any,
+    settings: Settings,
+    store: JournalPart,
+    journals: Mapping[str, WatchedJournal],
+    consumers: Mapping[str, DurableConsumer],
+    random: Random,
+) -> Pulls | None:
+    """Return the partners' folders from which files are fetched; None where the configuration names none."""
+    if not settings.pulls:
+        return None
+    with importing():
+        from lineside.assemble.pulls import Pulls
+
+    return Pulls(reactor, settings, store, journals, consumers, random)
 
 
 def erp_views(

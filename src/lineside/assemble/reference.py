@@ -87,7 +87,7 @@ TABLES: dict[str, type[Table]] = {
 }
 """What a page has to describe, by the names of its marks."""
 
-_MARKED = re.compile(r"(<!-- keys: (?P<name>[a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_MARKED = re.compile(r"(<!-- keys: (?P<name>[a-z][a-z -]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 _PLAIN = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`"} | dict.fromkeys(
     (
         PollSettings,

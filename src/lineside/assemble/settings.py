@@ -27,6 +27,7 @@ from lineside.assemble.httpsettings import HttpSettings, HttpSourceSettings
 from lineside.assemble.limitsettings import LimitSettings
 from lineside.assemble.livesettings import ChannelSettings, LiveSettings
 from lineside.assemble.plant import PlantSettings, WorkingHours
+from lineside.assemble.pullsettings import SftpPullSettings
 from lineside.assemble.sqlsettings import (
     DatabaseSettings,
     QuerySettings,
@@ -594,6 +595,7 @@ SourceSettings = (
     | TaskSourceSettings
     | FolderSourceSettings
     | SftpSourceSettings
+    | SftpPullSettings
 )
 
 TARGETS: dict[str, type[TargetSettings]] = {"frappe": FrappeTargetSettings, "sql": SqlTargetSettings}
@@ -606,6 +608,7 @@ SOURCES: dict[str, type[SourceSettings]] = {
     "tasks": TaskSourceSettings,
     "folder": FolderSourceSettings,
     "sftp": SftpSourceSettings,
+    "sftp-pull": SftpPullSettings,
 }
 """The kinds of sources, by ``type``."""
 
@@ -688,6 +691,11 @@ class Settings(Struct, frozen=True):
     def drop_boxes(self) -> dict[str, SftpSourceSettings]:
         """The sources whose files come by SFTP."""
         return {name: each for name, each in self.sources.items() if isinstance(each, SftpSourceSettings)}
+
+    @property
+    def pulls(self) -> dict[str, SftpPullSettings]:
+        """The sources whose files are fetched from partners."""
+        return {name: each for name, each in self.sources.items() if isinstance(each, SftpPullSettings)}
 
     def zone_of(self, target: str) -> str | None:
         """Return the zone that the configuration gives a target's times; None where the target is to say it."""

@@ -105,6 +105,11 @@ async def check_targets(
             await client.close()
     for name, source in settings.lines.items():
         take(await sound_device(reactor, name, source))
+    if settings.pulls:
+        from lineside.assemble.pullsoundings import sound_pull  # noqa: PLC0415 (with them comes all of SSH)
+
+        for name, pull in settings.pulls.items():
+            take(await sound_pull(reactor, name, pull))
     for name in settings.databases:
         take(await sound_database(reactor, settings, name))
     problems = [problem for sounding in soundings for problem in sounding.problems]

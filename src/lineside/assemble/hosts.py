@@ -1,0 +1,74 @@
+"""From the settings for a host to what its connection needs. The files are read each time."""
+
+from __future__ import annotations
+
+import stat
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_ssh_private_key
+from twisted.conch.ssh.keys import Key
+
+from lineside.assemble.hostsettings import HostKeys, read
+from lineside.edges.ssh.client.algorithms import LEGACY, MODERN
+from lineside.edges.ssh.client.failures import NotReached
+from lineside.edges.ssh.client.hosts import LEARN, known_host, pinned
+from lineside.edges.ssh.client.transport import Visit
+
+LEAST_RSA = 2048
+"""Bits of our key."""
+
+
+def visit_of(settings: HostKeys) -> Visit:
+    """Return to whom we go, and as whom. It reads files.
+
+    Raises:
+        NotReached: a file is not there, or does not hold what it is to; the reason begins with the key.
+
+    """
+    address = settings.address
+    if settings.host_key is not None:
+        try:
+            host = pinned(f"{address.host}:{address.port}", settings.host_key)
+        except ValueError as wrong:
+            raise NotReached(f"host_key: {wrong}", "copy it from ssh-keyscan, and compare it") from wrong
+    else:
+        assert settings.known_hosts is not None
+        try:
+            text = read(settings.known_hosts, "known_hosts").decode("utf-8", "replace")
+        except OSError as failed:
+            raise NotReached(str(failed), LEARN) from failed
+        host = known_host(text, address.host, address.port)
+        if not host.blobs:
+            raise NotReached(f"known_hosts: {settings.known_hosts} has no key of {host.name}", LEARN)
+    return Visit(
+        host,
+        settings.user,
+        LEGACY if settings.legacy else MODERN,
+        None if settings.key is None else _own_key(settings),
+        None if settings.password is None else settings.password.reveal(),
+    )
+
+
+def _own_key(settings: HostKeys) -> Key:
+    path = settings.key
+    assert path is not None
+    try:
+        content = read(path, "key")
+        mode = path.stat().st_mode
+    except OSError as failed:
+        raise NotReached(str(failed), "make one with ssh-keygen -t ed25519 -N ''") from failed
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise NotReached(f"key: others can read {path}", f"chmod 600 {path}")
+    load = load_ssh_private_key if b"OPENSSH" in content[:60] else load_pem_private_key
+    try:
+        loaded = load(content, None)
+        key = Key(loaded)
+        key.sshType()
+    except (ValueError, TypeError, UnsupportedAlgorithm, RuntimeError) as wrong:
+        raise NotReached(
+            f"key: {path} holds no private key without a passphrase", "make one with ssh-keygen -t ed25519 -N ''"
+        ) from wrong
+    if key.type() == "DSA" or (isinstance(loaded, RSAPrivateKey) and loaded.key_size < LEAST_RSA):
+        raise NotReached(f"key: {path} is too weak", "make one with ssh-keygen -t ed25519 -N ''")
+    return key

@@ -1,0 +1,145 @@
+"""Partners' folders as the composition root puts them together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from random import Random
+from typing import Any
+
+from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.logger import Logger
+
+from lineside.assemble.files import FileSource
+from lineside.assemble.hosts import visit_of
+from lineside.assemble.hostsettings import HostKeys
+from lineside.assemble.parts import JournalPart
+from lineside.assemble.pullsettings import SftpPullSettings
+from lineside.assemble.settings import Settings
+from lineside.edges.files.aside import Aside
+from lineside.edges.files.intake import Places
+from lineside.edges.ssh.client.pull import Pulled, SftpPull
+from lineside.journal.consumer import DurableConsumer
+from lineside.journal.watched import WatchedJournal
+from lineside.model.ports import Part
+from lineside.operations.results import SourceStatus
+
+log = Logger()
+
+
+class PullSource:
+    """One partner's folder with what it rests on."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        name: str,
+        settings: SftpPullSettings,
+        store: JournalPart,
+        journal: WatchedJournal,
+        consumers: Mapping[str, DurableConsumer],
+        random: Random,
+    ) -> None:
+        own = settings.path
+        places = Places(own / "outbox", own / "archive")
+        self.id = name
+        self.address = f"sftp://{settings.user}@{settings.address.host}:{settings.address.port}/{settings.folder}"
+        self.legacy = settings.legacy
+        self.files = FileSource(
+            reactor, name, settings, store, journal, consumers, lambda _: places, own / ".spool", random
+        )
+        self.pull = SftpPull(
+            name,
+            host_endpoint(reactor, settings),
+            partial(visit_of, settings),
+            pulled_of(settings),
+            settings.sender or name,
+            (settings.spool or own) / ".fetching",
+            self.files.intake,
+            reactor,
+            every=settings.every,
+            connecting=settings.address.timeout,
+            aside=Aside(f"sftp-{name}", reactor.callFromThread),
+        )
+
+    @property
+    def status(self) -> SourceStatus:
+        """What is told of it."""
+        return self.files.status(self.address, self.pull.problem)
+
+
+class Pulls:
+    """The partners' folders."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        settings: Settings,
+        store: JournalPart,
+        journals: Mapping[str, WatchedJournal],
+        consumers: Mapping[str, DurableConsumer],
+        random: Random,
+    ) -> None:
+        self.sources = [
+            PullSource(
+                reactor,
+                name,
+                table,
+                store,
+                journals[name],
+                {id_: each for id_, each in consumers.items() if name in each.spec.sources},
+                random,
+            )
+            for name, table in settings.pulls.items()
+        ]
+
+    @property
+    def answers(self) -> list[Part]:
+        """What answers senders: there before anything is taken."""
+        return [source.files.answers for source in self.sources]
+
+    @property
+    def intakes(self) -> list[Part]:
+        """What takes files: there before any is fetched."""
+        return [source.files.intake for source in self.sources]
+
+    @property
+    def parts(self) -> list[Part]:
+        """What fetches files."""
+        return [source.pull for source in self.sources]
+
+    @property
+    def status(self) -> list[SourceStatus]:
+        """What is told of them."""
+        return [source.status for source in self.sources]
+
+    def warn(self) -> None:
+        """Say in the log which of them agree to weak algorithms."""
+        for source in self.sources:
+            if source.legacy:
+                log.warn(
+                    "pull.legacy",
+                    source=source.id,
+                    address=source.address,
+                    remedy="let the host be updated, and remove legacy = true; until then keep its network apart",
+                )
+
+
+def host_endpoint(reactor: Any, settings: HostKeys) -> IStreamClientEndpoint:
+    """Return the endpoint of a host."""
+    address = settings.address
+    return HostnameEndpoint(reactor, address.host, address.port, address.timeout)
+
+
+def pulled_of(settings: SftpPullSettings) -> Pulled:
+    """Return what is fetched."""
+    done = settings.done or f"{settings.folder.rstrip('/')}/done"
+    return Pulled(
+        settings.folder.encode(),
+        settings.pattern,
+        settings.then,
+        done.encode(),
+        settings.max_file,
+        settings.settled,
+    )

@@ -1,0 +1,1 @@
+"""The gateway as an SSH client: hosts that are known, or nobody."""

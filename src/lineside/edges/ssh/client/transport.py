@@ -1,0 +1,343 @@
+"""One SSH connection to a host: conch's client side, strict and bounded, to a host whose key is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from warnings import catch_warnings, simplefilter
+
+from cryptography.utils import CryptographyDeprecationWarning
+from msgspec import Struct
+from twisted.conch.ssh.common import NS, getNS
+from twisted.conch.ssh.keys import Key
+from twisted.conch.ssh.transport import (
+    DISCONNECT_HOST_KEY_NOT_VERIFIABLE,
+    DISCONNECT_PROTOCOL_ERROR,
+    MSG_DISCONNECT,
+    MSG_NEWKEYS,
+    SSHClientTransport,
+)
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+
+from lineside.edges.ssh.client.algorithms import Algorithms, ClientKeys
+from lineside.edges.ssh.client.failures import HostNotKnown, NotLetIn, NotReached
+from lineside.edges.ssh.client.hosts import KnownHost, offered
+from lineside.edges.ssh.client.login import Channels, Login
+from lineside.edges.ssh.packets import SEQUENCES, BadPacket, Opener, Plain, Sealer
+from lineside.edges.ssh.quiet import QUIET
+
+_STRICT_CLIENT, _STRICT_SERVER = b"kex-strict-c-v00@openssh.com", b"kex-strict-s-v00@openssh.com"
+_LONGEST_GREETING = 16_384
+"""Bytes before and in the host's version line (RFC 4253, section 4.2)."""
+_EXCHANGE = range(30, 50)
+_SERVED = range(5, 8)
+_FIRST_SERVICE = 50
+_DISCONNECTED_FOR_LOGIN = {13, 14}
+REKEY_BYTES = 1 << 30
+"""After so much, in both directions together, there are new keys (RFC 4253, section 9)."""
+
+
+class Visit(Struct, frozen=True):
+    """To whom we go, and as whom."""
+
+    host: KnownHost
+    user: str
+    algorithms: Algorithms
+    key: Key | None = None
+    password: str | None = None
+
+
+class ClientTransport(SSHClientTransport):
+    """A connection to a host. What is malformed, or out of its order, ends it; so does a key that is not known.
+
+    ``entered`` fires with the channels once we are let in, or fails with `NotReached`.
+    """
+
+    supportedCompressions = [b"none"]  # noqa: N815, RUF012 (conch's names)
+    ourVersionString = b"SSH-2.0-Lineside"  # noqa: N815
+    nextEncryptions: Any  # noqa: N815
+    _blockedByKeyExchange: Any  # noqa: N815
+    transport: Any
+    _log = QUIET
+
+    def __init__(self, visit: Visit) -> None:
+        self.entered: Deferred[Channels] = Deferred()
+        self.channels = Channels()
+        self._visit = visit
+        agreed = visit.algorithms
+        self.supportedCiphers = agreed.ciphers
+        self.supportedMACs = agreed.macs
+        self.supportedKeyExchanges = agreed.exchanges
+        self.supportedPublicKeys = offered(visit.host.kinds, agreed.host_keys)
+        self._received = bytearray()
+        self._sealer: Sealer = Plain()
+        self._opener: Opener = Plain()
+        self._strict = False
+        self._exchange = "none"
+        self._ended = False
+        self._why: NotReached | None = None
+        self._since_keys = 0
+
+    def connectionMade(self) -> None:
+        """Say who we are, and what we speak."""
+        self.transport.write(self.ourVersionString + b"\r\n")
+        self.sendKexInit()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take what came."""
+        if self._ended:
+            return
+        self._received += data
+        try:
+            if not self.gotVersion and not self._version():
+                return
+            self._packets()
+        except BadPacket as bad:
+            self._give_up(f"the host sent {bad}")
+        except Exception as wrong:  # noqa: BLE001
+            # Conch's own parsing raises whatever it happens upon; none of it may be our end.
+            self._give_up(f"the host broke the protocol: {wrong or type(wrong).__name__}")
+
+    def _version(self) -> bool:
+        while (end := self._received.find(b"\n")) >= 0:
+            line = bytes(self._received[:end]).rstrip(b"\r")
+            del self._received[: end + 1]
+            # Some hosts say other things before.
+            if line.startswith(b"SSH-"):
+                if not line.startswith((b"SSH-2.0-", b"SSH-1.99-")):
+                    raise ValueError("it speaks no SSH 2")
+                self.otherVersionString = line
+                self.gotVersion = True
+                return True
+        if len(self._received) > _LONGEST_GREETING:
+            raise ValueError("it says no version of SSH")
+        return False
+
+    def _packets(self) -> None:
+        at = 0
+        try:
+            while not self._ended:
+                opened = self._opener.open(self.incomingPacketSequence, self._received, at)
+                if opened is None:
+                    return
+                payload, following = opened
+                self._count(following - at)
+                at = following
+                self.incomingPacketSequence = (self.incomingPacketSequence + 1) % SEQUENCES
+                self.dispatchMessage(payload[0], payload[1:])
+        finally:
+            del self._received[:at]
+
+    def dispatchMessage(self, messageNum: int, payload: bytes) -> None:
+        """Hold a message to its place, and give it on."""
+        if messageNum in _EXCHANGE and self._exchange != "begun":
+            raise ValueError("no key exchange is under way")
+        if messageNum == MSG_NEWKEYS and self._exchange != "keys":
+            raise ValueError("there are no new keys")
+        if isinstance(self._opener, Plain):
+            if messageNum >= _FIRST_SERVICE or messageNum in _SERVED:
+                raise ValueError("nothing is served before there are keys")
+            if self._strict and messageNum not in {MSG_DISCONNECT, MSG_NEWKEYS, *_EXCHANGE}:
+                raise ValueError("strict key exchange has no other messages")
+        super().dispatchMessage(messageNum, payload)
+
+    def sendKexInit(self) -> None:
+        """Begin a key exchange, or answer the host's beginning."""
+        plain = self._visit.algorithms.exchanges
+        self.supportedKeyExchanges = [*plain, _STRICT_CLIENT] if self.sessionID is None else plain
+        try:
+            super().sendKexInit()
+        finally:
+            self.supportedKeyExchanges = plain
+
+    def ssh_KEXINIT(self, packet: bytes) -> None:
+        """Choose the algorithms."""
+        if self._exchange != "none":
+            raise ValueError("a key exchange is under way")
+        names = getNS(packet[16:], 8)[:8]
+        lacking = self._lacking(names)
+        if lacking is not None:
+            self._fail(lacking)
+            return
+        if self.sessionID is None and _STRICT_SERVER in names[0].split(b","):
+            if self.incomingPacketSequence != 1:
+                raise ValueError("strict key exchange begins with KEXINIT")
+            self._strict = True
+        self._exchange = "begun"
+        super().ssh_KEXINIT(packet)
+        chosen = self.nextEncryptions
+        self.nextEncryptions = ClientKeys(chosen.outCipType, chosen.inCipType, chosen.outMACType, chosen.inMACType)
+
+    def _lacking(self, names: Sequence[bytes]) -> NotReached | None:
+        ours = (
+            ("key exchange", self.supportedKeyExchanges, names[0]),
+            ("host key", self.supportedPublicKeys, names[1]),
+            ("cipher", self.supportedCiphers, names[2]),
+            ("cipher", self.supportedCiphers, names[3]),
+            ("MAC", self.supportedMACs, names[4]),
+            ("MAC", self.supportedMACs, names[5]),
+        )
+        for what, known, theirs in ours:
+            if not {*known} & {*theirs.split(b",")}:
+                told = theirs.decode("ascii", "replace")[:200]
+                return NotReached(
+                    f"{self._visit.host.name} has no {what} of ours, only {told}",
+                    "where it is a host key, known_hosts may have another kind of key of it; for an old host whose "
+                    "network is its own, set legacy = true",
+                )
+        return None
+
+    def ssh_KEX_DH_GEX_GROUP(self, packet: bytes) -> None:
+        """Hold the host's signature to the algorithm that was agreed on, and go on."""
+        signature = getNS(packet, 3)[2]
+        if getNS(signature)[0] != self.keyAlg:
+            raise ValueError("it signs otherwise than it agreed")
+        super().ssh_KEX_DH_GEX_GROUP(packet)
+
+    def verifyHostKey(self, hostKey: bytes, fingerprint: bytes) -> Deferred[bool]:
+        """Look whether the host is the one that is known."""
+        try:
+            self._visit.host.check(hostKey)
+        except HostNotKnown as unknown:
+            self._why = unknown
+            return fail(unknown)
+        return succeed(True)
+
+    def _keySetup(self, sharedSecret: bytes, exchangeHash: bytes) -> None:
+        self._exchange = "keys"
+        self._gotNewKeys = 0
+        super()._keySetup(sharedSecret, exchangeHash)
+
+    def _startEphemeralDH(self) -> None:
+        with catch_warnings():
+            # Whoever sets legacy = true is warned by our log, at each start.
+            simplefilter("ignore", CryptographyDeprecationWarning)
+            super()._startEphemeralDH()
+
+    def _finishEphemeralDH(self, remoteDHpublicKey: int) -> bytes:
+        with catch_warnings():
+            simplefilter("ignore", CryptographyDeprecationWarning)
+            shared: bytes = super()._finishEphemeralDH(remoteDHpublicKey)
+        return shared
+
+    def ssh_NEWKEYS(self, packet: bytes) -> None:
+        """Take the new keys; with the first of them, log in."""
+        first = isinstance(self._opener, Plain)
+        self._newKeys()
+        if first:
+            self.requestService(Login(self._visit.user, self._visit, self.channels))
+
+    def _newKeys(self) -> None:
+        assert self.nextEncryptions.opener is not None
+        self._opener = self.nextEncryptions.opener
+        if self._strict:
+            self.incomingPacketSequence = 0
+        self._exchange = "none"
+        self._since_keys = 0
+        self._keyExchangeState = self._KEY_EXCHANGE_NONE
+        waiting, self._blockedByKeyExchange = self._blockedByKeyExchange, None
+        for number, payload in waiting:
+            self.sendPacket(number, payload)
+
+    def sendPacket(self, messageType: int, payload: bytes) -> None:
+        """Send a message, or keep it until there are new keys."""
+        if self._ended and messageType != MSG_DISCONNECT:
+            return
+        waits = self._keyExchangeState != self._KEY_EXCHANGE_NONE
+        if waits and not self._allowedKeyExchangeMessageType(messageType):
+            self._blockedByKeyExchange.append((messageType, payload))
+            return
+        packet = self._sealer.seal(self.outgoingPacketSequence, bytes((messageType,)) + payload)
+        self.transport.write(packet)
+        self.outgoingPacketSequence = (self.outgoingPacketSequence + 1) % SEQUENCES
+        if messageType == MSG_NEWKEYS:
+            assert self.nextEncryptions.sealer is not None
+            self._sealer = self.nextEncryptions.sealer
+            if self._strict:
+                self.outgoingPacketSequence = 0
+        else:
+            self._count(len(packet))
+
+    def isEncrypted(self, direction: str = "out") -> bool:
+        """Tell whether there are keys."""
+        return not isinstance(self._sealer if direction == "out" else self._opener, Plain)
+
+    def setService(self, service: Any) -> None:
+        """Begin what was asked for; once we are let in, that is channels."""
+        super().setService(service)
+        if service is self.channels and not self.entered.called:
+            self.entered.callback(self.channels)
+
+    def receiveError(self, reasonCode: int, description: bytes) -> None:
+        """Take note of why the host ends it."""
+        told = description.decode("utf-8", "replace")[:200]
+        if reasonCode in _DISCONNECTED_FOR_LOGIN or isinstance(self.service, Login):
+            self.refused_login(told)
+        else:
+            self._fail(NotReached(f"{self._visit.host.name} ended the connection: {told}", "it is tried again"))
+
+    def receiveUnimplemented(self, seqnum: int) -> None:
+        """Take note that the host did not know a message."""
+
+    def refused_login(self, told: str) -> None:
+        """Say that we are not let in."""
+        self._fail(
+            NotLetIn(
+                f"{self._visit.host.name} does not let {self._visit.user} in: {told}",
+                "see that user, key and password are right, and that the host's authorized_keys has the key",
+            )
+        )
+
+    def sendDisconnect(self, reason: int, desc: bytes) -> None:
+        """End it, with a word to the host."""
+        if self._ended:
+            return
+        why = self._why
+        if why is None and reason == DISCONNECT_HOST_KEY_NOT_VERIFIABLE:
+            # Conch gives that reason for whatever fails in a key exchange.
+            why = NotReached(f"{self._visit.host.name} failed in the key exchange", "see the host's own log")
+        self._fail(why or NotReached(desc.decode("utf-8", "replace"), "see the host's own log"), reason)
+
+    def _give_up(self, reason: str) -> None:
+        self._fail(NotReached(f"{self._visit.host.name}: {reason}", "see the host's own log; it is tried again"))
+
+    def _fail(self, why: NotReached, reason: int = DISCONNECT_PROTOCOL_ERROR) -> None:
+        if self._ended:
+            return
+        self._why = why
+        self._ended = True
+        self.sendPacket(MSG_DISCONNECT, reason.to_bytes(4, "big") + NS(b"") + NS(b""))
+        self.transport.loseConnection()
+        if not self.entered.called:
+            self.entered.errback(why)
+
+    def cut(self) -> None:
+        """End the connection at once."""
+        self._ended = True
+        self.transport.abortConnection()
+
+    def connectionLost(self, reason: Failure | None = connectionDone) -> None:
+        """End what hung on it."""
+        self._ended = True
+        if self.service is not None:
+            self.service.serviceStopped()
+            self.service = None
+        if not self.entered.called:
+            lost = "" if reason is None else f": {reason.getErrorMessage()}"
+            remedy = "see that an SSH server answers there; it is tried again"
+            self.entered.errback(
+                self._why or NotReached(f"{self._visit.host.name} closed the connection{lost}", remedy)
+            )
+
+    def _count(self, length: int) -> None:
+        self._since_keys += length
+        if (
+            self._since_keys > REKEY_BYTES
+            and self.sessionID is not None
+            and self._keyExchangeState == self._KEY_EXCHANGE_NONE
+            and self._exchange == "none"
+        ):
+            self._since_keys = 0
+            self.sendKexInit()
