@@ -212,6 +212,18 @@ class Known(SynchronousTestCase):
             ((last, _),) = self.say(90, NS(b"session") + struct.pack(">3L", number, 1 << 20, 32_768))
         self.assertEqual(last, 92)
 
+    def test_answers_to_what_was_not_asked_end_it(self) -> None:
+        """An open channel is not forgotten by them, and its connection does not count for ever."""
+        for answer in (91, 92):
+            self.visit = Visit()
+            self.visit.log_in()
+            self.say(90, NS(b"session") + struct.pack(">3L", 7, 1 << 20, 32_768))
+            self.visit.client.sendPacket(answer, struct.pack(">4L", 0, 1, 0, 0) + NS(b""))
+            self.visit.pump()
+            self.assertTrue(self.visit.pipe.disconnecting)
+            self.visit.server.connectionLost()
+            self.assertEqual(self.visit.door.counts.connections, 0)
+
     def test_a_client_that_is_gone_is_noticed(self) -> None:
         """It answers no question any more."""
         for _ in range(3):
