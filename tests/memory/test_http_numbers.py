@@ -23,6 +23,7 @@ from lineside.operations.results import (
     RouteView,
     SourceStatus,
     SourceView,
+    SshCounts,
     Status,
     TargetView,
 )
@@ -154,6 +155,7 @@ class Numbers(SynchronousTestCase):
                 "lineside_delivery_seconds": lambda: {"erp": delays},
                 "lineside_reactor_lag_seconds": lambda: {"": delays},
             },
+            ssh=lambda: SshCounts(connections=5, users=4, logged_in=90, failed=3, turned_away=2),
         )
         asked: Any = endpoint.answer(Call(VIEWER, {}, {}, {}))
         answer = self.successResultOf(Deferred.fromCoroutine(asked))
@@ -178,6 +180,11 @@ class Numbers(SynchronousTestCase):
             ("lineside_dead_letters", "checkin", 1),
             ("lineside_target_up", "erp", 1),
             ("lineside_journal_bytes", "", 4096),
+            ("lineside_ssh_connections", "", 5),
+            ("lineside_ssh_users", "", 4),
+            ("lineside_ssh_logins_total", "", 90),
+            ("lineside_ssh_failed_logins_total", "", 3),
+            ("lineside_ssh_turned_away_total", "", 2),
         ):
             self.assertEqual(told[name, part], value, name)
 

@@ -7,7 +7,7 @@ import struct
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.rig.ssh_memory import ADDRESS, OPS, Client, Visit
+from tests.rig.ssh_memory import ADDRESS, BANNER, OPS, Client, Visit, kexinit, packet
 from twisted.conch.ssh.common import NS
 from twisted.conch.ssh.keys import Key
 from twisted.trial.unittest import SynchronousTestCase
@@ -16,21 +16,7 @@ from lineside.edges.ssh.channels import MAX_CHANNELS
 from lineside.edges.ssh.door import Limits
 from lineside.edges.ssh.packets import LONGEST
 from lineside.edges.ssh.transport import REKEY_SECONDS, STRICT_CLIENT, STRICT_SERVER
-
-BANNER = b"SSH-2.0-peer\r\n"
-
-
-def packet(payload: bytes) -> bytes:
-    """Return a packet as it is before there are keys."""
-    padding = 8 - (5 + len(payload)) % 8
-    padding += 8 if padding < 4 else 0
-    return struct.pack(">LB", 1 + len(payload) + padding, padding) + payload + bytes(padding)
-
-
-def kexinit(kex: bytes = b"curve25519-sha256") -> bytes:
-    """Return a client's KEXINIT."""
-    lists = [kex, b"ssh-ed25519", *[b"aes128-ctr"] * 2, *[b"hmac-sha2-256"] * 2, *[b"none"] * 2, b"", b""]
-    return b"\x14" + bytes(16) + b"".join(map(NS, lists)) + bytes(5)
+from lineside.operations.results import SshCounts
 
 
 class Strict(Client):
@@ -64,6 +50,7 @@ class Beginnings(SynchronousTestCase):
         visit = Visit()
         visit.log_in()
         self.assertTrue(visit.server.known)
+        self.assertEqual(visit.door.counts, SshCounts(connections=1, users=1, logged_in=1))
         visit.server.connectionLost()
         self.assertEqual([act.what for act in visit.acts], ["ssh.login", "ssh.logout"])
         self.assertEqual(visit.clock.getDelayedCalls(), [])
@@ -102,6 +89,7 @@ class Beginnings(SynchronousTestCase):
         visit = Visit(limits=Limits(connections=3, unknown=3, unknown_per_host=2))
         visit.connect()
         self.assertIsNone(visit.door.buildProtocol(ADDRESS))
+        self.assertEqual(visit.door.counts, SshCounts(connections=2, turned_away=1))
         visit.server.connectionLost()
         self.assertIsNotNone(visit.door.buildProtocol(ADDRESS))
 
@@ -223,6 +211,18 @@ class Known(SynchronousTestCase):
         for number in range(MAX_CHANNELS + 1):
             ((last, _),) = self.say(90, NS(b"session") + struct.pack(">3L", number, 1 << 20, 32_768))
         self.assertEqual(last, 92)
+
+    def test_answers_to_what_was_not_asked_end_it(self) -> None:
+        """An open channel is not forgotten by them, and its connection does not count for ever."""
+        for answer in (91, 92):
+            self.visit = Visit()
+            self.visit.log_in()
+            self.say(90, NS(b"session") + struct.pack(">3L", 7, 1 << 20, 32_768))
+            self.visit.client.sendPacket(answer, struct.pack(">4L", 0, 1, 0, 0) + NS(b""))
+            self.visit.pump()
+            self.assertTrue(self.visit.pipe.disconnecting)
+            self.visit.server.connectionLost()
+            self.assertEqual(self.visit.door.counts.connections, 0)
 
     def test_a_client_that_is_gone_is_noticed(self) -> None:
         """It answers no question any more."""

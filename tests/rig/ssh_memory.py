@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +27,20 @@ from lineside.security.identity import Identity
 OPS = Key(Ed25519PrivateKey.generate())
 HOST = Key(Ed25519PrivateKey.generate())
 ADDRESS = IPv4Address("TCP", "192.0.2.7", 50_000)
+BANNER = b"SSH-2.0-peer\r\n"
+
+
+def packet(payload: bytes) -> bytes:
+    """Return a packet as it is before there are keys."""
+    padding = 8 - (5 + len(payload)) % 8
+    padding += 8 if padding < 4 else 0
+    return struct.pack(">LB", 1 + len(payload) + padding, padding) + payload + bytes(padding)
+
+
+def kexinit(kex: bytes = b"curve25519-sha256") -> bytes:
+    """Return a client's KEXINIT."""
+    lists = [kex, b"ssh-ed25519", *[b"aes128-ctr"] * 2, *[b"hmac-sha2-256"] * 2, *[b"none"] * 2, b"", b""]
+    return b"\x14" + bytes(16) + b"".join(map(NS, lists)) + bytes(5)
 
 
 class Pipe(StringTransport):

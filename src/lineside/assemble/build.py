@@ -217,6 +217,7 @@ class Gateway:
                 ],
                 certificates=self.certificates,
                 log_ins=self.entrance.log_ins,
+                ssh=lambda: None if self.ssh is None else self.ssh.counts,
             )
         )
         self.drop_boxes = drop_boxes(

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from lineside.operations.erp import ErpReader
     from lineside.operations.logins import LogIns
     from lineside.operations.registry import Operations
+    from lineside.operations.results import SshCounts
     from lineside.operations.sessions import SessionOperations
     from lineside.operations.tasks import TaskOperations
     from lineside.operations.tokens import TokenOperations
@@ -241,6 +242,7 @@ def http_services(
     described: Iterable[Endpoint] = (),
     certificates: Certificates | None = None,
     log_ins: LogIns | None = None,
+    ssh: Callable[[], SshCounts | None] = lambda: None,
 ) -> HttpServices:
     """Return the parts that serve HTTP requests; see `lineside.assemble.web.HttpServices`."""
     with importing():
@@ -262,6 +264,7 @@ def http_services(
         turnstile=turnstile,
         described=described,
         log_ins=log_ins,
+        ssh=ssh,
         **secured,
     )
 

@@ -20,6 +20,7 @@ from lineside.edges.ssh.hostkeys import HostKeys, host_keys
 from lineside.edges.ssh.logins import Logins, User, Visitor
 from lineside.edges.ssh.shell.session import Conversation, OneCommand
 from lineside.operations.registry import Operations
+from lineside.operations.results import SshCounts
 from lineside.security.audit import Act
 from lineside.security.identity import Identity
 
@@ -69,6 +70,12 @@ class SshServices:
         }
         endpoint = listener(reactor, table.listen, "ssh", None)
         self.part = SshPart(endpoint, table.listen, self._door, self._background)
+
+    @property
+    def counts(self) -> SshCounts:
+        """Tell how many are there, and how many came."""
+        door = self.part.door
+        return SshCounts() if door is None else door.counts
 
     async def _door(self) -> SshDoor:
         keys: HostKeys = await self._aside(partial(host_keys, self._settings.host_keys))

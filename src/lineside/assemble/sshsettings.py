@@ -21,6 +21,7 @@ from lineside.assemble.values import (
     Duration,
     Listener,
     RelativePath,
+    Secret,
     SecretText,
     Shape,
     Surroundings,
@@ -30,6 +31,7 @@ from lineside.model.wording import did_you_mean, key_path
 LEAST_RSA = 2048
 """Bits of a user's RSA key."""
 _USER = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
+_HASHED = re.compile(r"\$argon2id\$v=19\$m=\d{1,7},t=\d{1,2},p=\d{1,2}\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{22,86}")
 _KINDS = ("ssh-ed25519", "ssh-rsa")
 
 
@@ -88,6 +90,8 @@ def _keys(value: object, info: ValidationInfo) -> object:
             return authorized_keys(text)
         except ValueError as wrong:
             raise ValueError(f"{path}, {wrong}") from wrong
+    if value == ():
+        return value
     if not isinstance(value, list) or not all(isinstance(line, str) for line in value):
         raise ValueError('expected an array of public keys, or { file = "NAME.pub" }')
     return tuple(_key(line.strip(), number) for number, line in enumerate(value, 1))
@@ -140,6 +144,15 @@ class SshUserSettings(Table):
         default=(),
         description='The only networks from which they may come, such as `["10.1.0.0/16"]`. Default: all.',
     )
+
+    @field_validator("password")
+    @classmethod
+    def _hashed(cls, password: Secret | None, info: ValidationInfo) -> Secret | None:
+        around = info.context
+        assert isinstance(around, Surroundings)
+        if password is not None and around.secrets and not _HASHED.fullmatch(password.reveal()):
+            raise ValueError("it is no argon2id string; `lineside ssh password` makes one from a password")
+        return password
 
 
 _Users = Annotated[dict[str, SshUserSettings], Shape("tables, by name")]

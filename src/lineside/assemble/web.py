@@ -26,6 +26,7 @@ from lineside.operations.history import HistoryOperations
 from lineside.operations.logins import LogIns
 from lineside.operations.reactorlag import ReactorLag
 from lineside.operations.registry import Operations
+from lineside.operations.results import SshCounts
 from lineside.operations.web import Endpoint
 from lineside.security.identity import LOCAL_USER
 from lineside.security.turnstile import Turnstile
@@ -50,6 +51,7 @@ class HttpServices:
         side: makes the connections, where they have TLS.
         certificates: for how many seconds each that is shown is still good.
         log_ins: lets people in; None where nobody logs in.
+        ssh: tells who is at the SSH server; None where there is none.
 
     """
 
@@ -68,6 +70,7 @@ class HttpServices:
         side: ServerSide | None = None,
         certificates: Callable[[], Mapping[str, float]] = dict,
         log_ins: LogIns | None = None,
+        ssh: Callable[[], SshCounts | None] = lambda: None,
     ) -> None:
         login = settings.login
         session = SessionEndpoints(
@@ -88,7 +91,7 @@ class HttpServices:
         }
         endpoints = [
             *health_endpoints(hindered),
-            metrics_endpoint(operations, delays, certificates, turnstile.refused),
+            metrics_endpoint(operations, delays, certificates, turnstile.refused, ssh),
             *session.endpoints,
             *operation_endpoints(operations),
             *described,

@@ -39,7 +39,7 @@ COMMANDS = {
     "audit": "Show who did what from where, and verify that record.",
     "pki": "Make certificates for the gateway and its devices, and revoke them.",
     "erp": "Prepare an ERP for exactly-once delivery, and call it.",
-    "simulate": "Play a device against a running gateway.",
+    "simulate": "Play devices, or a trading partner, against a running gateway.",
     "standin": "Run the Frappe-compatible stand-in.",
     "workshop": "Learn Twisted for ERP applications, chapter by chapter.",
     "completion": "Print the completion script of a shell.",

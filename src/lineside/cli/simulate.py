@@ -15,6 +15,7 @@ from msgspec import Struct
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.interfaces import IStreamClientEndpoint
 
+from lineside.cli.partner import command as partner
 from lineside.cli.session import config_option, run_command, settings_of
 from lineside.model.errors import ConfigurationError, LinesideError
 from lineside.model.wording import did_you_mean
@@ -213,8 +214,15 @@ def end_by_signal(reactor: Any, simulation: Simulation) -> None:
         signal.signal(number, lambda *_: reactor.callFromThread(simulation.end))
 
 
-@click.command(epilog="Example: lineside simulate scanner --source gate --devices 5 --rate 10")
-@click.argument("device", type=click.Choice(["scanner", "counter"]))
+@click.group(epilog="Example: lineside simulate scanner --source gate --devices 5 --rate 10")
+def command() -> None:
+    """Play devices, or a trading partner, against a running gateway."""
+
+
+command.add_command(partner, "partner")
+
+
+@click.command()
 @click.option(
     "--source", metavar="NAME", help="The source to play against: in its framing and format, at its address."
 )
@@ -255,7 +263,7 @@ def end_by_signal(reactor: Any, simulation: Simulation) -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Append what was sent, acknowledged and refused to this file, as JSON lines.",
 )
-def command(
+def devices_of_lines(
     device: str,
     source: str | None,
     config: Path,
@@ -270,13 +278,12 @@ def command(
     as_json: bool,
     record: Path | None,
 ) -> None:
-    """Play DEVICE against a running gateway.
+    """Play devices of one kind against a running gateway.
 
-    A scanner sends employee checkins, a counter sends stock counts: as JSON lines to --connect, or to a --source of
-    the configuration as its own devices would, with values that fit its format. Each line is sent until it is
-    answered, through any number of lost connections; a source that answers nothing is sent to, and no more. Ends by
-    --count, by --seconds or by Ctrl-C, waits a while for the answers still owed, and prints a summary. Exits 1 when
-    lines stay unanswered.
+    They send JSON lines to --connect, or to a --source of the configuration as its own devices would, with values
+    that fit its format. Each line is sent until it is answered, through any number of lost connections; a source
+    that answers nothing is sent to, and no more. Ends by --count, by --seconds or by Ctrl-C, waits a while for the
+    answers still owed, and prints a summary. Exits 1 when lines stay unanswered.
     """
     plan = Plan(device, devices, rate, window, count, seconds, answer_timeout)
     if source is not None:
@@ -291,3 +298,27 @@ def command(
     if rate is None and place.datagrams:
         raise ConfigurationError(["lineside: datagrams have no answers that set the pace: give --rate"])
     run_command(simulate, place, plan, record, as_json)
+
+
+def played_by(device: str) -> Callable[..., None]:
+    """Return the callback of one kind's command."""
+    callback = devices_of_lines.callback
+    assert callback is not None
+
+    def play(**given: Any) -> None:
+        callback(device, **given)
+
+    return play
+
+
+for kind, what in {"scanner": "employee checkins", "counter": "stock counts"}.items():
+    command.add_command(
+        click.Command(
+            kind,
+            callback=played_by(kind),
+            params=devices_of_lines.params,
+            help=f"A {kind} sends {what}. {devices_of_lines.help}",
+            short_help=f"Send {what}.",
+            epilog=f"Example: lineside simulate {kind} --source gate --devices 5 --rate 10",
+        )
+    )

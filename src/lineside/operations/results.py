@@ -530,3 +530,16 @@ class AuditVerdict(Struct, frozen=True):
     broken: int | None = None
     """The first number where it does not hold."""
     why: str | None = None
+
+
+class SshCounts(Struct, frozen=True):
+    """Who is at the SSH server, and who came since its start."""
+
+    connections: int = 0
+    users: int = 0
+    """Of the connections those that have logged in."""
+    logged_in: int = 0
+    failed: int = 0
+    """Log-ins."""
+    turned_away: int = 0
+    """Connections that were one too many."""

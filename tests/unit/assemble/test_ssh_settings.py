@@ -86,6 +86,7 @@ class SshTable(SynchronousTestCase):
             f'role = "root"\nkeys = ["{KEY}"]': 'unknown role "root"',
             f'{role}key = ["{KEY}"]': 'unknown key; did you mean "keys"?',
             f'{role}keys = ["{KEY}"]\npassword = "x"': "operators log in by keys alone",
+            'source = "gate"\npassword = "plain"': "ssh.users.ops.password: it is no argon2id",
             f'{role}keys = ["{KEY}"]\nnetworks = ["10.1/99"]': '"10.1/99" is no network',
             f'source = "gat"\nkeys = ["{KEY}"]': 'there is no source "gat"; did you mean "gate"?',
             f'source = "gate"\nkeys = ["{KEY}"]': '"gate" is of type lines; a drop box is of type sftp',

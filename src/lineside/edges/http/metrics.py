@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from lineside.model.rates import Delays
 from lineside.operations.registry import NotOffered, Operations
 from lineside.operations.requests import ShowOverview, ShowStatus, ShowZone
-from lineside.operations.results import Overview, Status
+from lineside.operations.results import Overview, SshCounts, Status
 from lineside.operations.web import Answer, Call, Endpoint, Reply
 from lineside.operations.zoneresults import ZoneView
 
@@ -26,6 +26,7 @@ def metrics_endpoint(
     delays: Mapping[str, Callable[[], Mapping[str, Delays]]],
     certificates: Callable[[], Mapping[str, float]] = dict,
     refused: Mapping[tuple[str, str], int] | None = None,
+    ssh: Callable[[], SshCounts | None] = lambda: None,
 ) -> Endpoint:
     """Return the endpoint.
 
@@ -34,6 +35,7 @@ def metrics_endpoint(
         delays: by the name of a histogram, how long things took by target; under "" where there is no target.
         certificates: for how many seconds each is still good.
         refused: how often, by limit and listener.
+        ssh: tells who is at the SSH server; None where there is none.
 
     """
 
@@ -42,6 +44,9 @@ def metrics_endpoint(
         overview = await operations.call(ShowOverview(devices=0), call.identity)
         registry = CollectorRegistry(auto_describe=False)
         registry.register(Now(status, overview, delays, certificates(), refused or {}))
+        visitors = ssh()
+        if visitors is not None:
+            registry.register(Visitors(visitors))
         with suppress(NotOffered):
             registry.register(Names(await operations.call(ShowZone(), call.identity)))
         return Answer(200, generate_latest(registry), CONTENT_TYPE_LATEST, (("Cache-Control", "no-store"),))
@@ -132,6 +137,22 @@ class Now(Collector):
         yield refused
         for name, by_part in self._delays.items():
             yield _histogram(name, by_part())
+
+
+class Visitors(Collector):
+    """Who is at the SSH server, as metrics."""
+
+    def __init__(self, counts: SshCounts) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics."""
+        counts = self._counts
+        yield GaugeMetricFamily("lineside_ssh_connections", "Open connections", counts.connections)
+        yield GaugeMetricFamily("lineside_ssh_users", "Of them those of users who are logged in", counts.users)
+        yield CounterMetricFamily("lineside_ssh_logins", "Log-ins", counts.logged_in)
+        yield CounterMetricFamily("lineside_ssh_failed_logins", "Log-ins that failed", counts.failed)
+        yield CounterMetricFamily("lineside_ssh_turned_away", "Connections that were too many", counts.turned_away)
 
 
 class Names(Collector):

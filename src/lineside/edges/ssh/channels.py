@@ -164,6 +164,12 @@ class Connection(SSHConnection):
             91, struct.pack(">4L", sender, number, channel.localWindowSize, channel.localMaxPacket)
         )
 
+    def ssh_CHANNEL_OPEN_CONFIRMATION(self, packet: bytes) -> None:
+        """End the connection: no channel is opened from here, and conch would forget one that is open."""
+        raise ValueError("an answer to what was not asked")
+
+    ssh_CHANNEL_OPEN_FAILURE = ssh_CHANNEL_OPEN_CONFIRMATION  # noqa: N815 (the name of conch)
+
     def gotGlobalRequest(self, requestType: bytes, data: bytes) -> int:
         """Refuse: nothing is forwarded."""
         return 0

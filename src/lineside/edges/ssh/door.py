@@ -21,6 +21,7 @@ from lineside.edges.ssh.hostkeys import HostKeys
 from lineside.edges.ssh.logins import Failures, Logins, Visitor
 from lineside.edges.ssh.transport import GuardedTransport
 from lineside.model.errors import LinesideError
+from lineside.operations.results import SshCounts
 from lineside.security.audit import Act
 
 log = Logger()
@@ -73,8 +74,8 @@ class SshDoor(Factory):
         self.privateKeys = keys.private
         self.publicKeys = keys.public
         self.connections: set[GuardedTransport] = set()
-        self.sessions = 0
-        """Log-ins that are under way to their end."""
+        self.logged_in = self.turned_away = 0
+        """Since the start: log-ins, and connections that were one too many."""
         self.failures = Failures(clock)
         self._clock = clock
         self._algorithms = keys.algorithms
@@ -96,6 +97,7 @@ class SshDoor(Factory):
             or self._hosts.total() >= self.limits.unknown
             or self._hosts[host] >= self.limits.unknown_per_host
         ):
+            self.turned_away += 1
             self._say("ssh.busy", host, "too many connections")
             return None
         made = GuardedTransport(self._clock, self.limits.patience)
@@ -113,6 +115,7 @@ class SshDoor(Factory):
     def welcome(self, transport: GuardedTransport, visitor: Visitor) -> None:
         """Open to a client what is there for its user."""
         self._leave(transport.peer)
+        self.logged_in += 1
         self._visitors[transport] = visitor
         self._act(visitor, "ssh.login")
         log.info("ssh.login", user=visitor.user.name, peer=visitor.host)
@@ -139,6 +142,13 @@ class SshDoor(Factory):
             self._leave(transport.peer)
         else:
             self._act(visitor, "ssh.logout")
+
+    @property
+    def counts(self) -> SshCounts:
+        """Tell how many are there, and how many came."""
+        return SshCounts(
+            len(self.connections), len(self._visitors), self.logged_in, self.failures.total, self.turned_away
+        )
 
     @property
     def visitors(self) -> list[Visitor]:

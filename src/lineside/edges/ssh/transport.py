@@ -273,10 +273,12 @@ class GuardedTransport(SSHServerTransport):
         self._ended = True
         for name in list(self._timers):
             self._stop(name)
-        if self.service is not None:
-            self.service.serviceStopped()
-            self.service = None
-        self.factory.left(self)
+        service, self.service = self.service, None
+        try:
+            if service is not None:
+                service.serviceStopped()
+        finally:
+            self.factory.left(self)
 
     def pauseProducing(self) -> None:
         """Take nothing more of a client that does not read."""

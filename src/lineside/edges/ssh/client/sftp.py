@@ -8,7 +8,16 @@ from typing import Any, cast
 from msgspec import Struct
 from twisted.conch.ssh.channel import SSHChannel
 from twisted.conch.ssh.common import NS
-from twisted.conch.ssh.filetransfer import FXF_READ, ClientDirectory, ClientFile, FileTransferClient, SFTPError
+from twisted.conch.ssh.filetransfer import (
+    FXF_CREAT,
+    FXF_READ,
+    FXF_TRUNC,
+    FXF_WRITE,
+    ClientDirectory,
+    ClientFile,
+    FileTransferClient,
+    SFTPError,
+)
 from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.internet.defer import TimeoutError as TookTooLong
 from twisted.internet.error import ConnectionLost
@@ -168,6 +177,29 @@ class Sftp:
             return b""
 
         return read.addErrback(ended)
+
+    async def fetch(self, path: bytes, largest: int) -> bytes:
+        """Return a whole file, which is no larger than some bytes."""
+        file = await self.open(path)
+        content = bytearray()
+        while more := await self.read(file, len(content), largest + 1):
+            content += more
+            if len(content) > largest:
+                raise NotReached(f"{_text(path)} has more than {largest} bytes", "it is not fetched")
+        await self.close(file)
+        return bytes(content)
+
+    async def put(self, path: bytes, content: bytes) -> None:
+        """Write a whole file, new or in the place of another; when this returns the host has closed it."""
+        asked = self._client.openFile(path, FXF_WRITE | FXF_CREAT | FXF_TRUNC, {})
+        file = cast(ClientFile, await self._ask(asked, path))
+        for begin in range(0, len(content), AHEAD * PIECE):
+            written = [
+                cast(Deferred[object], file.writeChunk(at, content[at : at + PIECE]))
+                for at in range(begin, min(len(content), begin + AHEAD * PIECE), PIECE)
+            ]
+            await self._ask(cast(Deferred[Any], gatherResults(written, consumeErrors=True)), path)
+        await self.close(file)
 
     async def close(self, file: ClientFile) -> None:
         """Close a file."""

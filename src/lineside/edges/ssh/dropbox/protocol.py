@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Container
 from functools import partial
 from typing import Any
 
@@ -127,7 +128,7 @@ class DropBoxProtocol(FileTransferServer):
             self._sendStatus(data[:4], FX_OP_UNSUPPORTED, b"there is no such request here")
             return
         try:
-            if name in _OF_HANDLES and not self._has(data):
+            if name in _OF_HANDLES and not self._has(data, self.openDirs if name == "READDIR" else self.openFiles):
                 self._sendStatus(data[:4], FX_FAILURE, b"there is no such handle")
                 return
             carry_out(data)
@@ -137,9 +138,9 @@ class DropBoxProtocol(FileTransferServer):
                 return
             self._sendStatus(data[:4], FX_BAD_MESSAGE, b"the request is malformed")
 
-    def _has(self, data: bytes) -> bool:
-        handle = getNS(data[4:])[0]
-        return handle in self.openFiles or handle in self.openDirs
+    def _has(self, data: bytes, opened: Container[bytes]) -> bool:
+        # Conch fails with an error of its own for a file that is read as a folder.
+        return getNS(data[4:])[0] in opened
 
     def _hang_up(self) -> None:
         assert self.transport is not None
