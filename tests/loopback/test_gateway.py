@@ -43,7 +43,7 @@ class Starting(TestCase):
                 ["journal"],
                 ["watchdog"],
                 ["audit"],
-                ["tokens", "pauses", "device commands"],
+                ["tokens", "sessions", "pauses", "device commands"],
                 ["alarms", "silence alarms"],
                 ["target erp"],
                 ["route checkin", "route count"],
