@@ -15,7 +15,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from lineside.edges.ssh.channels import MAX_CHANNELS
 from lineside.edges.ssh.door import Limits
 from lineside.edges.ssh.packets import LONGEST
-from lineside.edges.ssh.transport import REKEY_SECONDS, STRICT_CLIENT, STRICT_SERVER
+from lineside.edges.ssh.sealed import STRICT_CLIENT, STRICT_SERVER
+from lineside.edges.ssh.transport import REKEY_SECONDS
 from lineside.operations.results import SshCounts
 
 

@@ -14,7 +14,6 @@ from twisted.conch.ssh.transport import (
     DISCONNECT_HOST_KEY_NOT_VERIFIABLE,
     DISCONNECT_PROTOCOL_ERROR,
     MSG_DISCONNECT,
-    MSG_NEWKEYS,
     SSHClientTransport,
 )
 from twisted.internet.defer import Deferred, fail, succeed
@@ -25,18 +24,12 @@ from lineside.edges.ssh.client.algorithms import Algorithms, ClientKeys
 from lineside.edges.ssh.client.failures import HostNotKnown, NotLetIn, NotReached
 from lineside.edges.ssh.client.hosts import KnownHost, offered
 from lineside.edges.ssh.client.login import Channels, Login
-from lineside.edges.ssh.packets import SEQUENCES, BadPacket, Opener, Plain, Sealer
-from lineside.edges.ssh.quiet import QUIET
+from lineside.edges.ssh.packets import BadPacket, Plain
+from lineside.edges.ssh.sealed import STRICT_CLIENT, STRICT_SERVER, ProtocolError, SealedTransport
 
-_STRICT_CLIENT, _STRICT_SERVER = b"kex-strict-c-v00@openssh.com", b"kex-strict-s-v00@openssh.com"
 _LONGEST_GREETING = 16_384
 """Bytes before and in the host's version line (RFC 4253, section 4.2)."""
-_EXCHANGE = range(30, 50)
-_SERVED = range(5, 8)
-_FIRST_SERVICE = 50
 _DISCONNECTED_FOR_LOGIN = {13, 14}
-REKEY_BYTES = 1 << 30
-"""After so much, in both directions together, there are new keys (RFC 4253, section 9)."""
 
 
 class Visit(Struct, frozen=True):
@@ -49,20 +42,14 @@ class Visit(Struct, frozen=True):
     password: str | None = None
 
 
-class ClientTransport(SSHClientTransport):
+class ClientTransport(SealedTransport, SSHClientTransport):
     """A connection to a host. What is malformed, or out of its order, ends it; so does a key that is not known.
 
     ``entered`` fires with the channels once we are let in, or fails with `NotReached`.
     """
 
-    supportedCompressions = [b"none"]  # noqa: N815, RUF012 (conch's names)
-    ourVersionString = b"SSH-2.0-Lineside"  # noqa: N815
-    nextEncryptions: Any  # noqa: N815
-    _blockedByKeyExchange: Any  # noqa: N815
-    transport: Any
-    _log = QUIET
-
     def __init__(self, visit: Visit) -> None:
+        super().__init__(visit.algorithms.exchanges, STRICT_CLIENT)
         self.entered: Deferred[Channels] = Deferred()
         self.channels = Channels()
         self._visit = visit
@@ -71,33 +58,17 @@ class ClientTransport(SSHClientTransport):
         self.supportedMACs = agreed.macs
         self.supportedKeyExchanges = agreed.exchanges
         self.supportedPublicKeys = offered(visit.host.kinds, agreed.host_keys)
-        self._received = bytearray()
-        self._sealer: Sealer = Plain()
-        self._opener: Opener = Plain()
-        self._strict = False
-        self._exchange = "none"
-        self._ended = False
         self._why: NotReached | None = None
-        self._since_keys = 0
 
     def connectionMade(self) -> None:
         """Say who we are, and what we speak."""
         self.transport.write(self.ourVersionString + b"\r\n")
         self.sendKexInit()
 
-    def dataReceived(self, data: bytes) -> None:
-        """Take what came."""
-        if self._ended:
-            return
-        self._received += data
-        try:
-            if not self.gotVersion and not self._version():
-                return
-            self._packets()
-        except BadPacket as bad:
-            self._give_up(f"the host sent {bad}")
-        except Exception as wrong:  # noqa: BLE001
-            # Conch's own parsing raises whatever it happens upon; none of it may be our end.
+    def _broken(self, wrong: Exception) -> None:
+        if isinstance(wrong, BadPacket):
+            self._give_up(f"the host sent {wrong}")
+        else:
             self._give_up(f"the host broke the protocol: {wrong or type(wrong).__name__}")
 
     def _version(self) -> bool:
@@ -107,64 +78,24 @@ class ClientTransport(SSHClientTransport):
             # Some hosts say other things before.
             if line.startswith(b"SSH-"):
                 if not line.startswith((b"SSH-2.0-", b"SSH-1.99-")):
-                    raise ValueError("it speaks no SSH 2")
+                    raise ProtocolError("it speaks no SSH 2")
                 self.otherVersionString = line
                 self.gotVersion = True
                 return True
         if len(self._received) > _LONGEST_GREETING:
-            raise ValueError("it says no version of SSH")
+            raise ProtocolError("it says no version of SSH")
         return False
-
-    def _packets(self) -> None:
-        at = 0
-        try:
-            while not self._ended:
-                opened = self._opener.open(self.incomingPacketSequence, self._received, at)
-                if opened is None:
-                    return
-                payload, following = opened
-                self._count(following - at)
-                at = following
-                self.incomingPacketSequence = (self.incomingPacketSequence + 1) % SEQUENCES
-                self.dispatchMessage(payload[0], payload[1:])
-        finally:
-            del self._received[:at]
-
-    def dispatchMessage(self, messageNum: int, payload: bytes) -> None:
-        """Hold a message to its place, and give it on."""
-        if messageNum in _EXCHANGE and self._exchange != "begun":
-            raise ValueError("no key exchange is under way")
-        if messageNum == MSG_NEWKEYS and self._exchange != "keys":
-            raise ValueError("there are no new keys")
-        if isinstance(self._opener, Plain):
-            if messageNum >= _FIRST_SERVICE or messageNum in _SERVED:
-                raise ValueError("nothing is served before there are keys")
-            if self._strict and messageNum not in {MSG_DISCONNECT, MSG_NEWKEYS, *_EXCHANGE}:
-                raise ValueError("strict key exchange has no other messages")
-        super().dispatchMessage(messageNum, payload)
-
-    def sendKexInit(self) -> None:
-        """Begin a key exchange, or answer the host's beginning."""
-        plain = self._visit.algorithms.exchanges
-        self.supportedKeyExchanges = [*plain, _STRICT_CLIENT] if self.sessionID is None else plain
-        try:
-            super().sendKexInit()
-        finally:
-            self.supportedKeyExchanges = plain
 
     def ssh_KEXINIT(self, packet: bytes) -> None:
         """Choose the algorithms."""
         if self._exchange != "none":
-            raise ValueError("a key exchange is under way")
+            raise ProtocolError("a key exchange is under way")
         names = getNS(packet[16:], 8)[:8]
         lacking = self._lacking(names)
         if lacking is not None:
             self._fail(lacking)
             return
-        if self.sessionID is None and _STRICT_SERVER in names[0].split(b","):
-            if self.incomingPacketSequence != 1:
-                raise ValueError("strict key exchange begins with KEXINIT")
-            self._strict = True
+        self._agree_on_strictness(names[0].split(b","), STRICT_SERVER)
         self._exchange = "begun"
         super().ssh_KEXINIT(packet)
         chosen = self.nextEncryptions
@@ -193,7 +124,7 @@ class ClientTransport(SSHClientTransport):
         """Hold the host's signature to the algorithm that was agreed on, and go on."""
         signature = getNS(packet, 3)[2]
         if getNS(signature)[0] != self.keyAlg:
-            raise ValueError("it signs otherwise than it agreed")
+            raise ProtocolError("it signs otherwise than it agreed")
         super().ssh_KEX_DH_GEX_GROUP(packet)
 
     def verifyHostKey(self, hostKey: bytes, fingerprint: bytes) -> Deferred[bool]:
@@ -206,7 +137,6 @@ class ClientTransport(SSHClientTransport):
         return succeed(True)
 
     def _keySetup(self, sharedSecret: bytes, exchangeHash: bytes) -> None:
-        self._exchange = "keys"
         self._gotNewKeys = 0
         super()._keySetup(sharedSecret, exchangeHash)
 
@@ -228,41 +158,6 @@ class ClientTransport(SSHClientTransport):
         self._newKeys()
         if first:
             self.requestService(Login(self._visit.user, self._visit, self.channels))
-
-    def _newKeys(self) -> None:
-        assert self.nextEncryptions.opener is not None
-        self._opener = self.nextEncryptions.opener
-        if self._strict:
-            self.incomingPacketSequence = 0
-        self._exchange = "none"
-        self._since_keys = 0
-        self._keyExchangeState = self._KEY_EXCHANGE_NONE
-        waiting, self._blockedByKeyExchange = self._blockedByKeyExchange, None
-        for number, payload in waiting:
-            self.sendPacket(number, payload)
-
-    def sendPacket(self, messageType: int, payload: bytes) -> None:
-        """Send a message, or keep it until there are new keys."""
-        if self._ended and messageType != MSG_DISCONNECT:
-            return
-        waits = self._keyExchangeState != self._KEY_EXCHANGE_NONE
-        if waits and not self._allowedKeyExchangeMessageType(messageType):
-            self._blockedByKeyExchange.append((messageType, payload))
-            return
-        packet = self._sealer.seal(self.outgoingPacketSequence, bytes((messageType,)) + payload)
-        self.transport.write(packet)
-        self.outgoingPacketSequence = (self.outgoingPacketSequence + 1) % SEQUENCES
-        if messageType == MSG_NEWKEYS:
-            assert self.nextEncryptions.sealer is not None
-            self._sealer = self.nextEncryptions.sealer
-            if self._strict:
-                self.outgoingPacketSequence = 0
-        else:
-            self._count(len(packet))
-
-    def isEncrypted(self, direction: str = "out") -> bool:
-        """Tell whether there are keys."""
-        return not isinstance(self._sealer if direction == "out" else self._opener, Plain)
 
     def setService(self, service: Any) -> None:
         """Begin what was asked for; once we are let in, that is channels."""
@@ -313,11 +208,6 @@ class ClientTransport(SSHClientTransport):
         if not self.entered.called:
             self.entered.errback(why)
 
-    def cut(self) -> None:
-        """End the connection at once."""
-        self._ended = True
-        self.transport.abortConnection()
-
     def connectionLost(self, reason: Failure | None = connectionDone) -> None:
         """End what hung on it."""
         self._ended = True
@@ -330,14 +220,3 @@ class ClientTransport(SSHClientTransport):
             self.entered.errback(
                 self._why or NotReached(f"{self._visit.host.name} closed the connection{lost}", remedy)
             )
-
-    def _count(self, length: int) -> None:
-        self._since_keys += length
-        if (
-            self._since_keys > REKEY_BYTES
-            and self.sessionID is not None
-            and self._keyExchangeState == self._KEY_EXCHANGE_NONE
-            and self._exchange == "none"
-        ):
-            self._since_keys = 0
-            self.sendKexInit()
