@@ -315,7 +315,9 @@ rows = [{ "item code" = "{{ x" }]
             text, 'targets.erp.type: unknown type "frape"; did you mean "frappe"?; known: frappe, sql'
         )
         text = (TARGET + SOURCE + ROUTE).replace('type = "lines"', "")
-        self.assertProblems(text, "sources.gate.type: is missing; known: lines, sql, frappe, http, tasks, folder")
+        self.assertProblems(
+            text, "sources.gate.type: is missing; known: lines, sql, frappe, http, tasks, folder, sftp, sftp-pull"
+        )
         self.assertProblems(
             route('deliver_policy = "last"'),
             'routes.checkin.deliver_policy: expected "all", "new" or a sequence',
