@@ -43,6 +43,7 @@ PATIENCE = 60.0
 GOING = 5.0
 """Seconds that a client has to take the word that it is turned away."""
 _EXCHANGE = range(30, 50)
+_INIT = 30
 _SERVED = range(5, 8)
 """SERVICE_REQUEST, SERVICE_ACCEPT and EXT_INFO."""
 _FIRST_SERVICE = 50
@@ -154,8 +155,9 @@ class GuardedTransport(SSHServerTransport):
 
     def dispatchMessage(self, messageNum: int, payload: bytes) -> None:
         """Hold a message to its place, and give it on."""
-        if messageNum in _EXCHANGE and self._exchange != "begun":
-            raise ProtocolError("no key exchange is under way")
+        if messageNum in _EXCHANGE and (self._exchange != "begun" or messageNum != _INIT):
+            # The other numbers are of exchanges with groups to choose, which conch would begin all the same.
+            raise ProtocolError("no such key exchange is under way")
         if messageNum == MSG_NEWKEYS and self._exchange != "keys":
             raise ProtocolError("there are no new keys")
         if not self.isEncrypted("in"):
