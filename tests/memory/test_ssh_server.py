@@ -107,6 +107,8 @@ class Beginnings(SynchronousTestCase):
             first + packet(b"\x1e" + NS(bytes(32))),
             first + packet(b"\x1e" + NS(b"short")),
             first + packet(b"\x1e"),
+            first + packet(b"\x20" + NS(bytes(256))),
+            first + packet(b"\x22" + struct.pack(">3L", 2048, 4096, 8192)),
         ):
             visit = Visit()
             pipe, server = visit.connect()

@@ -304,6 +304,10 @@ class Box:
         number = self._speaker.send(kind, content)
         self._speaker.turn()
         answer = self._speaker.answers.pop(number, None)
+        if answer is None and kind == sftp.FXP_INIT:
+            # Its answer has a version in place of the number.
+            self._speaker.answers.clear()
+            return
         if answer is None:
             assert self._speaker.wire.disconnecting, (kind, content)
             return

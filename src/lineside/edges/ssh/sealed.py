@@ -18,7 +18,8 @@ from lineside.edges.ssh.quiet import QUIET
 STRICT_SERVER, STRICT_CLIENT = b"kex-strict-s-v00@openssh.com", b"kex-strict-c-v00@openssh.com"
 REKEY_BYTES = 1 << 30
 """After so much, in both directions together, there are new keys (RFC 4253, section 9)."""
-_EXCHANGE = range(30, 50)
+EXCHANGE = range(30, 50)
+"""Messages of a key exchange's method."""
 _SERVED = range(5, 8)
 """SERVICE_REQUEST, SERVICE_ACCEPT and EXT_INFO."""
 _FIRST_SERVICE = 50
@@ -96,7 +97,7 @@ class SealedTransport(SSHTransportBase):
 
     def dispatchMessage(self, messageNum: int, payload: bytes) -> None:
         """Hold a message to its place, and give it on."""
-        if messageNum in _EXCHANGE and self._exchange != "begun":
+        if messageNum in EXCHANGE and self._exchange != "begun":
             raise ProtocolError("no key exchange is under way")
         if messageNum == MSG_NEWKEYS and self._exchange != "keys":
             raise ProtocolError("there are no new keys")
@@ -107,7 +108,7 @@ class SealedTransport(SSHTransportBase):
     def _check_beginning(self, number: int) -> None:
         if number >= _FIRST_SERVICE or number in _SERVED:
             raise ProtocolError("nothing is served before there are keys")
-        if self._strict and number not in {MSG_DISCONNECT, MSG_NEWKEYS, *_EXCHANGE}:
+        if self._strict and number not in {MSG_DISCONNECT, MSG_NEWKEYS, *EXCHANGE}:
             raise ProtocolError("strict key exchange has no other messages")
 
     def sendKexInit(self) -> None:

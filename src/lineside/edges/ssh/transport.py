@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from lineside.edges.ssh.packets import CIPHERS, MACS, BadPacket, Keys
-from lineside.edges.ssh.sealed import STRICT_CLIENT, STRICT_SERVER, ProtocolError, SealedTransport
+from lineside.edges.ssh.sealed import EXCHANGE, STRICT_CLIENT, STRICT_SERVER, ProtocolError, SealedTransport
 
 KEY_EXCHANGES = [
     b"mlkem768x25519-sha256",
@@ -38,6 +38,8 @@ PATIENCE = 60.0
 """Seconds that a new key exchange may take."""
 GOING = 5.0
 """Seconds that a client has to take the word that it is turned away."""
+_INIT = 30
+"""By which a client begins each of `KEY_EXCHANGES`."""
 
 
 @implementer(IPushProducer)
@@ -98,6 +100,13 @@ class GuardedTransport(SealedTransport, SSHServerTransport):
         self.otherVersionString = line
         self.gotVersion = True
         return True
+
+    def dispatchMessage(self, messageNum: int, payload: bytes) -> None:
+        """Hold a message to its place, and give it on."""
+        if messageNum in EXCHANGE and messageNum != _INIT:
+            # The other numbers are of exchanges with groups to choose, which conch would begin all the same.
+            raise ProtocolError("no such key exchange is under way")
+        super().dispatchMessage(messageNum, payload)
 
     def sendKexInit(self) -> None:
         """Begin a key exchange, or answer the client's beginning."""
