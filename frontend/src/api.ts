@@ -189,6 +189,8 @@ async function request<T>(method: string, path: string, body?: unknown, signal?:
     const kind = answer.headers.get("Content-Type") ?? "";
     if (!kind.includes("json")) throw new TypeError(`it answers ${answer.status}`);
     told = await answer.json();
+    // It stops, or its journal does: it will not answer in a moment, and what is on the page stays there.
+    if (answer.status === 503 && method === "GET") throw new TypeError(`it answers ${answer.status}`);
   } catch (failed) {
     if (signal?.aborted) throw failed;
     throw lost(failed, late.aborted);

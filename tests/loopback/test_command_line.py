@@ -75,7 +75,7 @@ def without_a_configuration() -> dict[Words, Words]:
                     needed.append(value_for(parameter))
                 elif parameter.required:
                     needed += [parameter.opts[0], value_for(parameter)]
-            if words == ("simulate",):
+            if words[0] == "simulate" and any("--source" in parameter.opts for parameter in command.params):
                 # Only a source's name makes it read one.
                 needed += ["--source", "gate"]
             lines[words] = (*words, *needed, "-c", "nowhere.toml")
