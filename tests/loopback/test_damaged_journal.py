@@ -11,8 +11,8 @@ from typing import Any, cast
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
+from lineside.assemble.journalsettings import JournalSettings
 from lineside.assemble.parts import JournalPart
-from lineside.assemble.settings import JournalSettings
 from lineside.assemble.values import Surroundings
 from lineside.model.errors import JournalUnusable
 from lineside.model.event import Event

@@ -21,7 +21,8 @@ from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
 
 from lineside.assemble.config import load
-from lineside.assemble.settings import FrappeTargetSettings, Settings
+from lineside.assemble.frappetargetsettings import FrappeTargetSettings
+from lineside.assemble.settings import Settings
 from lineside.cli.check import check_targets
 from lineside.cli.erp import Preparation, prepare_targets
 from lineside.cli.try_ import try_at_targets

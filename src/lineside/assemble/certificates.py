@@ -9,7 +9,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 
 from lineside.assemble.httpsettings import HttpSettings
-from lineside.assemble.settings import LinesSourceSettings, Settings
+from lineside.assemble.linessettings import LinesSourceSettings
+from lineside.assemble.settings import Settings
 from lineside.assemble.tlssettings import TlsSettings
 from lineside.security.devicenames import admission
 from lineside.security.renewal import Certificates, GuestFiles, KeyFiles

@@ -14,27 +14,23 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 from pydantic import ValidationError
 
+from lineside.assemble.askingtable import AskingTable
 from lineside.assemble.complaints import complaints, kind, not_listed
 from lineside.assemble.crosschecks import Tables, cross_check, unfit_lists, warn
 from lineside.assemble.dnssettings import DnsSettings, check_dns
 from lineside.assemble.dropboxsettings import check_drop_boxes
 from lineside.assemble.erpsettings import ErpCallSettings, ErpSettings, check_calls, check_erp
+from lineside.assemble.examplesettings import ExampleSettings
 from lineside.assemble.formats import FORMATS, JsonFormat
 from lineside.assemble.frappesettings import check_frappe_sources
 from lineside.assemble.httpsettings import HttpSettings, check_posts
+from lineside.assemble.journalsettings import JournalSettings
 from lineside.assemble.limitsettings import LimitSettings
 from lineside.assemble.livesettings import ChannelSettings, LiveSettings, check_channels
 from lineside.assemble.loginsettings import check_login
 from lineside.assemble.plant import PlantSettings, check_watched
-from lineside.assemble.settings import (
-    SOURCES,
-    TARGETS,
-    AskingTable,
-    ExampleSettings,
-    JournalSettings,
-    RouteSettings,
-    Settings,
-)
+from lineside.assemble.routesettings import RouteSettings
+from lineside.assemble.settings import SOURCES, TARGETS, Settings
 from lineside.assemble.sqlsettings import DatabaseSettings, QuerySettings, check_databases
 from lineside.assemble.sshsettings import SshSettings, check_ssh
 from lineside.assemble.table import Table

@@ -15,7 +15,9 @@ from lineside.assemble.clientendpoints import parse_client
 from lineside.assemble.endpoints import Listen, parse_listener
 from lineside.assemble.exposure import check_door
 from lineside.assemble.frappesettings import warn_of_frappe_sources
-from lineside.assemble.settings import FrappeTargetSettings, LinesSourceSettings, Settings
+from lineside.assemble.frappetargetsettings import FrappeTargetSettings
+from lineside.assemble.linessettings import LinesSourceSettings
+from lineside.assemble.settings import Settings
 from lineside.assemble.sqlsettings import warn_of_databases
 from lineside.assemble.tlssettings import check_guests
 from lineside.assemble.zones import zone_warnings

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from lineside.assemble.endpoints import parse_listener
-from lineside.assemble.settings import LinesSourceSettings
+from lineside.assemble.linessettings import LinesSourceSettings
 from lineside.edges.lines.datagrams import DatagramSource
 from lineside.edges.lines.intake import Intake
 

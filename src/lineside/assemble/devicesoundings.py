@@ -10,7 +10,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from lineside.assemble.dialling import client_endpoint
-from lineside.assemble.settings import LinesSourceSettings
+from lineside.assemble.linessettings import LinesSourceSettings
 from lineside.assemble.soundings import Sounding
 from lineside.edges.lines.unreachable import why_unreachable
 

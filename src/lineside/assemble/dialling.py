@@ -12,7 +12,7 @@ from twisted.internet.endpoints import HostnameEndpoint, clientFromString
 from twisted.internet.interfaces import IStreamClientEndpoint
 
 from lineside.assemble.clientendpoints import Dial
-from lineside.assemble.settings import LinesSourceSettings
+from lineside.assemble.linessettings import LinesSourceSettings
 from lineside.assemble.translation import framing_of
 from lineside.edges.lines.dialled import DialledSource
 from lineside.edges.lines.framed import connections

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from urllib.parse import quote
 
-from lineside.assemble.settings import FrappeTargetSettings, Settings
+from lineside.assemble.frappetargetsettings import FrappeTargetSettings
+from lineside.assemble.settings import Settings
 
 
 def document_links(settings: Settings) -> Callable[[str, str], str | None]:

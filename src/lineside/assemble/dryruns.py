@@ -8,8 +8,9 @@ from typing import Any
 from twisted.web.iweb import IAgent
 
 from lineside.assemble.edges import frappe_client
+from lineside.assemble.frappetargetsettings import FrappeTargetSettings
 from lineside.assemble.rehearsal import Rehearsed
-from lineside.assemble.settings import FrappeTargetSettings, Settings
+from lineside.assemble.settings import Settings
 from lineside.assemble.soundings import why_not
 from lineside.edges.frappe.client import FrappeClient
 from lineside.edges.frappe.dryrun import Attempt, DryRun

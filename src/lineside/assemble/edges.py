@@ -12,8 +12,10 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lineside.assemble.frappetargetsettings import FrappeTargetSettings
 from lineside.assemble.importing import importing
-from lineside.assemble.settings import FrappeTargetSettings, LinesSourceSettings, Settings
+from lineside.assemble.linessettings import LinesSourceSettings
+from lineside.assemble.settings import Settings
 from lineside.delivery.budget import Budget
 from lineside.edges.lines.intake import Intake
 from lineside.model.ports import Part, PasswordOracle, Target

@@ -8,8 +8,9 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from lineside.assemble.examplesettings import ExampleSettings
 from lineside.assemble.rehearsal import Rehearsal, Rehearsed, Rendered
-from lineside.assemble.settings import ExampleSettings, Settings
+from lineside.assemble.settings import Settings
 from lineside.model.outcome import Refused, Skipped
 from lineside.model.wording import key_path
 

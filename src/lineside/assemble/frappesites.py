@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.web.iweb import IAgent
 
-from lineside.assemble.settings import FrappeTargetSettings
+from lineside.assemble.frappetargetsettings import FrappeTargetSettings
 from lineside.delivery.budget import Budget
 from lineside.edges.frappe.client import FrappeClient
 from lineside.edges.frappe.target import FrappeTarget

@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IStreamServerEndpoint
 
 from lineside.assemble.descriptors import HANDSHAKES
 from lineside.assemble.endpoints import parse_listener
-from lineside.assemble.settings import LinesSourceSettings
+from lineside.assemble.linessettings import LinesSourceSettings
 from lineside.assemble.translation import framing_of
 from lineside.edges.lines.framed import connections
 from lineside.edges.lines.intake import Intake

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lineside.assemble.settings import JournalSettings
+from lineside.assemble.journalsettings import JournalSettings
 from lineside.journal.consumer import DurableConsumer
 from lineside.journal.deadletters import DeadLetter
 from lineside.journal.files import FILES

@@ -16,7 +16,8 @@ from msgspec import Struct
 
 from lineside.assemble.exposure import is_public
 from lineside.assemble.httpsettings import HttpSourceSettings
-from lineside.assemble.settings import LinesSourceSettings, Settings
+from lineside.assemble.linessettings import LinesSourceSettings
+from lineside.assemble.settings import Settings
 from lineside.model.wording import key_path
 from lineside.security.limits import Rate, part_of
 

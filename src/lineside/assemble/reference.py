@@ -21,24 +21,20 @@ from pydantic.fields import FieldInfo
 from lineside.assemble.commandsettings import CommandSettings
 from lineside.assemble.dnssettings import ConditionSettings, DnsSettings, RecordSettings
 from lineside.assemble.erpsettings import ErpCallSettings, ErpSettings
+from lineside.assemble.examplesettings import ExampleSettings
 from lineside.assemble.filesettings import EdifactFormat, FileCsvFormat
 from lineside.assemble.formats import FORMATS, FixedColumn
 from lineside.assemble.framings import LengthFraming, StxEtxFraming
 from lineside.assemble.frappesettings import FrappePollSettings
 from lineside.assemble.httpsettings import HttpSettings
+from lineside.assemble.journalsettings import JournalSettings
 from lineside.assemble.limitsettings import LimitSettings
+from lineside.assemble.linessettings import PollSettings
 from lineside.assemble.livesettings import ChannelSettings, FrappeRealtimeSettings, LiveSettings
 from lineside.assemble.loginsettings import LogInRoles, LogInSettings
 from lineside.assemble.plant import PlantSettings
-from lineside.assemble.settings import (
-    SOURCES,
-    TARGETS,
-    AttachmentSettings,
-    ExampleSettings,
-    JournalSettings,
-    PollSettings,
-    RouteSettings,
-)
+from lineside.assemble.routesettings import AttachmentSettings, RouteSettings
+from lineside.assemble.settings import SOURCES, TARGETS
 from lineside.assemble.sqlsettings import DatabaseSettings, ParameterSettings, QuerySettings
 from lineside.assemble.sshsettings import SshSettings, SshUserSettings
 from lineside.assemble.table import Table

@@ -13,7 +13,8 @@ from msgspec import Struct
 from lineside.assemble.filesettings import FileKeys
 from lineside.assemble.formats import JsonFormat
 from lineside.assemble.framings import LengthFraming, StxEtxFraming
-from lineside.assemble.settings import LinesSourceSettings, Settings
+from lineside.assemble.linessettings import LinesSourceSettings
+from lineside.assemble.settings import Settings
 from lineside.assemble.table import Table
 from lineside.assemble.translation import compile_route, decoder_of, framing_of, limits_of
 from lineside.model.errors import LinesideError

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from lineside.assemble.settings import RouteSettings, Settings
+from lineside.assemble.routesettings import RouteSettings
+from lineside.assemble.settings import Settings
 from lineside.edges.frappe.client import FrappeClient
 from lineside.edges.frappe.doctypes import DocType
 from lineside.edges.frappe.levels import Levels, raised

@@ -13,7 +13,7 @@ from msgspec import Struct
 from lineside.assemble.endpoints import Listen, parse_listener
 from lineside.assemble.formats import FixedFormat, JsonFormat, RegexFormat
 from lineside.assemble.framings import StxEtxFraming
-from lineside.assemble.settings import LinesSourceSettings
+from lineside.assemble.linessettings import LinesSourceSettings
 from lineside.assemble.translation import decoder_of, framing_of
 from lineside.model.errors import ConfigurationError, LinesideError
 from lineside.testing.ledger import Line

@@ -6,7 +6,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from lineside.assemble.edges import source_part
-from lineside.assemble.settings import LinesSourceSettings
+from lineside.assemble.linessettings import LinesSourceSettings
 from lineside.assemble.translation import decoder_of, limits_of
 from lineside.edges.lines.commands import ConnectedLines
 from lineside.edges.lines.intake import Intake

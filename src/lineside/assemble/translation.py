@@ -12,13 +12,9 @@ from lineside.assemble.formats import CsvFormat, FixedColumn, FixedFormat, KeyVa
 from lineside.assemble.framings import CrFraming, CrlfFraming, LengthFraming, LfFraming, StxEtxFraming
 from lineside.assemble.frappesettings import FrappeSourceSettings
 from lineside.assemble.httpsettings import HttpSourceSettings
-from lineside.assemble.settings import (
-    AttachmentSettings,
-    LinesSourceSettings,
-    RouteSettings,
-    Settings,
-    SourceSettings,
-)
+from lineside.assemble.linessettings import LinesSourceSettings
+from lineside.assemble.routesettings import AttachmentSettings, RouteSettings
+from lineside.assemble.settings import Settings, SourceSettings
 from lineside.assemble.sqlsettings import SqlSourceSettings
 from lineside.assemble.tasksourcesettings import TaskSourceSettings
 from lineside.delivery.attachments import AttachmentTemplate

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 from twisted.logger import globalLogPublisher
 
+from lineside.assemble.linessettings import LinesSourceSettings
 from lineside.assemble.parts import JournalPart
-from lineside.assemble.settings import LinesSourceSettings, Settings
+from lineside.assemble.settings import Settings
 from lineside.delivery.courier import Courier
 from lineside.delivery.gate import Gate
 from lineside.journal.consumer import DurableConsumer

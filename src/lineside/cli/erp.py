@@ -11,7 +11,8 @@ import msgspec
 from msgspec import Struct
 
 from lineside.assemble.edges import frappe_client
-from lineside.assemble.settings import FrappeTargetSettings, Settings
+from lineside.assemble.frappetargetsettings import FrappeTargetSettings
+from lineside.assemble.settings import Settings
 from lineside.cli.documents import json_line, plain_lines
 from lineside.cli.session import config_option, json_option, print_json, run_command, settings_of
 from lineside.edges.frappe.client import FrappeClient

@@ -7,8 +7,9 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.assemble.config import load
+from lineside.assemble.linessettings import LinesSourceSettings
 from lineside.assemble.rehearsal import Rehearsal
-from lineside.assemble.settings import LinesSourceSettings, Settings
+from lineside.assemble.settings import Settings
 from lineside.assemble.translation import decoder_of, framing_of
 from lineside.model.errors import ConfigurationError
 from lineside.wire.csv import Csv

@@ -7,7 +7,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.assemble.config import load
-from lineside.assemble.settings import LinesSourceSettings
+from lineside.assemble.linessettings import LinesSourceSettings
 from lineside.assemble.simulated import Reach, datagram_place, played, reach
 from lineside.model.errors import ConfigurationError, LinesideError
 

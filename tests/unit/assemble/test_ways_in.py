@@ -8,7 +8,8 @@ from tests.rig.certificates import Authority
 from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.assemble.config import load
-from lineside.assemble.settings import LinesSourceSettings, Settings
+from lineside.assemble.linessettings import LinesSourceSettings
+from lineside.assemble.settings import Settings
 from lineside.model.errors import ConfigurationError
 
 AROUND = """
