@@ -18,18 +18,17 @@ from lineside.assemble.deliveries import Deliveries
 from lineside.assemble.descriptors import HANDSHAKES, RESERVED, shares
 from lineside.assemble.documentlinks import document_links
 from lineside.assemble.edges import (
+    bringers,
     certificates,
     databases,
     dns_view,
     drop_boxes,
     erp_views,
-    folders,
     frappe_sources,
     http_services,
     live_services,
     offline_tasks,
     posts,
-    pulls,
     ssh_services,
     tasks,
 )
@@ -117,8 +116,7 @@ class Gateway:
         self.sources = [way.source for way in self._ways_in]
         self.databases = databases(reactor, settings, store, self._watching.journals, random)
         self.hooks = frappe_sources(reactor, settings, store, self._watching.journals, targets, gates, random)
-        self.folders = folders(reactor, settings, store, self._watching.journals, consumers, random)
-        self.pulls = pulls(reactor, settings, store, self._watching.journals, consumers, random)
+        self.bringers = bringers(reactor, settings, store, self._watching.journals, consumers, random)
         self.posts = posts(reactor, settings, store, self._watching.journals)
         self.task_sources = task_sources(settings, self._watching.journals)
         self.erp = erp_views(reactor, settings, targets, self.operations)
@@ -250,16 +248,14 @@ class Gateway:
             ),
             *([] if self.names is None else [list[Part]([self.names])]),
             *self._waiting,
-            *([] if self.folders is None else [self.folders.answers, self.folders.intakes]),
-            *([] if self.pulls is None else [self.pulls.answers, self.pulls.intakes]),
+            *([] if self.bringers is None else self.bringers.stages),
             *([] if self.drop_boxes is None else self.drop_boxes.stages),
             *([] if self.ssh is None else [list[Part]([self.ssh.part])]),
             [
                 *self.sources,
                 *([] if self.databases is None else self.databases.sources),
                 *([] if self.hooks is None else self.hooks.parts),
-                *([] if self.folders is None else self.folders.parts),
-                *([] if self.pulls is None else self.pulls.parts),
+                *([] if self.bringers is None else self.bringers.parts),
             ],
         ]
         self._supervise(supervised, store)
@@ -282,12 +278,8 @@ class Gateway:
                 log.info("source.listening", source=way.source.id, address=way.source.address)
         for source in [] if self.databases is None else self.databases.sources:
             log.info("source.polling", source=source.id, address=source.address)
-        for folder in [] if self.folders is None else self.folders.sources:
-            log.info("source.watching", source=folder.id, address=folder.address)
-        if self.pulls is not None:
-            self.pulls.warn()
-        for pull in [] if self.pulls is None else self.pulls.sources:
-            log.info("source.pulling", source=pull.id, address=pull.address)
+        if self.bringers is not None:
+            self.bringers.announce()
         for hooks in [] if self.hooks is None else self.hooks.sources:
             log.info("source.hooked", source=hooks.id, address=hooks.address)
         if self.http is not None:
@@ -390,11 +382,10 @@ class Gateway:
         hooked = [] if self.hooks is None else self.hooks.status
         posted = [] if self.posts is None else self.posts.status
         filled = status_of(self.task_sources)
-        taken = [] if self.folders is None else self.folders.status
+        brought = [] if self.bringers is None else self.bringers.status
         left = [] if self.drop_boxes is None else self.drop_boxes.status
         ways = (way.status for way in self._ways_in)
-        pulled = [] if self.pulls is None else self.pulls.status
-        every = (*ways, *polled, *hooked, *posted, *filled, *taken, *left, *pulled)
+        every = (*ways, *polled, *hooked, *posted, *filled, *brought, *left)
         return [self._watching.told(status) for status in every]
 
 

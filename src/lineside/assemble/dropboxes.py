@@ -116,7 +116,7 @@ class DropBoxes:
                 [user for user, each in users.items() if each.source == name],
                 store,
                 journals[name],
-                {id_: each for id_, each in consumers.items() if name in each.spec.sources},
+                consumers,
                 random,
                 self._threads,
                 record,

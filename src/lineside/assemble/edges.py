@@ -23,17 +23,16 @@ from lineside.model.ports import Part, PasswordOracle, Target
 if TYPE_CHECKING:
     from twisted.web.iweb import IAgent
 
+    from lineside.assemble.bringers import Bringers
     from lineside.assemble.databases import Databases
     from lineside.assemble.dropboxes import DropBoxes
     from lineside.assemble.erpviews import ErpViews
-    from lineside.assemble.files import Folders
     from lineside.assemble.frappesources import FrappeSources
     from lineside.assemble.httpsettings import HttpSettings
     from lineside.assemble.live import LiveServices
     from lineside.assemble.naming import State
     from lineside.assemble.parts import JournalPart
     from lineside.assemble.posts import Posts
-    from lineside.assemble.pulls import Pulls
     from lineside.assemble.ssh import Boxes, SshServices
     from lineside.assemble.tasks import Tasks
     from lineside.assemble.web import HttpServices
@@ -136,23 +135,6 @@ def frappe_sources(
     return FrappeSources(reactor, settings, store, journals, targets, gates, random)
 
 
-def folders(
-    reactor: Any,
-    settings: Settings,
-    store: JournalPart,
-    journals: Mapping[str, WatchedJournal],
-    consumers: Mapping[str, DurableConsumer],
-    random: Random,
-) -> Folders | None:
-    """Return the folders that are sources; None where the configuration names none."""
-    if not settings.folders:
-        return None
-    with importing():
-        from lineside.assemble.files import Folders
-
-    return Folders(reactor, settings, store, journals, consumers, random)
-
-
 def drop_boxes(
     reactor: Any,
     settings: Settings,
@@ -172,21 +154,33 @@ def drop_boxes(
     return DropBoxes(reactor, settings, store, journals, consumers, random, record)
 
 
-def pulls(
+def bringers(
     reactor: Any,
     settings: Settings,
     store: JournalPart,
     journals: Mapping[str, WatchedJournal],
     consumers: Mapping[str, DurableConsumer],
     random: Random,
-) -> Pulls | None:
-    """Return the partners' folders from which files are fetched; None where the configuration names none."""
-    if not settings.pulls:
+) -> Bringers | None:
+    """Return the sources that bring files by themselves; None where the configuration names none."""
+    if not settings.folders and not settings.pulls:
         return None
     with importing():
-        from lineside.assemble.pulls import Pulls
+        from lineside.assemble.bringers import Bringer, Bringers
 
-    return Pulls(reactor, settings, store, journals, consumers, random)
+    sources: list[Bringer] = []
+    if settings.folders:
+        from lineside.assemble.folders import FolderSource
+
+        for name, table in settings.folders.items():
+            sources.append(FolderSource(reactor, name, table, store, journals[name], consumers, random))
+    if settings.pulls:
+        with importing():
+            from lineside.assemble.pulls import PullSource
+
+        for name, pulled in settings.pulls.items():
+            sources.append(PullSource(reactor, name, pulled, store, journals[name], consumers, random))
+    return Bringers(sources)
 
 
 def erp_views(

@@ -14,19 +14,15 @@ from lineside.assemble.filesettings import (
     FileCsvFormat,
     FileFixedFormat,
     FileKeys,
-    FolderSourceSettings,
 )
 from lineside.assemble.parts import JournalPart
-from lineside.assemble.settings import Settings
 from lineside.assemble.translation import columns_of
 from lineside.edges.files.answers import Answers
 from lineside.edges.files.aside import Aside
-from lineside.edges.files.folder import Folder, Watched
 from lineside.edges.files.intake import Intake, Places, Rules
 from lineside.journal.consumer import DurableConsumer
 from lineside.journal.watched import WatchedJournal
 from lineside.model.event import Seq
-from lineside.model.ports import Part
 from lineside.operations.results import SourceStatus
 from lineside.wire.csv import Csv
 from lineside.wire.decoding import Decoder, Reading
@@ -46,7 +42,7 @@ class FileSource:
         settings: of the whole gateway.
         store: the journal.
         journal: where the events go.
-        consumers: those that take events of the source, by their ids.
+        consumers: those of the gateway, by their ids.
         places: folders, by sender.
         spool: where files wait.
         random: for delays.
@@ -66,6 +62,7 @@ class FileSource:
         random: Random,
     ) -> None:
         self.id = name
+        taking = {id_: each for id_, each in consumers.items() if name in each.spec.sources}
         aside = partial(Aside, call_from_thread=reactor.callFromThread)
         rules = Rules(
             form_of(settings),
@@ -91,7 +88,7 @@ class FileSource:
             name,
             places,
             store.database,
-            lambda: _floors(consumers),
+            lambda: _floors(taking),
             reactor,
             time.time_ns,
             partial_after=settings.partial_after,
@@ -120,88 +117,6 @@ class FileSource:
             files_waiting=intake.waiting,
             last_file=intake.last,
         )
-
-
-class FolderSource:
-    """One folder with what it rests on."""
-
-    def __init__(
-        self,
-        reactor: Any,
-        name: str,
-        settings: FolderSourceSettings,
-        store: JournalPart,
-        journal: WatchedJournal,
-        consumers: Mapping[str, DurableConsumer],
-        random: Random,
-    ) -> None:
-        folder = settings.path
-        places = Places(settings.outbox or folder / "outbox", settings.archive or folder / "archive")
-        self.id = name
-        self.address = str(folder)
-        self.files = FileSource(
-            reactor, name, settings, store, journal, consumers, lambda _: places, folder / ".spool", random
-        )
-        self.folder = Folder(
-            name,
-            Watched(folder, settings.pattern, settings.done or ""),
-            settings.sender or name,
-            self.files.intake,
-            reactor,
-            every=settings.every,
-            aside=Aside(f"folder-{name}", reactor.callFromThread),
-        )
-
-    @property
-    def status(self) -> SourceStatus:
-        """What is told of it."""
-        return self.files.status(self.address, self.folder.problem)
-
-
-class Folders:
-    """The folders that are sources."""
-
-    def __init__(
-        self,
-        reactor: Any,
-        settings: Settings,
-        store: JournalPart,
-        journals: Mapping[str, WatchedJournal],
-        consumers: Mapping[str, DurableConsumer],
-        random: Random,
-    ) -> None:
-        self.sources = [
-            FolderSource(
-                reactor,
-                name,
-                table,
-                store,
-                journals[name],
-                {id_: each for id_, each in consumers.items() if name in each.spec.sources},
-                random,
-            )
-            for name, table in settings.folders.items()
-        ]
-
-    @property
-    def answers(self) -> list[Part]:
-        """What answers senders: there before anything is taken."""
-        return [source.files.answers for source in self.sources]
-
-    @property
-    def intakes(self) -> list[Part]:
-        """What takes files: there before anybody brings them."""
-        return [source.files.intake for source in self.sources]
-
-    @property
-    def parts(self) -> list[Part]:
-        """What brings files."""
-        return [source.folder for source in self.sources]
-
-    @property
-    def status(self) -> list[SourceStatus]:
-        """What is told of them."""
-        return [source.status for source in self.sources]
 
 
 def form_of(settings: FileKeys) -> FileForm:

@@ -1,4 +1,4 @@
-"""Partners' folders as the composition root puts them together."""
+"""A partner's folder from which files are fetched, with all that it rests on."""
 
 from __future__ import annotations
 
@@ -16,20 +16,18 @@ from lineside.assemble.hosts import visit_of
 from lineside.assemble.hostsettings import HostKeys
 from lineside.assemble.parts import JournalPart
 from lineside.assemble.pullsettings import SftpPullSettings
-from lineside.assemble.settings import Settings
 from lineside.edges.files.aside import Aside
 from lineside.edges.files.intake import Places
 from lineside.edges.ssh.client.pull import Pulled, SftpPull
 from lineside.journal.consumer import DurableConsumer
 from lineside.journal.watched import WatchedJournal
-from lineside.model.ports import Part
 from lineside.operations.results import SourceStatus
 
 log = Logger()
 
 
 class PullSource:
-    """One partner's folder with what it rests on."""
+    """One partner's folder."""
 
     def __init__(
         self,
@@ -45,11 +43,11 @@ class PullSource:
         places = Places(own / "outbox", own / "archive")
         self.id = name
         self.address = f"sftp://{settings.user}@{settings.address.host}:{settings.address.port}/{settings.folder}"
-        self.legacy = settings.legacy
+        self._legacy = settings.legacy
         self.files = FileSource(
             reactor, name, settings, store, journal, consumers, lambda _: places, own / ".spool", random
         )
-        self.pull = SftpPull(
+        self.part = SftpPull(
             name,
             host_endpoint(reactor, settings),
             partial(visit_of, settings),
@@ -66,64 +64,18 @@ class PullSource:
     @property
     def status(self) -> SourceStatus:
         """What is told of it."""
-        return self.files.status(self.address, self.pull.problem)
+        return self.files.status(self.address, self.part.problem)
 
-
-class Pulls:
-    """The partners' folders."""
-
-    def __init__(
-        self,
-        reactor: Any,
-        settings: Settings,
-        store: JournalPart,
-        journals: Mapping[str, WatchedJournal],
-        consumers: Mapping[str, DurableConsumer],
-        random: Random,
-    ) -> None:
-        self.sources = [
-            PullSource(
-                reactor,
-                name,
-                table,
-                store,
-                journals[name],
-                {id_: each for id_, each in consumers.items() if name in each.spec.sources},
-                random,
+    def announce(self) -> None:
+        """Say in the log where it looks, and that it agrees to weak algorithms if it does."""
+        if self._legacy:
+            log.warn(
+                "pull.legacy",
+                source=self.id,
+                address=self.address,
+                remedy="let the host be updated, and remove legacy = true; until then keep its network apart",
             )
-            for name, table in settings.pulls.items()
-        ]
-
-    @property
-    def answers(self) -> list[Part]:
-        """What answers senders: there before anything is taken."""
-        return [source.files.answers for source in self.sources]
-
-    @property
-    def intakes(self) -> list[Part]:
-        """What takes files: there before any is fetched."""
-        return [source.files.intake for source in self.sources]
-
-    @property
-    def parts(self) -> list[Part]:
-        """What fetches files."""
-        return [source.pull for source in self.sources]
-
-    @property
-    def status(self) -> list[SourceStatus]:
-        """What is told of them."""
-        return [source.status for source in self.sources]
-
-    def warn(self) -> None:
-        """Say in the log which of them agree to weak algorithms."""
-        for source in self.sources:
-            if source.legacy:
-                log.warn(
-                    "pull.legacy",
-                    source=source.id,
-                    address=source.address,
-                    remedy="let the host be updated, and remove legacy = true; until then keep its network apart",
-                )
+        log.info("source.pulling", source=self.id, address=self.address)
 
 
 def host_endpoint(reactor: Any, settings: HostKeys) -> IStreamClientEndpoint:
