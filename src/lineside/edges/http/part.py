@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred
-from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IReactorTime, IStreamServerEndpoint
+from twisted.internet.interfaces import IReactorTime, IStreamServerEndpoint
 
 from lineside.edges.http.site import Desk, GatewaySite
-from lineside.model.errors import LinesideError
+from lineside.listeningport import ListeningPort
 from lineside.security.turnstile import ConnectionShare
 
 
@@ -37,22 +34,14 @@ class HttpPart:
         max_connections: int,
         share: ConnectionShare | None = None,
     ) -> None:
-        self._endpoint = endpoint
-        self._where = where
         self._desk = desk
         self._site = GatewaySite(desk, clock, max_connections=max_connections, share=share)
-        self._port: IListeningPort | None = None
+        self._port = ListeningPort(self.name, endpoint, where)
 
     @property
     def address(self) -> str:
-        """Where it listens: ``host:port`` once started, before that as configured."""
-        host = None if self._port is None else self._port.getHost()
-        match host:
-            case IPv4Address():
-                return f"{host.host}:{host.port}"
-            case IPv6Address():
-                return f"[{host.host}]:{host.port}"
-        return self._where
+        """Where it listens; see `ListeningPort.address`."""
+        return self._port.address
 
     async def start(self) -> None:
         """Listen.
@@ -61,21 +50,11 @@ class HttpPart:
             LinesideError: the address is in use or not ours.
 
         """
-        try:
-            self._port = await self._endpoint.listen(self._site)
-        except CannotListenError as busy:
-            raise LinesideError(
-                f"http: cannot listen on {self._where}: {busy.socketError}; "
-                "is another gateway or service using this address?"
-            ) from busy
+        await self._port.listen(self._site)
 
     async def stop(self) -> None:
         """Take no more requests, end those under way, and close the connections."""
-        if self._port is not None:
-            stopped = self._port.stopListening()
-            if isinstance(stopped, Deferred):
-                await stopped
-            self._port = None
+        await self._port.close()
         # Who asks anew with each answer would keep it from stopping.
         for connection in list(self._site.connections):
             connection.end()

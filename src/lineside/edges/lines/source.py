@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from twisted.internet import tcp
-from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred
-from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IAddress, IListeningPort, IStreamServerEndpoint
+from twisted.internet.interfaces import IAddress, IStreamServerEndpoint
 from twisted.internet.protocol import Factory, Protocol
 
 from lineside.edges.lines.intake import Intake
 from lineside.edges.lines.protocol import DeviceConnection
-from lineside.model.errors import LinesideError
+from lineside.listeningport import ListeningPort
 
 ACCEPTS = 16
 """How many connections are taken before devices that are there have their turn; with Twisted's growth, 36."""
@@ -40,20 +37,15 @@ class LinesSource:
         self.id = intake.id
         self.name = f"source {intake.id}"
         self.intake = intake
-        self.where = where
         self.problem: str | None = None
         """What hinders it: nothing, once it listens."""
         self._connection = connection
-        self._endpoint = endpoint
-        self._port: IListeningPort | None = None
+        self._port = ListeningPort(f"sources.{intake.id}", endpoint, where)
 
     @property
     def address(self) -> str:
-        """Where it listens: ``host:port`` once started, before that as configured."""
-        if self._port is None:
-            return self.where
-        host = self._port.getHost()
-        return f"{host.host}:{host.port}" if isinstance(host, IPv4Address | IPv6Address) else str(host)
+        """Where it listens; see `ListeningPort.address`."""
+        return self._port.address
 
     async def start(self) -> None:
         """Listen.
@@ -62,30 +54,20 @@ class LinesSource:
             LinesideError: the address is in use or not ours.
 
         """
-        try:
-            self._port = await self._endpoint.listen(_Devices(self._connect))
-        except CannotListenError as busy:
-            raise LinesideError(
-                f"sources.{self.id}: cannot listen on {self.where}: {_cause(busy)}; "
-                "is another gateway or service using this address?"
-            ) from busy
+        await self._port.listen(_Devices(self._connect))
 
     async def stop(self) -> None:
         """Take no more connections and lines; answer what was received; see `Intake.drain`."""
-        if self._port is not None:
-            stopped = self._port.stopListening()
-            if isinstance(stopped, Deferred):
-                await stopped
-            self._port = None
+        await self._port.close()
         await self.intake.drain()
 
     def _connect(self, peer: str) -> Protocol | None:
         if not self.intake.admits(peer):
             return None
-        if isinstance(self._port, tcp.Port):
+        if isinstance(self._port.port, tcp.Port):
             # Twisted would take ever more at a time while they keep coming; devices that are there would wait, and
             # those that are turned away are open until the next turn.
-            self._port.numberAccepts = ACCEPTS
+            self._port.port.numberAccepts = ACCEPTS
         return self._connection(self.intake)
 
 
@@ -100,8 +82,3 @@ class _Devices(Factory):
         if made is not None:
             made.factory = self
         return made
-
-
-def _cause(busy: CannotListenError) -> str:
-    error = busy.socketError
-    return getattr(error, "strerror", None) or str(error)

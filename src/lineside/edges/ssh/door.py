@@ -7,10 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from msgspec import Struct
-from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred
-from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IAddress, IListeningPort, IReactorTime, IStreamServerEndpoint
+from twisted.internet.interfaces import IAddress, IReactorTime, IStreamServerEndpoint
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
@@ -20,7 +17,7 @@ from lineside.edges.ssh.channels import Connection, Programs
 from lineside.edges.ssh.hostkeys import HostKeys
 from lineside.edges.ssh.logins import Failures, Logins, Visitor
 from lineside.edges.ssh.transport import GuardedTransport
-from lineside.model.errors import LinesideError
+from lineside.listeningport import ListeningPort
 from lineside.operations.results import SshCounts
 from lineside.security.audit import Act
 
@@ -208,23 +205,15 @@ class SshPart:
     def __init__(
         self, endpoint: IStreamServerEndpoint, where: str, make: Callable[[], Awaitable[SshDoor]], work: Background
     ) -> None:
-        self._endpoint = endpoint
-        self._where = where
         self._make = make
         self._work = work
-        self._port: IListeningPort | None = None
+        self._port = ListeningPort(self.name, endpoint, where)
         self.door: SshDoor | None = None
 
     @property
     def address(self) -> str:
-        """Where it listens: ``host:port`` once started, before that as configured."""
-        host = None if self._port is None else self._port.getHost()
-        match host:
-            case IPv4Address():
-                return f"{host.host}:{host.port}"
-            case IPv6Address():
-                return f"[{host.host}]:{host.port}"
-        return self._where
+        """Where it listens; see `ListeningPort.address`."""
+        return self._port.address
 
     async def start(self) -> None:
         """Listen.
@@ -234,21 +223,11 @@ class SshPart:
 
         """
         self.door = await self._make()
-        try:
-            self._port = await self._endpoint.listen(self.door)
-        except CannotListenError as busy:
-            raise LinesideError(
-                f"ssh: cannot listen on {self._where}: {busy.socketError}; "
-                "is another gateway or service using this address?"
-            ) from busy
+        await self._port.listen(self.door)
 
     async def stop(self) -> None:
         """Take no more clients, and end those who are there."""
-        if self._port is not None:
-            stopped = self._port.stopListening()
-            if isinstance(stopped, Deferred):
-                await stopped
-            self._port = None
+        await self._port.close()
         for connection in list(() if self.door is None else self.door.connections):
             connection.cut()
         self._work.cancel()
