@@ -216,7 +216,7 @@ class WhoIsLetIn(Secured):
 def arrivals_said(gateway: Gateway) -> dict[str, float]:
     """Return when the gate's listener said what; emptied, it says all of it again."""
     source: Any = gateway.sources[0]
-    said: dict[str, float] = source._port.factory.wrappedFactory._said
+    said: dict[str, float] = source._port.port.factory.wrappedFactory._said
     return said
 
 
@@ -739,7 +739,7 @@ class TurnedOut(Secured):
             Factory.forProtocol(Knocking)
         )
         source: Any = self.gateway.sources[0]
-        arrivals = source._port.factory.wrappedFactory
+        arrivals = source._port.port.factory.wrappedFactory
         await self.until(lambda: len(arrivals) == 1)
         self.assertEqual([], await self.revoke("stolen"))
         self.assertEqual(0, len(arrivals))
@@ -813,5 +813,5 @@ class FromElsewhere(Secured):
         self.assertIn(REFUSED, said)
         self.assertIn("OK ", await self.line("-bind", "127.0.0.7"))
         source: Any = self.gateway.sources[0]
-        self.assertEqual(0, len(source._port.factory.wrappedFactory))
+        self.assertEqual(0, len(source._port.port.factory.wrappedFactory))
         self.assertEqual(1, self.gateway.turnstile.refused["allow", "sources.gate"])

@@ -379,6 +379,23 @@ class AtMostOnce(CommandCase):
         self.assertIn("which is answered", self.refusal(self.give(id="c-1")))
         self.assertEqual(device.heard(), [b"CMD c-1 GO"])
 
+    def test_one_that_expires_as_the_one_before_ends_is_told_so(self) -> None:
+        """Whichever of the two has its end on the disk first: the queue may be gone when the other leaves it."""
+        device = self.device()
+        first, second = self.give(id="c-1"), self.give(id="c-2", expires=2.0)
+        self.writer.held = True
+        device.say(b"RES c-1")
+        self.clock.advance(2.5)
+        self.writer.release()
+        self.successResultOf(first)
+        self.assertIn("unsent: it expired", self.refusal(second, NoAnswer))
+        self.assertEqual(self.states(), ["answered", "unsent"])
+        device.heard()
+        third = self.give(id="c-3")
+        self.assertEqual(device.heard(), [b"CMD c-3 GO"])
+        device.say(b"RES c-3")
+        self.successResultOf(third)
+
     def test_a_slow_disk_makes_no_late_command(self) -> None:
         """What expired while it was put on record is not written."""
         device = self.device()

@@ -49,6 +49,8 @@ class _Order(Struct, eq=False):
     given: Given
     payload: bytes
     deadline: float
+    queue: DeferredLock
+    """Of the device's commands. Once nobody is in it another one may take its place."""
     turn: Deferred[DeferredLock]
     """Fires when no other command to the device is under way."""
     told: Deferred[CommandAnswer]
@@ -176,7 +178,7 @@ class DeviceCommands:
         )
         lock = self._turns.setdefault((source, request.device), DeferredLock())
         # The place in the queue is taken now, so that the order is that of the calls.
-        order = _Order(given, payload, now + expires, lock.acquire(), Deferred(), now, request.wait)
+        order = _Order(given, payload, now + expires, lock, lock.acquire(), Deferred(), now, request.wait)
         order.turn.addCallback(order.granted)
         self._under_way.run("command", self._carry_out(order))
         return await order.told
@@ -312,7 +314,7 @@ class DeviceCommands:
 
     def _leave(self, order: _Order) -> None:
         place = order.given.source, order.given.device
-        lock = self._turns[place]
+        lock = order.queue
         if order.holds:
             lock.release()
         elif not order.turn.called:
