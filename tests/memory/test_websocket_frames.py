@@ -198,7 +198,7 @@ class Sizes(FramesCase):
         peer = self.open()
         frame = peer.frame(Opcode.TEXT, b" " * (MOST + 1))
         peer.send(frame[:8])
-        self.is_ended(peer, 1009)
+        self.is_ended(peer, 1009, mid_frame=True)
 
     def test_many_pieces_are_one_message(self) -> None:
         """1009 with the piece by which it grows too large."""
@@ -212,7 +212,7 @@ class Sizes(FramesCase):
         """1009 by its head; with the highest bit set it is no length (1002)."""
         peer = self.open()
         peer.send(b"\x81\xff\x7f" + b"\xff" * 7 + b"mask")
-        self.is_ended(peer, 1009)
+        self.is_ended(peer, 1009, mid_frame=True)
         peer = self.open()
         peer.send(b"\x81\xff\xff" + b"\xff" * 7 + b"mask")
         self.is_ended(peer, 1002)

@@ -17,6 +17,7 @@ from lineside.edges.http.site import Desk, GatewaySite
 from lineside.edges.websocket.access import Access, Rule
 from lineside.edges.websocket.channels import Hub
 from lineside.edges.websocket.part import PATH, LivePart, LiveSettings
+from lineside.edges.websocket.protocol import LINGER
 from lineside.edges.websocket.recognition import Recognition
 from lineside.edges.websocket.rpc import Rpc
 from lineside.edges.websocket.streams import JournalStreams
@@ -95,12 +96,22 @@ class FramesCase(SynchronousTestCase):
         peer.send(peer.text(call(data)))
         self.assertEqual([answer(data)], self.replies(peer))
 
-    def is_ended(self, peer: FramePeer, code: int) -> str:
-        """The client was told a code, and once it has said so too, or let time pass, the connection is gone."""
+    def is_ended(self, peer: FramePeer, code: int, *, mid_frame: bool = False) -> str:
+        """The client was told a code, and once it has said so too, or let time pass, the connection is gone.
+
+        Args:
+            peer: the client.
+            code: what it is to be told.
+            mid_frame: it stopped within a frame, so that whatever it sends is payload.
+
+        """
         self.clock.advance(0)
         told, reason = peer.closed_with()
         self.assertEqual(code, told, reason)
-        peer.send(peer.frames.close(told))
+        if mid_frame:
+            self.clock.advance(LINGER)
+        else:
+            peer.send(peer.frames.close(told))
         self.assertTrue(peer.lets_go)
         peer.leave()
         self.assertEqual({}, self.part.connections)
