@@ -80,6 +80,7 @@ export interface SourceView {
   commit_p50: number | null;
   commit_p99: number | null;
   paused: boolean;
+  files_waiting: number | null;
 }
 
 export interface DeviceView {
@@ -253,4 +254,48 @@ export interface TaskSummary {
 export interface TaskList {
   tasks: TaskSummary[];
   now: string;
+}
+
+export type FileState = "arriving" | "waiting" | "read" | "refused";
+
+export interface FileName {
+  name: string;
+  answered: "no" | "partly" | "whole";
+}
+
+export interface FileSummary {
+  id: number;
+  source: string;
+  sender: string;
+  names: FileName[];
+  taken: string;
+  state: FileState;
+  size: number;
+  digest: string;
+  rows: number;
+  bad: number;
+  reason: string | null;
+}
+
+export interface FileList {
+  files: FileSummary[];
+  next_before: number | null;
+  waiting: number;
+  waiting_bytes: number;
+}
+
+export type RowStatus = "delivered" | "skipped" | "dead-letter" | "discarded" | "pending";
+
+export interface RowFate {
+  row: number;
+  seq: number;
+  status: RowStatus;
+  documents: string[];
+  error: string | null;
+}
+
+export interface FileStory {
+  file: FileSummary;
+  rows: RowFate[];
+  next_after: number | null;
 }

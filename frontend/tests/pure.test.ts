@@ -14,7 +14,7 @@ const route: RouteView = {
 };
 const source: SourceView = {
   id: "gate", address: "", connections: 1, rate: 3, rate_minute: 2, undecodable_minute: 0, devices: 1, silent: [],
-  silent_for: 0, last_seen: null, commit_p50: null, commit_p99: null, paused: false,
+  silent_for: 0, last_seen: null, commit_p50: null, commit_p99: null, paused: false, files_waiting: null,
 };
 
 describe("figures", () => {

@@ -100,6 +100,22 @@ async def report(context):
 async def labels(context):
     await context.sleep(random.uniform(0.05, 0.3))
 """
+FILES = """
+[sources.counts]
+type = "folder"
+path = "acme"
+pattern = "*.csv"
+sender = "acme"
+done = ".done"
+every = 0.2
+format = { type = "csv", types = { qty = "int" } }
+
+[routes.counted]
+sources = ["counts"]
+doctype = "ToDo"
+[routes.counted.document]
+description = "Counted {{ item }}: {{ qty }}"
+"""
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
@@ -112,6 +128,12 @@ class PlantInPictures(RunningPlant):
         super().__init__(directory)
         (directory / "tasks").mkdir()
         (directory / "tasks/yard.py").write_text(CODE)
+
+
+class PlantWithPartner(RunningPlant):
+    """Has a partner's folder too."""
+
+    configuration = CONFIGURATION + FILES
 
 
 def run_tasks(plant: RunningPlant) -> int:
@@ -192,6 +214,23 @@ def take_tasks(browser: Browser, plant: RunningPlant, folder: Path) -> None:
         page.context.close()
 
 
+def take_file(browser: Browser, plant: RunningPlant, folder: Path) -> None:
+    """Take the pictures of a partner's file of which one row is bad, light and dark."""
+    random = Random(7)
+    rows = [f"{random.randint(1, 400):05},{random.randint(1, 60)}" for _ in range(9)]
+    rows[4] = "00117,a dozen"
+    inbox = plant.directory / "acme"
+    (inbox / "counts-48.csv").write_text("\n".join(["item,qty", *rows, ""]))
+    (inbox / "counts-48.csv.done").touch()
+    for scheme in SCHEMES:
+        page = opened(browser, plant, scheme, SIZE)
+        page.goto("/#/files/1")
+        expect(page.get_by_text("delivered", exact=True)).to_have_count(8)
+        expect(page.get_by_text("counts-48.csv: answered", exact=True)).to_be_visible()
+        page.screenshot(path=folder / f"file-{scheme}.png", clip={"x": 0, "y": 0, "width": SIZE[0], "height": 720})
+        page.context.close()
+
+
 def opened(browser: Browser, plant: RunningPlant, scheme: Literal["light", "dark"], size: tuple[int, int]) -> Page:
     """Open the dashboard."""
     context = browser.new_context(
@@ -222,6 +261,16 @@ def main() -> None:
                 browser.close()
         finally:
             plant.stop()
+    with tempfile.TemporaryDirectory() as directory:
+        partnered = PlantWithPartner(Path(directory))
+        try:
+            partnered.start()
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+                take_file(browser, partnered, folder)
+                browser.close()
+        finally:
+            partnered.stop()
 
 
 if __name__ == "__main__":

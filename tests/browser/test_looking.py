@@ -32,6 +32,12 @@ class Looking(BrowserCase):
         address = document.get_attribute("href")
         self.assertEqual(address, f"{self.plant.erp_url}/app/employee-checkin/{name}")
 
+    def test_shows_no_way_to_what_there_is_not(self) -> None:
+        """A gateway that takes no files has no page of them among its views."""
+        page = self.visit()
+        expect(page.get_by_role("region", name="Sources")).to_contain_text("lines/s")
+        expect(self.link("Files")).to_have_count(0)
+
     def test_counts_move_as_events_come(self) -> None:
         """The picture counts an event that comes while somebody looks, and nobody has to load the page again."""
         page = self.visit()

@@ -141,6 +141,7 @@ class OverviewOperations:
             commit_p50=traffic.commits.quantile(now, 0.5),
             commit_p99=traffic.commits.quantile(now, 0.99),
             paused=status.paused,
+            files_waiting=status.files_waiting,
         )
 
     def _devices(self, request: ShowOverview, now: float) -> list[DeviceView]:

@@ -230,6 +230,8 @@ class SourceView(Struct, frozen=True):
     """From a line's arrival until it is on the disk, in the last minute."""
     commit_p99: float | None
     paused: bool = False
+    files_waiting: int | None = None
+    """As in `SourceStatus`."""
 
 
 class DeviceView(Struct, frozen=True):

@@ -8,10 +8,11 @@ from pathlib import Path
 import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
-from lineside.operations import results, taskresults
+from lineside.operations import fileresults, results, taskresults
 
 TYPES = Path(__file__).parents[3] / "frontend/src/types.ts"
 INTERFACE = re.compile(r"^export interface (\w+) \{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
+ANSWERS = {**vars(results), **vars(fileresults), **vars(taskresults)}
 MEMBER = re.compile(r"^  (\w+)\??: (.*);$", re.MULTILINE)
 
 
@@ -23,8 +24,8 @@ class Types(SynchronousTestCase):
         found = INTERFACE.findall(TYPES.read_text(encoding="utf-8"))
         self.assertGreater(len(found), 20)
         for name, body in found:
-            answer = getattr(results, name, None) or getattr(taskresults, name)
             with self.subTest(name):
+                answer = ANSWERS[name]
                 expected = {
                     field.name: _may_be_none(field.type)
                     for field in msgspec.inspect.type_info(answer).fields  # type: ignore[attr-defined]

@@ -20,6 +20,7 @@ from lineside.operations.requests import (
     ListDeviceCommands,
     ListDevices,
     ListEvents,
+    ListFiles,
     ListRuns,
     ListSessions,
     ListTasks,
@@ -35,6 +36,7 @@ from lineside.operations.requests import (
     RunTask,
     ShowDeadLetter,
     ShowEvent,
+    ShowFile,
     ShowHistory,
     ShowOverview,
     ShowRun,
@@ -79,6 +81,8 @@ def operation_endpoints(operations: Operations) -> list[Endpoint]:
             for kind in ("source", "route", "target")
             for request in (Pause, Resume)
         ],
+        asked(operations, "GET", f"{API}/files", ListFiles, tag="files"),
+        asked(operations, "GET", f"{API}/files/{{id}}", ShowFile, tag="files"),
         asked(operations, "GET", f"{API}/devices", ListDevices, tag="devices"),
         asked(
             operations,
