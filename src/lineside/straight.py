@@ -9,6 +9,8 @@ This looks into Twisted's transports, at what `WHAT_WE_KNOW` names; tests hold i
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from OpenSSL import SSL
@@ -48,18 +50,25 @@ def write(transport: Any, data: bytes) -> None:
     which a handshake, a connection on its way down and every other kind of transport need. A connection that breaks
     is found by the reactor, as ever.
     """
-    if isinstance(transport, BufferingTLSTransport):
-        data = _encrypt(transport, data)
-        if not data:
-            return
-    elif (
-        isinstance(transport, tcp.Connection)
-        and not transport.TLS
-        and transport.connected
+    if isinstance(transport, tcp.Connection):
+        _send(transport, data)
+    elif not isinstance(transport, BufferingTLSTransport) or (data := _encrypt(transport, data)):
+        transport.write(data)
+
+
+def writer(transport: Any) -> Callable[[bytes], None]:
+    """Return `write` for one transport, for who writes often: which kind it is, is looked at once."""
+    return partial(_send if isinstance(transport, tcp.Connection) else write, transport)
+
+
+def _send(transport: tcp.Connection, data: bytes) -> None:
+    if (
+        transport.connected
         and not transport.disconnecting
         and not transport._writeDisconnecting
         and not transport._tempDataLen
         and not transport.dataBuffer
+        and not transport.TLS
     ):
         try:
             sent = transport.socket.send(data)

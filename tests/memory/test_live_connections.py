@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,36 @@ class Going(SynchronousTestCase):
         self.rounds.first(fill)
         self.clock.advance(0)
         self.assertEqual((b"a", []), (transport.value(), self.clock.getDelayedCalls()))
+
+    def test_what_one_channel_fills_is_written_as_it_comes(self) -> None:
+        """One write a client; behind what waits already, and kept where the client takes nothing."""
+        idle, begun, full = (self.outbox() for _ in range(3))
+        writes: list[bytes] = []
+        self.patch(begun[1], "write", writes.append)
+        begun[0].put(b"a")
+        full[1].fill()
+
+        def fill() -> None:
+            for outbox, _ in (idle, begun, full):
+                outbox.put(b"b")
+            self.assertEqual((b"b", []), (idle[1].value(), writes))
+
+        self.rounds.first(fill)
+        self.clock.advance(0)
+        self.assertEqual(([b"ab"], b"", 1), (writes, full[1].value(), full[0].size))
+        full[1].drain()
+        self.clock.advance(0)
+        self.assertEqual(b"b", full[1].value())
+
+    def test_what_several_channels_fill_is_one_write(self) -> None:
+        """Who follows all of them has one write a turn."""
+        outbox, transport = self.outbox()
+        writes: list[bytes] = []
+        self.patch(transport, "write", writes.append)
+        for frame in (b"a", b"b"):
+            self.rounds.first(partial(outbox.put, frame))
+        self.clock.advance(0)
+        self.assertEqual([b"ab"], writes)
 
     def test_much_within_a_turn(self) -> None:
         """More than there is room for is nobody's fault who takes it."""

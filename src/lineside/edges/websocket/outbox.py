@@ -41,6 +41,8 @@ class Rounds:
         self._ended = 0.0
         self._waits = False
         self._company = False
+        self.alone = False
+        """A single fill is under way, which puts one frame into each outbox: an empty one need not keep it."""
         self._in_vain = 0
         """Rounds that go without waiting, after a wait that brought nothing; doubled each time."""
         self._without = 0
@@ -80,10 +82,12 @@ class Rounds:
             self._without = self._in_vain
         began = self._clock.seconds()
         fills, self._fills = self._fills, {}
+        self.alone = len(fills) == 1
         try:
             for fill in fills:
                 fill()
         finally:
+            self.alone = False
             # What is filled now goes out in this round, not in one of its own.
             self._next = None
         due, self._due = self._due, []
@@ -116,6 +120,7 @@ class Outbox:
         "_rounds",
         "_tell_paused",
         "_transport",
+        "_write",
         "size",
     )
 
@@ -129,6 +134,7 @@ class Outbox:
         paused: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self._transport = transport
+        self._write = straight.writer(transport)
         self._rounds = rounds
         self._room = room
         self._overflow = overflow
@@ -142,6 +148,9 @@ class Outbox:
 
     def put(self, frame: bytes) -> None:
         """Let whole frames go out after all others."""
+        if self._rounds.alone and not (self._frames or self._paused or self._closed):
+            self._write(frame)
+            return
         if self._closed:
             return
         if self.size > self._room:
@@ -164,7 +173,7 @@ class Outbox:
         data = frames[0] if len(frames) == 1 else b"".join(frames)
         self._frames = []
         self.size = 0
-        straight.write(self._transport, data)
+        self._write(data)
 
     def close(self) -> None:
         """Take no more, and drop what waits. Called more than once it does nothing."""

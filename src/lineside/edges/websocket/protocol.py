@@ -55,6 +55,8 @@ class LiveConnection(WebSocketServerProtocol):
         self._begin = begin
         self._ended = ended
         self._outbox: Outbox | None = None
+        self.put: Callable[[bytes], None] = lambda _: None
+        """Sends a whole frame after all others, once the connection is open."""
         self._cutting: IDelayedCall | None = None
         self._second = float("-inf")
         self._frames = 0
@@ -71,11 +73,6 @@ class LiveConnection(WebSocketServerProtocol):
     def cut(self) -> None:
         """Be gone at once."""
         self.transport.abortConnection()
-
-    def put(self, frame: bytes) -> None:
-        """Send a whole frame after all others."""
-        if self._outbox is not None:
-            self._outbox.put(frame)
 
     def read(self, on: bool) -> None:
         """Read on, or read no more for now."""
@@ -113,6 +110,7 @@ class LiveConnection(WebSocketServerProtocol):
                 overflow=self._overflow,
                 paused=self._paused,
             )
+            self.put = self._outbox.put
             self.session = self._begin(self, self._call)
         except Exception:  # noqa: BLE001 (autobahn would swallow it)
             self._failed()

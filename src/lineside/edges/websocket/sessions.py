@@ -103,6 +103,8 @@ class Session:
         self.id = identifier
         self.user = ""
         self._wire = wire
+        self.deliver = wire.put
+        """See `Member`: it is called for each message."""
         self._call = call
         self._services = services
         self._known: Known | None = None
@@ -137,10 +139,6 @@ class Session:
     def is_known(self) -> bool:
         """It has said who it is."""
         return self._known is not None
-
-    def deliver(self, frame: bytes) -> None:
-        """Send a frame; see `Member`."""
-        self._wire.put(frame)
 
     def frame_came(self, payload: bytes) -> None:
         """Take the commands of a frame."""
