@@ -74,6 +74,11 @@ class LiveConnection(WebSocketServerProtocol):
         """Be gone at once."""
         self.transport.abortConnection()
 
+    def dataReceived(self, data: bytes) -> None:
+        """Take what came."""
+        # Autobahn's own makes a coloured line of it for its log first, whether that is kept or not.
+        self._dataReceived(data)
+
     def read(self, on: bool) -> None:
         """Read on, or read no more for now."""
         (self.transport.resumeProducing if on else self.transport.pauseProducing)()
