@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.rig.running_plant import CONFIGURATION, RunningPlant
 
+EXPECTED = Path(__file__).with_name("schemathesis.toml")
 MORE = """
 [databases.plant]
 type = "sqlite"
@@ -68,6 +69,7 @@ def schemathesis(url: str, token: str, *options: str, seconds: float) -> str:
     done = subprocess.run(
         [
             str(command),
+            f"--config-file={EXPECTED}",
             "run",
             f"{url}/openapi.json",
             f"--header=Authorization: Bearer {token}",
