@@ -219,7 +219,8 @@ def table(about: dict[str, Any], found: dict[str, Any]) -> str:
         "",
         f"Goals: {GOALS['lines']} of plain lines, {GOALS['handshakes']} of bare Twisted's handshakes.",
         "us a line: processor time of the server's process for each, user and system; so for each handshake.",
-        "busy: share of the measured time in which the server's process was on a processor.",
+        "busy: share of the measured time in which the server's process was on a processor. Far from 100%",
+        "the load was the limit, and the rates tell nothing.",
         "load/s: what the load reaches over TLS against a server in C's hands that stores nothing.",
     ]
     return "\n".join(lines)
