@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -35,8 +36,8 @@ from durable_lines import (
 )
 
 SHAPES = "8x4000,64x64,64x1"
-AT_A_TIME = 16
-"""Handshakes under way."""
+AT_A_TIME = 4
+"""Processes that make connections, one at a time each: the server makes one after the other anyhow."""
 GOALS = {"lines": 0.7, "handshakes": 0.9}
 TLS = """
 [tls.bench]
@@ -72,9 +73,7 @@ class Echo:
             yield cls(started_on(process, directory / "output"), process)
 
 
-def handshakes(
-    server: type[Lineside | Sink | Echo], authority: Path, seconds: float, within: Path
-) -> dict[str, Any]:
+def handshakes(server: type[Lineside | Echo], authority: Path, seconds: float, within: Path) -> dict[str, Any]:
     """Count the handshakes that a fresh server makes."""
     with (
         tempfile.TemporaryDirectory(prefix="handshakes-", dir=within) as directory,
@@ -86,6 +85,7 @@ def handshakes(
             "at_a_time": AT_A_TIME,
             "warm_up": WARM_UP,
             "seconds": seconds,
+            "server": started.process.pid,
         }
         used = processor_seconds(started.process)
         load = subprocess.run(
@@ -103,21 +103,34 @@ def handshakes(
     return {
         "per_second": result["counted"] / seconds,
         "processor_us": 1e6 * used / max(1, result["made"]),
-        "busy": result["busy"],
+        "server_busy": result["server_busy"],
+        "load_us": 1e6 * result["used"],
     }
 
 
 def compared(
-    measured: Mapping[str, Callable[[], dict[str, Any]]], what: str, tell: Callable[[str], None]
+    measured: Mapping[str, Callable[[], dict[str, Any]]],
+    what: str,
+    tell: Callable[[str], None],
+    summary: Callable[[list[dict[str, Any]]], dict[str, Any]] = median_of,
 ) -> dict[str, dict[str, Any]]:
     """Measure each side in turn, several times; return the medians."""
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in measured}
     for number in range(1, ROUNDS + 1):
         for name, measure_once in measured.items():
             result = measure_once()
-            runs[name].append({"p50_ms": None, "p99_ms": None, **result})
+            runs[name].append(result)
             tell(f"{what}: {name} {number}/{ROUNDS}: {result['per_second']:,.0f}/s")
-    return {name: median_of(results) for name, results in runs.items()}
+    return {name: summary(results) for name, results in runs.items()}
+
+
+def medians_of_handshakes(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the median of each figure."""
+    medians = {name: statistics.median(result[name] for result in results) for name in results[0]}
+    return {
+        **{name: round(value, 2) for name, value in medians.items()},
+        "runs": [round(result["per_second"]) for result in results],
+    }
 
 
 def compare(
@@ -152,17 +165,14 @@ def compare(
                     "ratio": round(medians["tls"]["per_second"] / medians["plain"]["per_second"], 2),
                 }
             )
-        tell("handshakes: the load alone")
-        bound = handshakes(sink, authority, min(seconds, 2.0), within)
         servers: dict[str, type[Lineside | Echo]] = {"lineside": gateway, "twisted": echo}
         measured = {
             side: partial(handshakes, server, authority, seconds, within) for side, server in servers.items()
         }
-        medians = compared(measured, "handshakes", tell)
+        medians = compared(measured, "handshakes", tell, medians_of_handshakes)
     return {
         "shapes": rows,
         "handshakes": {
-            "load_per_second": round(bound["per_second"]),
             **medians,
             "ratio": round(medians["lineside"]["per_second"] / medians["twisted"]["per_second"], 2),
         },
@@ -181,12 +191,11 @@ def table(about: dict[str, Any], found: dict[str, Any]) -> str:
         "",
         form.format(*head),
     ]
-    rows = [(f"{row['connections']} x {row['in_flight']:,}", "tls", "plain", row) for row in found["shapes"]]
-    for name, ours, theirs, row in [*rows, ("handshakes: / Twisted", "lineside", "twisted", found["handshakes"])]:
-        both = row[ours], row[theirs]
+    for row in found["shapes"]:
+        both = row["tls"], row["plain"]
         lines.append(
             form.format(
-                name,
+                f"{row['connections']} x {row['in_flight']:,}",
                 *(f"{each['per_second']:,}" for each in both),
                 f"{row['ratio']:.2f}",
                 " / ".join(f"{each['processor_us']:.2f}" for each in both),
@@ -196,13 +205,22 @@ def table(about: dict[str, Any], found: dict[str, Any]) -> str:
         )
         lines += [
             f"{side:>24}  p50 {row[side]['p50_ms']:.2f} ms, p99 {row[side]['p99_ms']:.2f} ms"
-            for side in (ours, theirs)
+            for side in ("tls", "plain")
             if row[side]["p50_ms"] is not None
         ]
+    made = found["handshakes"]
+    lines += ["", f"handshakes, Lineside to Twisted: {made['ratio']:.2f}"]
+    lines += [
+        f"{side:>24}  {made[side]['per_second']:,.0f}/s, {made[side]['processor_us']:,.0f} us each, "
+        f"busy {made[side]['server_busy']:.0%}; the load {made[side]['load_us']:,.0f} us each"
+        for side in ("lineside", "twisted")
+    ]
     lines += [
         "",
         f"Goals: {GOALS['lines']} of plain lines, {GOALS['handshakes']} of bare Twisted's handshakes.",
-        "us a line: processor time of the server's process for each, or for each connection, user and system.",
+        "us a line: processor time of the server's process for each, user and system; so for each handshake.",
+        "busy: share of the measured time in which the server's process was on a processor. Far from 100%",
+        "the load was the limit, and the rates tell nothing.",
         "load/s: what the load reaches over TLS against a server in C's hands that stores nothing.",
     ]
     return "\n".join(lines)

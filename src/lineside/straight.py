@@ -9,6 +9,7 @@ This looks into Twisted's transports, at what `WHAT_WE_KNOW` names; tests hold i
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -94,15 +95,38 @@ def _encrypt(transport: BufferingTLSTransport, data: bytes) -> bytes:
         and not transport._aggregator._buffer  # type: ignore[union-attr] # (it has one while it is connected)
     ):
         return data
-    records = []
-    done = 0
+    sealed = getattr(transport, "seal", None) or partial(seal, transport._tlsConnection)
     try:
-        while done < len(data):
-            done += transport._tlsConnection.send(data[done : done + RECORD])
-            records.append(transport._tlsConnection.bio_read(MOST))
+        if len(data) <= RECORD:
+            record, done = sealed(data), len(data)
+        else:
+            record, done = _several(sealed, data)
     except SSL.Error:
         # The transport meets the same, and knows what to do.
-        pass
-    if records:
-        write(beneath, b"".join(records))
+        return data
+    write(beneath, record)
     return data[done:]
+
+
+def _several(sealed: Callable[[bytes], bytes], data: bytes) -> tuple[bytes, int]:
+    """Return what is to be sent, at least one record, and how much of ``data`` is in it."""
+    records = [sealed(data[:RECORD])]
+    done = RECORD
+    with contextlib.suppress(SSL.Error):
+        while done < len(data):
+            # OpenSSL takes all of what one record holds, or nothing.
+            part = data[done : done + RECORD]
+            records.append(sealed(part))
+            done += len(part)
+    return b"".join(records), done
+
+
+def seal(connection: SSL.Connection, data: bytes) -> bytes:
+    """Return what is to be sent for some bytes, which one record can hold.
+
+    Raises:
+        SSL.Error: nothing was taken.
+
+    """
+    connection.send(data)
+    return connection.bio_read(MOST)

@@ -126,7 +126,8 @@ class Generator(SynchronousTestCase):
         self.addCleanup(echo.communicate)
         self.addCleanup(echo.kill)
         assert echo.stdout is not None
-        plan: dict[str, Any] = {"port": int(echo.stdout.readline()), "at_a_time": 2, "warm_up": 0.1, "seconds": 0.5}
+        plan: dict[str, Any] = {"port": int(echo.stdout.readline()), "server": echo.pid}
+        plan |= {"at_a_time": 2, "warm_up": 0.1, "seconds": 0.5}
         for trusted, code in ((authority, 0), (Authority(directory, "Another CA"), 1)):
             plan["authority"] = str(trusted.path)
             done = subprocess.run(
@@ -142,6 +143,7 @@ class Generator(SynchronousTestCase):
             else:
                 result = json.loads(done.stdout)
                 self.assertTrue(0 < result["counted"] < result["made"])
+                self.assertTrue(result["used"] > 0 < result["server_busy"])
 
     def test_redis_replies_are_counted_once_each(self) -> None:
         """The same lines as XADD commands, the same count of their bulk replies."""

@@ -292,6 +292,14 @@ class WhatIsOffered(Secured):
         said = await self.line("-tls1_3", "-sess_in", str(session))
         self.assertEqual((1, 0), (said.count("New, TLSv1.3"), said.count("Reused")))
 
+    async def test_new_keys(self) -> None:
+        """A client that changes the keys, and asks for it too (RFC 8446, section 4.6.3), is answered under them."""
+        line = b'{"kg": 1}\n'
+        talk = [(line, b"OK 1"), (b"K\n", b"KEYUPDATE"), (line, b"OK 2")]
+        said = await s_client(self.reactor, self.lines, "-tls1_3", "-CAfile", str(self.ca.path), talk=talk)
+        self.assertIn("OK 2", said)
+        self.assertEqual([line.strip()] * 2, [each.event.body for each in self.records])
+
     async def test_certificates_by_name(self) -> None:
         """Each who asks for a name is shown its certificate; who asks for none, or another one, the first."""
         for name, shown in (

@@ -17,6 +17,7 @@ from twisted.internet.endpoints import (
     connectProtocol,
     wrapClientTLS,
 )
+from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import Certificate, CertificateOptions, optionsForClientTLS
 from twisted.internet.testing import StringTransport
@@ -25,6 +26,7 @@ from twisted.trial.unittest import TestCase
 
 from lineside import straight
 from lineside.security.keypairs import read_key_pair
+from lineside.security.tlsrecords import SealedEndpoint
 
 
 class Listener(Protocol):
@@ -125,6 +127,10 @@ class StraightTests(TestCase):
         transport.TLS = False
         self.assertEqual([b"secret"], written)
 
+    def secured(self, reactor: Any, shown: CertificateOptions) -> IStreamServerEndpoint:
+        """Return what listens with TLS."""
+        return SSL4ServerEndpoint(reactor, 0, shown, interface="127.0.0.1")
+
     async def connect_secured(self) -> tuple[Any, Listener]:
         """Return what sends, with the handshake done, and who listens."""
         from twisted.internet import reactor  # noqa: PLC0415, TID251
@@ -134,9 +140,7 @@ class StraightTests(TestCase):
         authority = Authority(Path(self.mktemp()).parent)
         signed = authority.sign("localhost")
         shown = CertificateOptions(**read_key_pair(signed.certificate, signed.key).options)
-        port: Any = await SSL4ServerEndpoint(real, 0, shown, interface="127.0.0.1").listen(
-            Factory.forProtocol(lambda: sending)
-        )
+        port: Any = await self.secured(real, shown).listen(Factory.forProtocol(lambda: sending))
         self.addCleanup(port.stopListening)
         trust = optionsForClientTLS("localhost", trustRoot=Certificate.loadPEM(authority.pem))
         endpoint = wrapClientTLS(trust, TCP4ClientEndpoint(real, "127.0.0.1", port.getHost().port))
@@ -205,12 +209,7 @@ class StraightTests(TestCase):
         transport, _ = await self.connect_secured()
         written: list[bytes] = []
         transport.write = written.append
-
-        class Broken:
-            def send(self, data: bytes) -> int:
-                raise SSL.Error([("SSL routines", "", "bad write")])
-
-        self.patch(transport, "_tlsConnection", Broken())
+        transport._tlsConnection.shutdown()
         straight.write(transport, b"lost")
         self.assertEqual([b"lost"], written)
 
@@ -219,3 +218,18 @@ class StraightTests(TestCase):
         transport = StringTransport()
         straight.write(transport, b"OK 1\n")
         self.assertEqual(b"OK 1\n", transport.value())
+
+
+class SealedTests(StraightTests):
+    """The same, where we read the records ourselves."""
+
+    def secured(self, reactor: Any, shown: CertificateOptions) -> IStreamServerEndpoint:
+        plain = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
+        return SealedEndpoint(shown, plain, reactor)
+
+    async def test_the_handshake_goes_straight_to_the_socket(self) -> None:
+        """None of its flights waits for a turn of the reactor."""
+        written: list[bytes] = []
+        self.patch(tcp.Server, "write", lambda _, data: written.append(data))
+        await self.connect_secured()
+        self.assertEqual([], written)

@@ -18,6 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lineside.security.arrivals import PATIENCE, SAY_EVERY, Arrivals
 from lineside.security.keypairs import read_key_pair
 from lineside.security.tls import ServerSide, Setting
+from lineside.security.tlsrecords import SealedFactory
 
 MOST = 4
 
@@ -61,7 +62,7 @@ class Handshakes(SynchronousTestCase):
         factory.buildProtocol = self.take  # type: ignore[assignment,method-assign]
         self.arrivals = Arrivals(factory, "sources.gate", self.clock, most=MOST)
         side = ServerSide(Setting((read_key_pair(shown.certificate, shown.key),)))
-        self.server = TLSMemoryBIOFactory(side, False, self.arrivals, self.clock)
+        self.server = SealedFactory(side, self.arrivals, self.clock)
 
     def take(self, _: Any) -> Device | None:
         if self.full:
@@ -125,6 +126,32 @@ class Handshakes(SynchronousTestCase):
         self.assertEqual(0, len(self.arrivals))
         [told] = [each for each in logged if each["log_format"] == "tls.failed"]
         self.assertEqual("the handshake was not done after 10 s", told["reason"])
+
+    def test_each_has_its_own_time(self) -> None:
+        """One timer watches over all: who came later is cut later, and who is done is not cut at all."""
+        first = self.arrive()
+        self.clock.advance(PATIENCE / 4)
+        done, client = self.arrive(), self.client()
+        self.pass_on(client, done)
+        self.clock.advance(PATIENCE / 4)
+        last = self.arrive()
+        self.assertEqual(1, len(self.clock.getDelayedCalls()))
+        self.clock.advance(PATIENCE / 2)
+        self.assertEqual([True, False, False], [wire.cut for _, wire in (first, done, last)])
+        self.clock.advance(PATIENCE / 2)
+        self.assertEqual([True, False, True], [wire.cut for _, wire in (first, done, last)])
+        self.assertEqual([], self.clock.getDelayedCalls())
+
+    def test_who_comes_when_the_others_are_done(self) -> None:
+        """A timer that was begun for somebody else gives nobody less time, nor more."""
+        done, client = self.arrive(), self.client()
+        self.pass_on(client, done)
+        self.clock.advance(PATIENCE - 1)
+        late = self.arrive()
+        self.clock.pump([0.5] * int(2 * PATIENCE - 1))
+        self.assertFalse(late[1].cut)
+        self.clock.advance(0.5)
+        self.assertTrue(late[1].cut)
 
     def test_many_that_are_silent(self) -> None:
         """The one that began first makes room, so that who is honest comes through a flood; the log stays small."""

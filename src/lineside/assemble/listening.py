@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.endpoints import (
-    SSL4ServerEndpoint,
-    TCP4ServerEndpoint,
-    TCP6ServerEndpoint,
-    serverFromString,
-    wrapServerTLS,
-)
+from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint, serverFromString
 from twisted.internet.interfaces import IStreamServerEndpoint
 
 from lineside.assemble.descriptors import HANDSHAKES
@@ -72,18 +66,12 @@ def listener(
     """
     if side is None:
         return server_endpoint(reactor, listen)
-    from lineside.security.arrivals import Threshold  # noqa: PLC0415 (only who has TLS waits for OpenSSL)
+    # Only who has TLS waits for OpenSSL.
+    from lineside.security.arrivals import Threshold  # noqa: PLC0415
+    from lineside.security.tlsrecords import SealedEndpoint  # noqa: PLC0415
 
-    parsed = parse_listener(listen)
-    given = dict(parsed.arguments)
-    if parsed.kind == "tcp":
-        backlog = int(given.get("backlog", BACKLOG))
-        plain: IStreamServerEndpoint = SSL4ServerEndpoint(
-            reactor, int(given["port"]), side, backlog, given.get("interface", "")
-        )
-    else:
-        plain = wrapServerTLS(side, server_endpoint(reactor, listen), reactor)
-    return Threshold(plain, where, reactor, most=HANDSHAKES, admits=admits)
+    sealed = SealedEndpoint(side, server_endpoint(reactor, listen), reactor)
+    return Threshold(sealed, where, reactor, most=HANDSHAKES, admits=admits)
 
 
 def server_endpoint(reactor: Any, listen: str) -> IStreamServerEndpoint:

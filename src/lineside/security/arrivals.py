@@ -103,8 +103,10 @@ class Arrivals(Factory):
         self.clock = clock
         self._where = where
         self._most = most
-        self._arriving: dict[Arrival, None] = {}
-        """The one that began first comes first."""
+        self._arriving: dict[Arrival, float] = {}
+        """Until when each has time. The one that began first comes first."""
+        self._timer: IDelayedCall | None = None
+        """For that one; a timer for each would cost more than all else that is done here."""
         self._port: IListeningPort | None = None
         self._said: dict[str, float] = {}
         self._unsaid: dict[str, int] = {}
@@ -125,6 +127,9 @@ class Arrivals(Factory):
         """Cut the handshakes that are under way, and stop the factory."""
         for arrival in list(self._arriving):
             arrival.cut()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self.factory.doStop()
 
     def buildProtocol(self, addr: IAddress | None) -> Arrival:
@@ -140,12 +145,23 @@ class Arrivals(Factory):
             return arrival
         if len(self._arriving) >= self._most:
             next(iter(self._arriving)).give_up(f"{self._most} others came after it")
-        self._arriving[arrival] = None
+        self._arriving[arrival] = self.clock.seconds() + PATIENCE
+        if self._timer is None:
+            self._timer = self.clock.callLater(PATIENCE, self._cut_late)
         return arrival
 
     def ended(self, arrival: Arrival) -> None:
         """Count one out."""
         self._arriving.pop(arrival, None)
+
+    def _cut_late(self) -> None:
+        self._timer = None
+        for arrival, until in list(self._arriving.items()):
+            left = until - self.clock.seconds()
+            if left > 0:
+                self._timer = self.clock.callLater(left, self._cut_late)
+                break
+            arrival.give_up(f"the handshake was not done after {PATIENCE:g} s")
 
     def refused(self, peer: str, reason: str) -> None:
         """Say that a device's certificate was refused."""
@@ -189,20 +205,16 @@ class Arrival(Protocol):
         """It may not even begin."""
         self._arrivals = arrivals
         self._peer = peer
-        self._timer: IDelayedCall | None = None
         self._gone = False
 
     def connectionMade(self) -> None:
-        """Give it its time."""
+        """Cut it, where it may not begin."""
         if self.unwanted:
             self.cut()
-            return
-        late = f"the handshake was not done after {PATIENCE:g} s"
-        self._timer = self._arrivals.clock.callLater(PATIENCE, self.give_up, late)
 
     def handshakeCompleted(self) -> None:
         """Give the connection to the protocol that it is for."""
-        self._leave()
+        self._arrivals.ended(self)
         made = self._arrivals.factory.buildProtocol(self.transport.getPeer())
         if made is None:
             # Not more gently: TLS would wait for the other end's word, and who never says it would stay.
@@ -217,7 +229,7 @@ class Arrival(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Say why no connection came about."""
-        self._leave()
+        self._arrivals.ended(self)
         if self._gone:
             return
         self._gone = True
@@ -238,11 +250,5 @@ class Arrival(Protocol):
     def cut(self) -> None:
         """Cut the connection."""
         self._gone = True
-        self._leave()
-        self.transport.abortConnection()
-
-    def _leave(self) -> None:
         self._arrivals.ended(self)
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        self._timer = None
+        self.transport.abortConnection()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from msgspec import Struct
@@ -18,6 +19,8 @@ FREE = 5
 """Failures of an address until it has to wait."""
 FIRST_WAIT, LONGEST_WAIT = 1.0, 300.0
 """Seconds after the first failure that is not free, doubled with each one more, and at most."""
+LATEST = 1_000
+"""Addresses that were read last: each limit asks anew, and to read one costs more than all limits together."""
 
 ROUNDING = 1e-6
 """Seconds by which sums of times may be wrong."""
@@ -37,6 +40,7 @@ class Rate(Struct, frozen=True):
         return self.seconds / self.count
 
 
+@lru_cache(LATEST)
 def caller_of(host: str) -> str:
     """Return by what an address is counted.
 
@@ -62,6 +66,8 @@ class Networks:
         self._networks: list[Network] = [ip_network(each) for each in networks]
 
     def __contains__(self, host: str) -> bool:
+        if not self._networks:
+            return False
         address = _address(host)
         return address is not None and any(address in network for network in self._networks)
 
@@ -194,6 +200,7 @@ def part_of(places: int) -> int:
     return max(1, places - places // 8)
 
 
+@lru_cache(LATEST)
 def _address(host: str) -> IPv4Address | IPv6Address | None:
     try:
         address = ip_address(host.partition("%")[0])

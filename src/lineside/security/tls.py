@@ -172,7 +172,8 @@ class _Doors:
             enableSessions=False,
             enableSessionTickets=False,
             trustRoot=trusted,
-            contextForServerName=self._for_name,
+            # With one there is nothing to choose.
+            contextForServerName=self._for_name if len(self._setting.pairs) > 1 else None,
         )
         try:
             context = options.getContext()
