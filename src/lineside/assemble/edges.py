@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from lineside.assemble.frappetargetsettings import FrappeTargetSettings
 from lineside.assemble.importing import importing
-from lineside.assemble.linessettings import LinesSourceSettings
-from lineside.assemble.settings import Settings
+from lineside.assemble.settings import Settings, StreamSettings
+from lineside.assemble.sshcommandsettings import SshCommandSettings
 from lineside.delivery.budget import Budget
 from lineside.edges.lines.intake import Intake
 from lineside.model.ports import Part, PasswordOracle, Target
@@ -379,12 +379,17 @@ def offline_tasks(reactor: Any, settings: Settings, store: JournalPart) -> TaskO
 
 def source_part(
     reactor: Any,
-    settings: LinesSourceSettings,
+    settings: StreamSettings,
     intake: Intake,
     random: Random,
     certificates: Certificates | None = None,
 ) -> Source:
     """Return the part that listens or dials, as the settings say."""
+    if isinstance(settings, SshCommandSettings):
+        with importing():
+            from lineside.assemble.sshcommands import ssh_command_source
+
+        return ssh_command_source(reactor, settings, intake, random)
     if settings.dial is not None:
         from lineside.assemble.dialling import dialled_source
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lineside.assemble.edges import source_part
 from lineside.assemble.linessettings import LinesSourceSettings
+from lineside.assemble.settings import StreamSettings
 from lineside.assemble.translation import decoder_of, limits_of
 from lineside.edges.lines.commands import ConnectedLines
 from lineside.edges.lines.intake import Intake
@@ -36,15 +37,16 @@ class WayIn:
         self,
         reactor: Any,
         name: str,
-        settings: LinesSourceSettings,
+        settings: StreamSettings,
         journal: Journal,
         random: Random,
         certificates: Certificates | None = None,
     ) -> None:
         self.patience = None if settings.ack else PatientJournal(name, journal, reactor)
         """Keeps what the disk refuses, where nobody can be told; None where devices are answered."""
-        self.dials = settings.dial is not None
-        self.takes_connections = not self.dials and not settings.datagrams
+        way = settings if isinstance(settings, LinesSourceSettings) else None
+        self.dials = way is None or way.dial is not None
+        self.takes_connections = way is not None and not self.dials and not way.datagrams
         intake = Intake(name, decoder_of(settings), self.patience or journal, reactor, limits_of(settings))
         self.commands: ConnectedLines | None = None
         """Its devices, where they can be sent commands."""
@@ -53,7 +55,7 @@ class WayIn:
             named = settings.device is not None
             self.commands = ConnectedLines(name, rules, named=named, may_say=intake.may_say)
         intake.commands = self.commands
-        intake.own_device_only = settings.own_device_only
+        intake.own_device_only = way is not None and way.own_device_only
         self.source = source_part(reactor, settings, intake, random, certificates)
 
     @property

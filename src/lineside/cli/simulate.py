@@ -129,6 +129,10 @@ def place_of_source(config: Path, name: str, connect: str | None, sample: Path |
     settings = settings_of(config, secrets=False)
     if name not in settings.sources:
         raise ConfigurationError([f'{config}: there is no source "{name}"{did_you_mean(name, settings.sources)}'])
+    if name in settings.ssh_commands:
+        raise ConfigurationError(
+            [f"{config}: sources.{name} goes to its host by itself: play one with `lineside simulate legacy-host`"]
+        )
     if name not in settings.lines:
         raise ConfigurationError([f"{config}: sources.{name} has no lines; only devices of lines can be played"])
     source = settings.lines[name]

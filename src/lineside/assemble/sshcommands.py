@@ -1,0 +1,62 @@
+"""From the settings of a command on a host to the part that reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import Any
+
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+
+from lineside.assemble.hosts import visit_of
+from lineside.assemble.pulls import host_endpoint
+from lineside.assemble.sshcommandsettings import SshCommandSettings
+from lineside.assemble.translation import framing_of
+from lineside.edges.lines.dialled import DialledSource
+from lineside.edges.lines.framed import connections
+from lineside.edges.lines.intake import Intake
+from lineside.edges.lines.polling import Poll
+from lineside.edges.ssh.client.command import CommandEndpoint
+from lineside.edges.ssh.client.transport import Visit
+
+log = Logger()
+
+
+def ssh_command_source(reactor: Any, settings: SshCommandSettings, intake: Intake, random: Random) -> DialledSource:
+    """Return the part that runs a command on a host, again and again, and reads what it writes."""
+    poll = settings.poll
+    if settings.legacy:
+        log.warn(
+            "command.legacy",
+            source=intake.id,
+            address=settings.place,
+            remedy="let the host be updated, and remove legacy = true; until then keep its network apart",
+        )
+    endpoint = command_endpoint(reactor, intake.id, settings)
+    return DialledSource(
+        endpoint,
+        settings.place,
+        intake,
+        random,
+        timeout=endpoint.patience,
+        poll=None if poll is None else Poll(poll.send, poll.every, poll.timeout),
+        connection=connections(framing_of(settings)),
+    )
+
+
+def command_endpoint(reactor: Any, name: str, settings: SshCommandSettings) -> CommandEndpoint:
+    """Return what goes to a source's host, and runs its command."""
+    return CommandEndpoint(
+        name,
+        host_endpoint(reactor, settings),
+        visiting(reactor, settings),
+        settings.command.encode(),
+        reactor,
+        connecting=settings.address.timeout,
+    )
+
+
+def visiting(reactor: Any, settings: SshCommandSettings) -> Callable[[], Awaitable[Visit]]:
+    """Return what reads, in a thread, who we are and by what the host is known."""
+    return lambda: deferToThreadPool(reactor, reactor.getThreadPool(), visit_of, settings)
