@@ -21,7 +21,7 @@ from lineside.assemble.settings import Settings
 from lineside.model.wording import key_path
 from lineside.security.limits import Rate, part_of
 
-SECRETS = frozenset({"api_key", "api_secret", "password", "secret", "jwt_key"})
+SECRETS = frozenset({"api_key", "api_secret", "password", "passphrase", "secret", "jwt_key"})
 """Keys whose values are secrets."""
 ADDRESS = "its address"
 LIBRARIES = (
