@@ -115,6 +115,15 @@ class Reading(HostCase):
         self.host.flush()
         self.assertEqual([b'{"n": 1}'] * 3 + [b'{"n": 2}'], self.bodies())
 
+    def test_a_command_that_is_over_before_the_host_says_that_it_runs_is_read(self) -> None:
+        """To its end, and run again."""
+        self.host.said, self.host.ends = '{"n": 1}\n', True
+        self.start()
+        self.assertEqual([b'{"n": 1}'], self.bodies())
+        self.assertEqual("the command ended with status 0", self.events("lines.disconnected")[0]["reason"])
+        self.next_run()
+        self.assertEqual(2, len(self.bodies()))
+
     def test_how_it_ended_is_told_and_it_is_run_again(self) -> None:
         """By its status, with the last line though that has no place in a later run."""
         run = self.start()

@@ -70,7 +70,7 @@ class Wire(StringTransport):
 class Run:
     """One run of a command on the host: a `lineside.edges.ssh.channels.Program`."""
 
-    def __init__(self, session: Session, line: str, said: str) -> None:
+    def __init__(self, session: Session, line: str, said: str, *, ends: bool) -> None:
         self.session = session
         self.line = line
         self.heard = b""
@@ -79,6 +79,8 @@ class Run:
         self.complain = session.complain
         if said:
             session.say(said)
+        if ends:
+            session.finish(0)
 
     def received(self, data: bytes) -> None:
         self.heard += data
@@ -103,6 +105,7 @@ class PlayedHost:
     Attributes:
         runs: its commands, the latest last.
         said: what each run writes before anybody is told that it runs.
+        ends: each run ends before that, too.
         away: nobody answers a call.
         commands: whether it runs any.
 
@@ -114,7 +117,7 @@ class PlayedHost:
         self.wires: list[tuple[Wire, Wire]] = []
         """The gateway's ends and the host's."""
         self.said = ""
-        self.away = False
+        self.ends = self.away = False
         self.commands = True
         users = {"ops": User("ops", Identity("ops", "operator"), frozenset([OURS.public().blob()]))}
         self.door = SshDoor(
@@ -158,6 +161,6 @@ class PlayedHost:
             wire.end(ConnectionLost())
 
     def _run(self, session: Session, line: str) -> Run:
-        run = Run(session, line, self.said)
+        run = Run(session, line, self.said, ends=self.ends)
         self.runs.append(run)
         return run

@@ -15,6 +15,7 @@ from msgspec import Struct
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.interfaces import IStreamClientEndpoint
 
+from lineside.cli.legacyhost import command as legacy_host
 from lineside.cli.partner import command as partner
 from lineside.cli.session import config_option, run_command, settings_of
 from lineside.model.errors import ConfigurationError, LinesideError
@@ -220,10 +221,11 @@ def end_by_signal(reactor: Any, simulation: Simulation) -> None:
 
 @click.group(epilog="Example: lineside simulate scanner --source gate --devices 5 --rate 10")
 def command() -> None:
-    """Play devices, or a trading partner, against a running gateway."""
+    """Play devices, a trading partner or a legacy host against a running gateway."""
 
 
 command.add_command(partner, "partner")
+command.add_command(legacy_host, "legacy-host")
 
 
 @click.command()

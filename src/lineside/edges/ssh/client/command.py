@@ -151,6 +151,9 @@ class CommandChannel(SSHChannel):
         if self._late is not None and self._late.active():
             self._late.cancel()
         self._complaints.over()
+        if self._how is not None and not self.begun.called:
+            # It was over before the host said that it runs.
+            self.begun.callback(None)
         self._fail("the connection ended before the command ran")
         if self._reader is not None:
             self._tell_end()
@@ -232,6 +235,9 @@ class CommandChannel(SSHChannel):
 
     def _refused(self, failed: Failure) -> None:
         failed.trap(ConchError)
+        if self.remoteClosed:
+            # What follows tells how it ended.
+            return
         self._fail("the host runs no commands for us")
 
     def _fail(self, reason: str) -> None:
