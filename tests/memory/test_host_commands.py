@@ -17,7 +17,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from lineside.edges.lines.dialled import REDIAL, DialledSource
 from lineside.edges.lines.intake import DRAIN, Intake, Limits
 from lineside.edges.lines.patience import PatientJournal
-from lineside.edges.ssh.client.command import BEGINNING, GRACE, WINDOW, CommandEndpoint
+from lineside.edges.ssh.client.channel import GRACE, WINDOW
+from lineside.edges.ssh.client.command import BEGINNING, CommandEndpoint
 from lineside.edges.ssh.client.complaints import EVERY, LONGEST, MOST
 from lineside.edges.ssh.client.hosts import KnownHost
 from lineside.edges.ssh.client.login import KEEPALIVE, MISSED

@@ -109,8 +109,9 @@ class Gateway:
         self._watching = Watching(reactor, settings, store)
         self.certificates = certificates(reactor, settings)
         self.turnstile = Turnstile(settings.limits.bounds, reactor)
+        journals = self._watching.journals
         self._ways_in = [
-            WayIn(reactor, name, source, self._watching.journals[name], random, self.certificates)
+            WayIn(reactor, name, source, journals[name], random, self.certificates, store.database)
             for name, source in settings.streams.items()
         ]
         self.sources = [way.source for way in self._ways_in]

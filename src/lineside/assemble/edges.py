@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from lineside.edges.dns.view import DnsView
     from lineside.edges.frappe.client import FrappeClient
     from lineside.journal.consumer import DurableConsumer
+    from lineside.journal.log import SqliteJournal
     from lineside.journal.retention import Retention
     from lineside.journal.watched import WatchedJournal
     from lineside.operations.erp import ErpReader
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from lineside.security.renewal import Certificates
     from lineside.security.tls import ServerSide
     from lineside.security.turnstile import Turnstile
+    from lineside.store.database import Database
     from lineside.tasks.runner import Runner
     from lineside.tasks.sources import TaskSources
 
@@ -382,14 +384,16 @@ def source_part(
     settings: StreamSettings,
     intake: Intake,
     random: Random,
-    certificates: Certificates | None = None,
+    certificates: Certificates | None,
+    journal: WatchedJournal | SqliteJournal,
+    database: Database | None,
 ) -> Source:
     """Return the part that listens or dials, as the settings say."""
     if isinstance(settings, SshCommandSettings):
         with importing():
             from lineside.assemble.sshcommands import ssh_command_source
 
-        return ssh_command_source(reactor, settings, intake, random)
+        return ssh_command_source(reactor, settings, intake, random, journal, database)
     if settings.dial is not None:
         from lineside.assemble.dialling import dialled_source
 

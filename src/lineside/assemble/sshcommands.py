@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -18,14 +19,23 @@ from lineside.edges.lines.framed import connections
 from lineside.edges.lines.intake import Intake
 from lineside.edges.lines.polling import Poll
 from lineside.edges.ssh.client.command import CommandEndpoint
+from lineside.edges.ssh.client.follow import Followed, FollowedFile, Ledger
 from lineside.edges.ssh.client.transport import Visit
+from lineside.store.database import Database
+from lineside.wire.framing import Delimited
 
 log = Logger()
 
 
-def ssh_command_source(reactor: Any, settings: SshCommandSettings, intake: Intake, random: Random) -> DialledSource:
-    """Return the part that runs a command on a host, again and again, and reads what it writes."""
-    poll = settings.poll
+def ssh_command_source(
+    reactor: Any,
+    settings: SshCommandSettings,
+    intake: Intake,
+    random: Random,
+    ledger: Ledger,
+    database: Database | None,
+) -> DialledSource | FollowedSource:
+    """Return the part that runs a command on a host, again and again, or follows a file there."""
     if settings.legacy:
         log.warn(
             "command.legacy",
@@ -33,6 +43,10 @@ def ssh_command_source(reactor: Any, settings: SshCommandSettings, intake: Intak
             address=settings.place,
             remedy="let the host be updated, and remove legacy = true; until then keep its network apart",
         )
+    if settings.follow is not None:
+        assert database is not None
+        return FollowedSource(reactor, settings, settings.follow, intake, random, ledger, database)
+    poll = settings.poll
     endpoint = command_endpoint(reactor, intake.id, settings)
     return DialledSource(
         endpoint,
@@ -47,6 +61,7 @@ def ssh_command_source(reactor: Any, settings: SshCommandSettings, intake: Intak
 
 def command_endpoint(reactor: Any, name: str, settings: SshCommandSettings) -> CommandEndpoint:
     """Return what goes to a source's host, and runs its command."""
+    assert settings.command is not None
     return CommandEndpoint(
         name,
         host_endpoint(reactor, settings),
@@ -60,3 +75,41 @@ def command_endpoint(reactor: Any, name: str, settings: SshCommandSettings) -> C
 def visiting(reactor: Any, settings: SshCommandSettings) -> Callable[[], Awaitable[Visit]]:
     """Return what reads, in a thread, who we are and by what the host is known."""
     return lambda: deferToThreadPool(reactor, reactor.getThreadPool(), visit_of, settings)
+
+
+class FollowedSource(FollowedFile):
+    """The part that follows a file, as other sources of lines are."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        settings: SshCommandSettings,
+        path: str,
+        intake: Intake,
+        random: Random,
+        ledger: Ledger,
+        database: Database,
+    ) -> None:
+        self.intake = intake
+        limits = intake.limits
+        followed = Followed(
+            path,
+            settings.rotated or f"{path}.1",
+            settings.address.host,
+            framing_of(settings) or partial(Delimited, b"\n", limits.max_line, limits.max_kept),
+            settings.every,
+            settings.begin,
+        )
+        super().__init__(
+            intake.id,
+            host_endpoint(reactor, settings),
+            visiting(reactor, settings),
+            followed,
+            intake,
+            ledger,
+            database,
+            reactor,
+            random,
+            address=settings.place,
+            connecting=settings.address.timeout,
+        )

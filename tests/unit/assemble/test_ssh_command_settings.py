@@ -33,7 +33,15 @@ known_hosts = "known_hosts"
 """
 RIGHT = "command = 'tail -n 0 -F /var/log/scale.log'"
 WRONG = {
-    "": "command: is missing",
+    "": "command is missing: what is run there?",
+    f"{RIGHT}\nfollow = '/var/log/scale.log'": "set one of them",
+    f"{RIGHT}\nevery = '2s'": "every is only for a source with follow",
+    "follow = '/var/log/scale.log'\nack = true": "ack is only for a source with command",
+    "follow = '/var/log/scale.log'\npoll = { send = 'S', every = '1s' }": "poll is only for",
+    "follow = '/var/log/scale.log'\nframing = 'length'": 'framing is "lf", "crlf" or "cr"',
+    "follow = 'scale.log'": "follow: expected the whole path of a file there",
+    "follow = '/var/log/'": "follow: expected the whole path of a file there",
+    "follow = '/var/log/scale.log'\nrotated = 'scale.log.1'": "rotated: expected the whole path",
     "command = ' '": "command: expected a command as the host's shell reads it",
     'command = "a\\u0000b"': "command: expected a command as the host's shell reads it",
     f"{RIGHT}\nlisten = 'tcp:7001'": "listen: unknown key",

@@ -1,258 +1,26 @@
-"""A command on a host as a stream: what it writes is read, what is written is its input.
-
-To whoever reads it, it is an endpoint like any other: it dials, and connects a protocol with a transport. That is
-the command's channel. While its reader is paused the channel's window is not widened, so that the host holds the
-command back; the connection itself is read on, and the host asked now and then whether it is there.
-"""
+"""A command on a host as a stream. To whoever reads it, it is an endpoint like any other, which dials."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
 
-from twisted.conch.error import ConchError
-from twisted.conch.ssh.channel import SSHChannel
-from twisted.conch.ssh.common import NS, getNS
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as TookTooLong
-from twisted.internet.interfaces import (
-    IConsumer,
-    IDelayedCall,
-    IProtocol,
-    IProtocolFactory,
-    IPushProducer,
-    IReactorTime,
-    IStreamClientEndpoint,
-)
+from twisted.internet.interfaces import IProtocol, IProtocolFactory, IReactorTime, IStreamClientEndpoint
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from lineside.edges.ssh.client.channel import CommandChannel
 from lineside.edges.ssh.client.complaints import Complaints
 from lineside.edges.ssh.client.connecting import enter
 from lineside.edges.ssh.client.failures import HostNotKnown, NotReached
 from lineside.edges.ssh.client.transport import Visit
-from lineside.edges.ssh.quiet import QUIET
 
 log = Logger()
 
-WINDOW = 1 << 18
-"""Bytes that the host may send ahead: what a long way holds, and what is kept here while nothing is read."""
-PACKET = 32_768
 ENTERING = 30.0
 BEGINNING = 30.0
 """Seconds that the host may take until the command runs."""
-GRACE = 5.0
-"""Seconds from a command's last output until the host has to tell how it ended."""
-
-
-class CommandEnded(Exception):
-    """How a command ended."""
-
-
-@implementer(IConsumer, IPushProducer)
-class CommandChannel(SSHChannel):
-    """One run of a command, and the transport of who reads it.
-
-    ``begun`` fires when the command runs, or fails with `NotReached`.
-
-    Args:
-        command: as a shell there is to read it.
-        complaints: takes its standard error.
-        clock: must follow a monotonic clock.
-
-    """
-
-    name = b"session"
-    _log = QUIET
-    conn: Any
-
-    def __init__(self, command: bytes, complaints: Complaints, clock: IReactorTime) -> None:
-        super().__init__(localWindow=WINDOW, localMaxPacket=PACKET)
-        self.begun: Deferred[None] = Deferred()
-        self.disconnecting = False
-        self.held = False
-        """Its window is not to be widened."""
-        self._command = command
-        self._complaints = complaints
-        self._clock = clock
-        self._reader: IProtocol | None = None
-        self._early = bytearray()
-        self._writer: IPushProducer | None = None
-        self._how: str | None = None
-        self._late: IDelayedCall | None = None
-        self._leaving = self._over = False
-
-    def join(self, reader: IProtocol) -> None:
-        """Give what the command writes to a protocol, from its first byte."""
-        self._reader = reader
-        self.held = False
-        reader.makeConnection(cast(Any, self))
-        early, self._early = bytes(self._early), bytearray()
-        if early:
-            reader.dataReceived(early)
-        if not self.held:
-            self.resumeProducing()
-        if self._over:
-            self._tell_end()
-
-    # What conch calls.
-
-    def channelOpen(self, specificData: bytes) -> None:
-        """Ask for the command."""
-        asked = self.conn.sendRequest(self, b"exec", NS(self._command), wantReply=True)
-        asked.addCallbacks(self._runs, self._refused)
-
-    def openFailed(self, reason: Any) -> None:
-        """The host opens no channel."""
-        told = isinstance(reason, ConchError)
-        self._fail("the host opens no session for us" if told else "the connection ended before the command ran")
-
-    def dataReceived(self, data: bytes) -> None:
-        """Give on what the command wrote."""
-        if self._reader is None:
-            # Not all hosts say first that it runs. There is no more of it than the window holds.
-            self._early += data
-            self.held = True
-        else:
-            self._reader.dataReceived(data)
-
-    def extReceived(self, dataType: int, data: bytes) -> None:
-        """Tell what it wrote to its standard error."""
-        self._complaints.heard(data)
-
-    def requestReceived(self, requestType: bytes, data: bytes) -> bool:
-        """Take note of how it ended (RFC 4254, section 6.10)."""
-        if requestType == b"exit-status" and len(data) == 4:
-            self._how = f"the command ended with status {int.from_bytes(data, 'big')}"
-        elif requestType == b"exit-signal":
-            signal = getNS(data)[0].decode("ascii", "replace")[:20]
-            self._how = f"the command was ended by the signal {signal}"
-        else:
-            return False
-        return True
-
-    def eofReceived(self) -> None:
-        """It writes nothing more: wait a little for how it ended."""
-        if self._late is None:
-            self._how = self._how or "the command closed its output"
-            self._late = self._clock.callLater(GRACE, self._leave)
-
-    def closeReceived(self) -> None:
-        """The command is over."""
-        self._how = self._how or "the host closed the command's channel"
-        self.conn.sendClose(self)
-
-    def closed(self) -> None:
-        """Tell the reader that nothing more comes, and leave the host."""
-        if self._over:
-            return
-        self._over = True
-        if self._late is not None and self._late.active():
-            self._late.cancel()
-        self._complaints.over()
-        if self._how is not None and not self.begun.called:
-            # It was over before the host said that it runs.
-            self.begun.callback(None)
-        self._fail("the connection ended before the command ran")
-        if self._reader is not None:
-            self._tell_end()
-        self.conn.transport.leave()
-
-    def stopWriting(self) -> None:
-        """The command does not read its input."""
-        if self._writer is not None:
-            self._writer.pauseProducing()
-
-    def startWriting(self) -> None:
-        """It reads again."""
-        if self._writer is not None:
-            self._writer.resumeProducing()
-
-    # What the reader calls.
-
-    def pauseProducing(self) -> None:
-        """Let the host send no more than the window still holds."""
-        self.held = True
-
-    def resumeProducing(self) -> None:
-        """Let it send on."""
-        self.held = False
-        if not self._over and self.localWindowLeft < self.localWindowSize // 2:
-            self.conn.adjustWindow(self, self.localWindowSize - self.localWindowLeft)
-
-    def stopProducing(self) -> None:
-        """Read no more."""
-        self.loseConnection()
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Tell who writes when the command does not read."""
-        self._writer = producer
-        if not streaming:
-            raise ValueError("it is told when to pause")
-
-    def unregisterProducer(self) -> None:
-        """Tell nobody any more."""
-        self._writer = None
-
-    def loseConnection(self) -> None:
-        """Leave the host once the command has its input. What it writes meanwhile is not waited for."""
-        self.disconnecting = True
-        self.closing = 1
-        if not self.buf:
-            self._leave()
-
-    def loseWriteConnection(self) -> None:
-        """End the command, too: one that waits for its input would never end."""
-        self.loseConnection()
-
-    def abortConnection(self) -> None:
-        """Leave the host at once."""
-        self.disconnecting = True
-        self._how = self._how or "it was cut off"
-        self.conn.transport.cut()
-
-    def getPeer(self) -> Any:
-        """Return where the host is."""
-        return self.conn.transport.transport.getPeer()
-
-    def getHost(self) -> Any:
-        """Return from where we came."""
-        return self.conn.transport.transport.getHost()
-
-    def _leave(self) -> None:
-        self._how = self._how or "the gateway left"
-        if not self._over and not self._leaving:
-            self._leaving = True
-            if self._late is not None and self._late.active():
-                self._late.cancel()
-            self._late = self._clock.callLater(GRACE, self.conn.transport.cut)
-            self.conn.transport.leave()
-
-    def _runs(self, _: object) -> None:
-        if not self.begun.called:
-            self.begun.callback(None)
-
-    def _refused(self, failed: Failure) -> None:
-        failed.trap(ConchError)
-        if self.remoteClosed:
-            # What follows tells how it ended.
-            return
-        self._fail("the host runs no commands for us")
-
-    def _fail(self, reason: str) -> None:
-        if not self.begun.called:
-            remedy = "see what the host lets this user do, and its own log"
-            self.begun.errback(NotReached(reason, remedy))
-
-    def _tell_end(self) -> None:
-        reader, self._reader = self._reader, None
-        assert reader is not None
-        how = self._how
-        if how is None:
-            why = self.conn.transport.why
-            how = "the connection broke" if why is None else str(why)
-        reader.connectionLost(Failure(CommandEnded(how)))
 
 
 @implementer(IStreamClientEndpoint)

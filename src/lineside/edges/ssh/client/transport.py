@@ -213,6 +213,11 @@ class ClientTransport(SealedTransport, SSHClientTransport):
         self.transport.loseConnection()
         self.entered.errback(why)
 
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self._ended
+
     def give_up_on(self, reason: str) -> None:
         """Cut the connection to a host that is not there any more."""
         self.why = NotReached(reason, "see the network and the host; it is tried again")
