@@ -87,7 +87,7 @@ class Killed(TestCase):
         for death in range(DEATHS):
             gateway = self.run_gateway()
             visits = self.host.visits
-            await self.until(gateway, lambda visits=visits: self.host.visits > visits)
+            await self.until(gateway, lambda visits=visits: self.host.visits > visits)  # type: ignore[misc]
             for step in range(death + 2):
                 self.write(range(written, written + EACH))
                 written += EACH

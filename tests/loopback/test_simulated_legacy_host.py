@@ -16,7 +16,7 @@ from twisted.trial.unittest import TestCase
 from lineside.assemble.config import load
 from lineside.assemble.sources import WayIn
 from lineside.delivery.backoff import Backoff
-from lineside.edges.lines import dialled
+from lineside.edges.ssh.client import follow
 from lineside.model.event import Record, Seq
 from lineside.testing.journals import JournalOnFile
 
@@ -54,15 +54,15 @@ class Simulated(TestCase):
     async def records(self) -> list[Record]:
         return (await self.file.journal.read(Seq(0), sources=None, limit=1_000)).records
 
-    async def test_its_log_becomes_events_through_cuts(self) -> None:
-        """The table that it prints is all that is needed; with keys in the lines none is lost or double."""
-        self.patch(dialled, "REDIAL", Backoff((0.02,), 0.3))
+    async def test_its_log_becomes_events_through_cuts_and_a_rotation(self) -> None:
+        """The table that it prints is all that is needed; no line is lost or double."""
+        self.patch(follow, "AWAY", Backoff((0.02,), 0.3))
         folder = self.directory / "box"
         told: list[str] = []
         options = ["--directory", str(folder), "--port", "0", "--rate", "60", "--count", str(LINES), "--json"]
         host = self.nursery.start(
             self.reactor,
-            ["simulate", "legacy-host", *options, "--drop-every", "0.4"],
+            ["simulate", "legacy-host", *options, "--drop-every", "0.4", "--rotate-every", "40"],
             log=self.directory / "box.log",
             environ={},
             line=told.append,
@@ -72,22 +72,20 @@ class Simulated(TestCase):
             self.assertIsNone(host.code, told)
             await deferLater(self.reactor, 0.02)
         path = self.directory / "lineside.toml"
-        source = table.read_text().replace("tail -n 0", "tail -n +1")
-        path.write_text(f'{AROUND}{source}dedupe = "scan_id"\n')
-        way = WayIn(
-            self.reactor, "legacy", load(path, environ={}).ssh_commands["legacy"], self.file.journal, Random(5)
-        )
+        path.write_text(f"{AROUND}{table.read_text()}every = '100ms'\n")
+        settings = load(path, environ={}).ssh_commands["legacy"]
+        way = WayIn(self.reactor, "legacy", settings, self.file.journal, Random(5), database=self.file.database)
         await way.source.start()
         self.addCleanup(lambda: Deferred.fromCoroutine(way.source.stop()))
         while len(await self.records()) < LINES:
             self.assertIsNone(host.code, told)
             await deferLater(self.reactor, 0.02)
         keys = [json.loads(record.event.body)["scan_id"] for record in await self.records()]
-        self.assertEqual(LINES, len({*keys}))
+        self.assertEqual((LINES, LINES), (len(keys), len({*keys})))
         await way.source.stop()
         host.signal("TERM")
         self.assertEqual(0, await host.ended())
         summary = json.loads(told[-1])
-        self.assertEqual(LINES, summary["written"])
+        self.assertEqual((LINES, 1), (summary["written"], summary["rotations"]))
         self.assertGreater(summary["dropped"], 0)
         self.assertGreater(summary["commands"], 1)

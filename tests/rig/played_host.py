@@ -108,6 +108,7 @@ class PlayedHost:
         ends: each run ends before that, too.
         away: nobody answers a call.
         commands: whether it runs any.
+        run: begins one.
 
     """
 
@@ -119,12 +120,13 @@ class PlayedHost:
         self.said = ""
         self.ends = self.away = False
         self.commands = True
+        self.run: Callable[[Session, str], Any] = self._run
         users = {"ops": User("ops", Identity("ops", "operator"), frozenset([OURS.public().blob()]))}
         self.door = SshDoor(
             clock,
             HostKeys({b"ssh-ed25519": HOST}, [b"ssh-ed25519"]),
             Logins(users, lambda work: succeed(work())),
-            lambda _: Programs(command=cast(Any, self._run) if self.commands else None),
+            lambda _: Programs(command=cast(Any, self.run) if self.commands else None),
             Limits(),
         )
 

@@ -141,7 +141,8 @@ class LegacyHost:
             f'user = "{USER}"\n'
             f'key = "{folder / KEY}"\n'
             f'known_hosts = "{folder / "known_hosts"}"\n'
-            f'command = "tail -n 0 -F {self.box.path}"\n'
+            f'follow = "{self.box.path}"\n'
+            f'# Or without a place that is kept: command = "tail -n 0 -F {self.box.path}"\n'
         )
 
     def _leave(self, keys: HostKeys) -> None:

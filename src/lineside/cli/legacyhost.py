@@ -133,8 +133,9 @@ def command(
 ) -> None:
     """Play an old Unix box for a source of the type ssh-command: an SSH server on this machine alone.
 
-    It knows `tail` (-n, -c, -f, -F) and `cat`, of its log /var/log/scale.log and of what that was before it was
-    rotated. It prints the table of a source that reads the log; append it to a configuration, and run the gateway.
+    It knows `tail` (-n, -c, -f, -F), `cat` and `wc -c <`, of its log /var/log/scale.log and of what that was before
+    it was rotated. It prints the table of a source that reads the log; append it to a configuration, and run the
+    gateway.
     """
     given = {
         "folder": folder,

@@ -43,7 +43,8 @@ class Wanted(Struct, frozen=True):
     """What a `tail` is to show."""
 
     path: str
-    unit: Literal["lines", "bytes"] = "lines"
+    unit: Literal["lines", "bytes", "size"] = "lines"
+    """``size`` for how large it is, and nothing of it."""
     count: int = 10
     from_start: bool = False
     """``count`` is the first one to be shown, from 1; else it is how many of the last ones are."""
@@ -149,6 +150,10 @@ class Tail:
         if found is None:
             self._end(1, f"tail: cannot open '{self._wanted.path}' for reading: No such file or directory")
             return
+        if self._wanted.unit == "size":
+            output.write(b"%d\n" % len(found))
+            self._end(0)
+            return
         self._content = found
         self._at = begin(found, self._wanted)
         box.running.add(self)
@@ -203,7 +208,7 @@ class Tail:
 
 
 def parse(command: str) -> Wanted:
-    """Return what a command line wants: `tail` with ``-n``, ``-c``, ``-f`` and ``-F``, or `cat`.
+    """Return what a command line wants: `tail` with ``-n``, ``-c``, ``-f`` and ``-F``, `cat`, or ``wc -c <``.
 
     Raises:
         UnknownCommand: it is something else.
@@ -215,6 +220,8 @@ def parse(command: str) -> Wanted:
         raise UnknownCommand(f"sh: syntax error: {wrong}") from wrong
     if len(words) == 2 and words[0] == "cat":
         return Wanted(words[1], count=1, from_start=True)
+    if len(words) == 4 and words[:3] == ["wc", "-c", "<"]:
+        return Wanted(words[3], "size")
     if not words or words[0] != "tail":
         raise UnknownCommand(f"sh: {words[0] if words else ''}: not found")
     told: dict[str, object] = {}

@@ -75,6 +75,12 @@ class Box(SynchronousTestCase):
         self.box.run(self.shown, "cat /other")
         self.assertEqual(1, self.shown.status)
 
+    def test_it_tells_how_large_a_file_is(self) -> None:
+        """As whoever begins at its end asks."""
+        self.box.files["/log"] += LOG
+        self.box.run(self.shown, "wc -c < '/log'")
+        self.assertEqual((b"14\n", 0), (self.shown.written, self.shown.status))
+
     def test_a_log_that_grows_is_followed(self) -> None:
         """At its rate; without -f it is over at the end of the file."""
         self.begin()

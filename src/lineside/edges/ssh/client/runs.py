@@ -53,7 +53,7 @@ class Output(Protocol):
                 await waiting.addTimeout(PATIENCE, self._clock)
             except TookTooLong as late:
                 raise NotReached(
-                    f"a command hangs there for {PATIENCE:.0f} s", "see the host and its disks"
+                    f"a command has hung there for {PATIENCE:.0f} s", "see the host and its disks"
                 ) from late
             finally:
                 self._waiting = None
