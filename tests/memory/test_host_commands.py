@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.rig.played_host import HOST, OURS, PlayedHost, Run
+from twisted.conch.ssh.common import NS
 from twisted.conch.ssh.keys import Key
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
@@ -338,6 +340,19 @@ class Doors(HostCase):
         told = self.go(self.host.visit(key=None, password="s3cret"))
         self.assertIn("does not let ops in", told)
         self.assertEqual(1, self.host.door.failures.total)
+
+    def test_a_host_that_opens_a_channel_to_us_gets_none(self) -> None:
+        """Whatever it calls it; the command goes on."""
+        run = self.start()
+        refused: list[bytes] = []
+        run.session.conn.ssh_CHANNEL_OPEN_FAILURE = refused.append
+        for kind in (b"forwarded-tcpip", b"auth-agent@openssh.com", b"session", b"x11"):
+            asked = NS(kind) + struct.pack(">3L", 7, 1 << 20, 1 << 15)
+            run.session.conn.transport.sendPacket(90, asked)
+        run.say('{"n": 1}\n')
+        self.host.flush()
+        self.assertEqual(4, len(refused))
+        self.assertEqual([b'{"n": 1}'], self.bodies())
 
     def test_a_host_that_runs_no_commands_is_told(self) -> None:
         """It lets us in for something else."""
