@@ -19,6 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lineside.edges.lines.dialled import REDIAL, DialledSource
 from lineside.edges.lines.intake import DRAIN, Intake, Limits
 from lineside.edges.lines.patience import PatientJournal
+from lineside.edges.ssh import sealed
 from lineside.edges.ssh.client.channel import GRACE, WINDOW
 from lineside.edges.ssh.client.command import BEGINNING, CommandEndpoint
 from lineside.edges.ssh.client.complaints import EVERY, LONGEST, MOST
@@ -204,6 +205,38 @@ class HoldingBack(HostCase):
         for _ in range(20):
             self.host.flush()
         self.assertEqual([line.encode() for line in lines], self.bodies())
+
+    def test_a_host_that_sends_more_than_it_may_is_left(self) -> None:
+        """It would fill the memory; what came before is kept, also where it says nothing more."""
+        run = self.start()
+        self.file.writer.held = True
+        run.say('{"n": 1}\n' * 20)
+        self.host.flush()
+        run.session.remoteWindowLeft = 1 << 30
+        run.say("x" * 10 * WINDOW)
+        near, far = self.host.wires[-1]
+        far.pass_on()
+        self.clock.advance(GRACE)
+        self.clock.advance(0)
+        self.file.writer.release()
+        self.assertEqual("the host sent more than it may", self.events("lines.disconnected")[0]["reason"])
+        self.assertEqual(b'{"n": 1}', self.bodies()[0])
+        self.assertTrue(near.over)
+
+    def test_a_long_stream_goes_through_new_keys(self) -> None:
+        """Which either side asks for after so many bytes, in the middle of a line."""
+        self.patch(sealed, "REKEY_BYTES", 40_000)
+        run = self.start()
+        lines = [f'{{"n": {number}, "pad": "{"x" * 400}"}}' for number in range(2_000)]
+        first = self.host.wires[-1][0].protocol.nextEncryptions
+        for line in lines:
+            run.say(f"{line}\n")
+            if len(run.session.buf) > WINDOW:
+                self.host.flush()
+        self.host.flush()
+        self.assertEqual([line.encode() for line in lines], self.bodies())
+        self.assertIsNot(first, self.host.wires[-1][0].protocol.nextEncryptions)
+        self.assertEqual(1, len(self.host.wires))
 
     def test_standard_error_is_told_within_bounds(self) -> None:
         """Five lines a minute, none longer than is bearable; the lines that are events are not touched."""

@@ -66,7 +66,11 @@ class Source(Part, Protocol):
     """What all sources of lines have in common, whoever connects to whom."""
 
     id: str
-    intake: Intake
+
+    @property
+    def intake(self) -> Intake:
+        """What it bears, and has taken."""
+        ...
 
     @property
     def address(self) -> str:

@@ -45,7 +45,7 @@ def ssh_command_source(
         )
     if settings.follow is not None:
         assert database is not None
-        return FollowedSource(reactor, settings, settings.follow, intake, random, ledger, database)
+        return _followed_source(reactor, settings, settings.follow, intake, random, ledger, database)
     poll = settings.poll
     endpoint = command_endpoint(reactor, intake.id, settings)
     return DialledSource(
@@ -77,39 +77,53 @@ def visiting(reactor: Any, settings: SshCommandSettings) -> Callable[[], Awaitab
     return lambda: deferToThreadPool(reactor, reactor.getThreadPool(), visit_of, settings)
 
 
-class FollowedSource(FollowedFile):
-    """The part that follows a file, as other sources of lines are."""
+class FollowedSource:
+    """A followed file as a source of lines among others."""
 
-    def __init__(
-        self,
-        reactor: Any,
-        settings: SshCommandSettings,
-        path: str,
-        intake: Intake,
-        random: Random,
-        ledger: Ledger,
-        database: Database,
-    ) -> None:
+    def __init__(self, intake: Intake, file: FollowedFile) -> None:
+        self.id = file.id
+        self.name = file.name
+        self.address = file.address
         self.intake = intake
-        limits = intake.limits
-        followed = Followed(
-            path,
-            settings.rotated or f"{path}.1",
-            settings.address.host,
-            framing_of(settings) or partial(Delimited, b"\n", limits.max_line, limits.max_kept),
-            settings.every,
-            settings.begin,
-        )
-        super().__init__(
-            intake.id,
-            host_endpoint(reactor, settings),
-            visiting(reactor, settings),
-            followed,
-            intake,
-            ledger,
-            database,
-            reactor,
-            random,
-            address=settings.place,
-            connecting=settings.address.timeout,
-        )
+        self.start = file.start
+        self.stop = file.stop
+        self._file = file
+
+    @property
+    def problem(self) -> str | None:
+        """What hinders it, in a line."""
+        return self._file.problem
+
+
+def _followed_source(
+    reactor: Any,
+    settings: SshCommandSettings,
+    path: str,
+    intake: Intake,
+    random: Random,
+    ledger: Ledger,
+    database: Database,
+) -> FollowedSource:
+    limits = intake.limits
+    followed = Followed(
+        path,
+        settings.rotated or f"{path}.1",
+        settings.address.host,
+        framing_of(settings) or partial(Delimited, b"\n", limits.max_line, limits.max_kept),
+        settings.every,
+        settings.begin,
+    )
+    file = FollowedFile(
+        intake.id,
+        host_endpoint(reactor, settings),
+        visiting(reactor, settings),
+        followed,
+        intake,
+        ledger,
+        database,
+        reactor,
+        random,
+        address=settings.place,
+        connecting=settings.address.timeout,
+    )
+    return FollowedSource(intake, file)

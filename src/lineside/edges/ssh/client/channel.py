@@ -147,6 +147,12 @@ class CommandChannel(SSHChannel):
         self._how = self._how or "the host closed the command's channel"
         self.conn.sendClose(self)
 
+    def close_sent(self) -> None:
+        """Wait no longer for the host than is bearable: what it sends beyond the window closes the channel, too."""
+        if not self._over and self._late is None:
+            self._how = self._how or "the host sent more than it may"
+            self._late = self._clock.callLater(GRACE, self.conn.transport.cut)
+
     def closed(self) -> None:
         """Tell the reader that nothing more comes, and leave the host."""
         if self._over:

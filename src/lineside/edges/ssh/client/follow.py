@@ -117,10 +117,10 @@ class FollowedFile:
         self.address = address
         self.problem: str | None = "not looked at yet"
         """What hinders it, in a line."""
+        self._intake = intake
         self._endpoint = endpoint
         self._visit = visit
         self._followed = followed
-        self._intake = intake
         self._ledger = ledger
         self._database = database
         self._clock = clock
@@ -129,6 +129,8 @@ class FollowedFile:
         self._complaints = Complaints(id, clock)
         self._place: Place | None = None
         self._quiet = 0
+        self._looked = False
+        """The present visit was of use."""
         self._told: str | None = None
         self._work = Background(self.name)
 
@@ -161,7 +163,7 @@ class FollowedFile:
                 self.problem = f"{type(failed).__name__}, see the log"
             # Perhaps it is stored all the same: the journal knows how far it has come.
             self._place = None
-            failures = 1 if self._went_well() else failures + 1
+            failures = 1 if self._looked else failures + 1
             await deferLater(self._clock, AWAY.delay(failures, self._random))
 
     async def _visit_host(self) -> None:
@@ -183,12 +185,6 @@ class FollowedFile:
                 await deferLater(self._clock, self._followed.every)
         finally:
             transport.cut()
-
-    _looked = False
-
-    def _went_well(self) -> bool:
-        looked, self._looked = self._looked, False
-        return looked
 
     def _hinder(self, reason: str, remedy: str, *, alarm: bool = False) -> None:
         self.problem = f"{reason}; {remedy}"

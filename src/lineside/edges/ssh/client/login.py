@@ -58,6 +58,13 @@ class Channels(SSHConnection):
         if not getattr(channel, "held", False):
             super().adjustWindow(channel, bytesToAdd)
 
+    def sendClose(self, channel: Any) -> None:
+        """Close a channel from our side, by which a command's begins to wait for the host's."""
+        super().sendClose(channel)
+        sent = getattr(channel, "close_sent", None)
+        if sent is not None:
+            sent()
+
     def _ask(self) -> None:
         assert self._clock is not None
         if self._unanswered >= MISSED:
