@@ -9,11 +9,12 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.rig.played_host import HOST, OURS, PlayedHost, Run
+from tests.rig.ssh_memory import packet
 from twisted.conch.ssh.common import NS
 from twisted.conch.ssh.keys import Key
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
-from twisted.logger import capturedLogs
+from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.edges.lines.dialled import REDIAL, DialledSource
@@ -391,3 +392,50 @@ class Doors(HostCase):
         """It lets us in for something else."""
         self.host.commands = False
         self.assertIn("the host runs no commands for us", self.go(self.host.visit(key=OURS)))
+
+
+class Malformed(HostCase):
+    """A host that is the known one, and says what nobody should."""
+
+    def test_nothing_that_it_says_is_an_end(self) -> None:
+        """Messages of any kind, with anything in them, on a channel that is there: it is gone to again."""
+        random = Random(7)
+        run = self.start()
+        left = 0
+        for _ in range(120):
+            number = random.choice([*range(1, 8), 20, 21, 30, 31, *range(50, 62), *range(80, 101)])
+            channel = random.choice([b"", bytes(4), bytes(4), bytes(3), b"\0\0\0\7", b"\xff" * 4])
+            name = random.choice([b"", NS(b"exit-status") + b"\0", NS(b"exit-signal") + b"\1", NS(b"x" * 20)])
+            run.session.conn.transport.sendPacket(number, channel + name + random.randbytes(random.randrange(24)))
+            self.host.flush()
+            if self.host.wires[-1][0].over:
+                left += 1
+                run = self.next_run()
+        self.assertGreater(left, 20)
+        # What a host says of a channel's window or on its standard error may have done something to this one.
+        self.host.cut()
+        self.next_run().say('{"n": 1}\n')
+        self.host.flush()
+        self.assertEqual(b'{"n": 1}', self.bodies()[-1])
+        self.assertEqual([], [event for event in self.logged if event["log_level"] is LogLevel.critical])
+
+    def test_nothing_that_it_says_before_there_are_keys_is_an_end(self) -> None:
+        """Bytes, and packets that are well formed, in the place of its greeting and after it."""
+        random = Random(8)
+        for number in range(150):
+            if number == 0:
+                self.successResultOf(Deferred.fromCoroutine(self.source.start()))
+            wires = len(self.host.wires)
+            while len(self.host.wires) == wires and number:
+                self.clock.advance(0.25)
+            near, _ = self.host.wires[-1]
+            said = random.choice([b"", b"SSH-2.0-x\r\n", b"hello\n" * 3, b"SSH-1.5-x\n", b"\xff" * 20_000])
+            for _ in range(random.randrange(4)):
+                said += packet(bytes((random.randrange(101),)) + random.randbytes(random.randrange(64)))
+            near.protocol.dataReceived(said + random.randbytes(random.randrange(64)))
+            self.host.cut()
+        self.host.flush()
+        self.next_run().say('{"n": 1}\n')
+        self.host.flush()
+        self.assertEqual([b'{"n": 1}'], self.bodies())
+        self.assertEqual([], [event for event in self.logged if event["log_level"] is LogLevel.critical])

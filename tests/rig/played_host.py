@@ -152,7 +152,8 @@ class PlayedHost:
     def flush(self, until: Callable[[], bool] = lambda: False) -> None:
         """Let both sides talk until they are silent."""
         while not until():
-            moved = [wire.pass_on() for pair in self.wires for wire in pair]
+            there = [wire for pair in self.wires for wire in pair if not wire.over]
+            moved = [wire.pass_on() for wire in there]
             self.clock.advance(0)
             if not any(moved):
                 return

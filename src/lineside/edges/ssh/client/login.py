@@ -53,6 +53,21 @@ class Channels(SSHConnection):
         self._unanswered = 0
         return super().packetReceived(messageNum, packet)
 
+    def ssh_CHANNEL_OPEN_CONFIRMATION(self, packet: bytes) -> None:
+        """Take a channel for open."""
+        self._is_opening(packet)
+        super().ssh_CHANNEL_OPEN_CONFIRMATION(packet)
+
+    def ssh_CHANNEL_OPEN_FAILURE(self, packet: bytes) -> None:
+        """Take a channel for refused."""
+        self._is_opening(packet)
+        super().ssh_CHANNEL_OPEN_FAILURE(packet)
+
+    def _is_opening(self, packet: bytes) -> None:
+        """End the connection where the channel is open already: conch would forget it, and never tell its end."""
+        if int.from_bytes(packet[:4], "big") in self.localToRemoteChannel:
+            raise ValueError("a second answer to one question")
+
     def adjustWindow(self, channel: Any, bytesToAdd: int) -> None:
         """Let the host send more, unless the channel is held: it does this itself when it is let go."""
         if not getattr(channel, "held", False):
