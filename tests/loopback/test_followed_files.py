@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.rig.host_case import HostCase
 from tests.rig.sshd import make_key
-from twisted.internet.task import deferLater
 
 from lineside.assemble.sshcommandsoundings import sound_ssh_command
+from lineside.edges.ssh.client import follow
+from lineside.edges.ssh.client.runs import Output, begin
 
 FOLLOW = "follow = 'LOG'\nevery = '100ms'"
 
@@ -14,9 +17,20 @@ FOLLOW = "follow = 'LOG'\nevery = '100ms'"
 class Following(HostCase):
     """One file."""
 
+    def setUp(self) -> None:
+        super().setUp()
+        self.runs = 0
+
+        async def counted(*given: Any) -> Output:
+            self.runs += 1
+            return await begin(*given)
+
+        self.patch(follow, "begin", counted)
+
     async def looks(self, times: int = 2) -> None:
         """Wait until it was looked at so many times."""
-        await deferLater(self.reactor, 0.1 * times + 0.1)
+        runs = self.runs + times + 1
+        await self.until(lambda: self.runs >= runs)
 
     def rotate(self) -> None:
         self.log.rename(f"{self.log}.1")
