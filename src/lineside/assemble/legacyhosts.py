@@ -15,7 +15,7 @@ from twisted.internet.task import LoopingCall
 
 from lineside.edges.ssh.channels import Programs
 from lineside.edges.ssh.door import Limits, SshDoor
-from lineside.edges.ssh.hostkeys import HostKeys, host_keys, own_key
+from lineside.edges.ssh.hostkeys import HostKeys, own_key
 from lineside.edges.ssh.logins import Logins, User
 from lineside.listeningport import ListeningPort
 from lineside.security.identity import Identity
@@ -84,8 +84,8 @@ class LegacyHost:
             OSError: the folder cannot be written.
 
         """
-        keys = host_keys(self._folder)
-        ours = own_key(self._folder / KEY)
+        host, ours = own_key(self._folder / "ssh_host_ed25519_key"), own_key(self._folder / KEY)
+        keys = HostKeys({b"ssh-ed25519": host}, [b"ssh-ed25519"])
         users = {USER: User(USER, Identity(USER, "nobody"), frozenset([ours.public().blob()]))}
         self._door = SshDoor(
             self._reactor,

@@ -233,7 +233,7 @@ class ClientTransport(SealedTransport, SSHClientTransport):
     def connectionLost(self, reason: Failure | None = connectionDone) -> None:
         """End what hung on it."""
         if self.why is None and not self._ended:
-            lost = "" if reason is None else f": {reason.getErrorMessage()}"
+            lost = "" if reason is None else f": {reason.getErrorMessage().rstrip('.')}"
             remedy = "see that an SSH server answers there; it is tried again"
             self.why = NotReached(f"{self._visit.host.name} closed the connection{lost}", remedy)
         self._ended = True
