@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lineside.assemble.config import load
 from lineside.assemble.rehearsal import Rehearsal
 from lineside.assemble.settings import Settings
+from lineside.cli.simulate import place_of_source
 from lineside.model.errors import ConfigurationError
 
 SOURCE = """
@@ -83,3 +84,17 @@ class CommandSettings(SynchronousTestCase):
         self.assertEqual("ssh://lineside@10.20.0.9:22", source.place)
         [told] = Rehearsal(settings, "scale", lambda: 1).lines([b"n=7;kg=1.5\n"])
         self.assertEqual(("7", b'{"n":"7","kg":"1.5"}'), (told.event.key, told.event.body))
+
+    def test_it_is_played_by_another_command(self) -> None:
+        """No device connects to it; the message says which."""
+        self.load(RIGHT)
+        wrong = self.assertRaises(
+            ConfigurationError,
+            place_of_source,
+            self.directory / "lineside.toml",
+            "scale",
+            None,
+            None,
+            endless=False,
+        )
+        self.assertIn("play one with `lineside simulate legacy-host`", wrong.problems[0])
