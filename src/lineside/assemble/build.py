@@ -109,9 +109,10 @@ class Gateway:
         self._watching = Watching(reactor, settings, store)
         self.certificates = certificates(reactor, settings)
         self.turnstile = Turnstile(settings.limits.bounds, reactor)
+        journals = self._watching.journals
         self._ways_in = [
-            WayIn(reactor, name, source, self._watching.journals[name], random, self.certificates)
-            for name, source in settings.lines.items()
+            WayIn(reactor, name, source, journals[name], random, self.certificates, store.database)
+            for name, source in settings.streams.items()
         ]
         self.sources = [way.source for way in self._ways_in]
         self.databases = databases(reactor, settings, store, self._watching.journals, random)
@@ -295,10 +296,10 @@ class Gateway:
         for way in self._ways_in:
             intake = way.source.intake
             intake.on_batch = self._watching.journals[intake.id].came
-            allow = self._settings.lines[intake.id].allow
-            if allow is not None:
-                intake.door = self.turnstile.door(key_path("sources", intake.id), allow)
-            if way.takes_connections and not is_unix(self._settings.lines[intake.id].listen):
+            lines = self._settings.lines.get(intake.id)
+            if lines is not None and lines.allow is not None:
+                intake.door = self.turnstile.door(key_path("sources", intake.id), lines.allow)
+            if lines is not None and way.takes_connections and not is_unix(lines.listen):
                 intake.share = self.turnstile.share(key_path("sources", intake.id), intake.limits.max_connections)
         for hooked in [] if self.hooks is None else self.hooks.sources:
             if hooked.hooks is not None:
@@ -452,7 +453,7 @@ def offer(
     """Offer the operations on the journal."""
     decoders: dict[str, Callable[[bytes, str | None], Event]] = {
         name: decoder_of(source).decode
-        for name, source in (settings.lines | settings.posts | settings.hooks).items()
+        for name, source in (settings.streams | settings.posts | settings.hooks).items()
     }
     decoders |= dict.fromkeys((*settings.folders, *settings.drop_boxes, *settings.pulls), once_only)
     specs = {route: consumer.spec for route, consumer in consumers.items()}

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from lineside.assemble.frappetargetsettings import FrappeTargetSettings
 from lineside.assemble.importing import importing
-from lineside.assemble.linessettings import LinesSourceSettings
-from lineside.assemble.settings import Settings
+from lineside.assemble.settings import Settings, StreamSettings
+from lineside.assemble.sshcommandsettings import SshCommandSettings
 from lineside.delivery.budget import Budget
 from lineside.edges.lines.intake import Intake
 from lineside.model.ports import Part, PasswordOracle, Target
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from lineside.edges.dns.view import DnsView
     from lineside.edges.frappe.client import FrappeClient
     from lineside.journal.consumer import DurableConsumer
+    from lineside.journal.log import SqliteJournal
     from lineside.journal.retention import Retention
     from lineside.journal.watched import WatchedJournal
     from lineside.operations.erp import ErpReader
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from lineside.security.renewal import Certificates
     from lineside.security.tls import ServerSide
     from lineside.security.turnstile import Turnstile
+    from lineside.store.database import Database
     from lineside.tasks.runner import Runner
     from lineside.tasks.sources import TaskSources
 
@@ -64,7 +66,11 @@ class Source(Part, Protocol):
     """What all sources of lines have in common, whoever connects to whom."""
 
     id: str
-    intake: Intake
+
+    @property
+    def intake(self) -> Intake:
+        """What it bears, and has taken."""
+        ...
 
     @property
     def address(self) -> str:
@@ -379,12 +385,19 @@ def offline_tasks(reactor: Any, settings: Settings, store: JournalPart) -> TaskO
 
 def source_part(
     reactor: Any,
-    settings: LinesSourceSettings,
+    settings: StreamSettings,
     intake: Intake,
     random: Random,
-    certificates: Certificates | None = None,
+    certificates: Certificates | None,
+    journal: WatchedJournal | SqliteJournal,
+    database: Database | None,
 ) -> Source:
     """Return the part that listens or dials, as the settings say."""
+    if isinstance(settings, SshCommandSettings):
+        with importing():
+            from lineside.assemble.sshcommands import ssh_command_source
+
+        return ssh_command_source(reactor, settings, intake, random, journal, database)
     if settings.dial is not None:
         from lineside.assemble.dialling import dialled_source
 

@@ -17,6 +17,7 @@ from lineside.edges.ssh.client.transport import Visit
 
 LEAST_RSA = 2048
 """Bits of our key."""
+MAKE = "make one with ssh-keygen -t ed25519 -N ''"
 
 
 def visit_of(settings: HostKeys) -> Visit:
@@ -57,18 +58,22 @@ def _own_key(settings: HostKeys) -> Key:
         content = read(path, "key")
         mode = path.stat().st_mode
     except OSError as failed:
-        raise NotReached(str(failed), "make one with ssh-keygen -t ed25519 -N ''") from failed
+        raise NotReached(str(failed), MAKE) from failed
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise NotReached(f"key: others can read {path}", f"chmod 600 {path}")
+    phrase = None if settings.passphrase is None else settings.passphrase.reveal().encode()
     load = load_ssh_private_key if b"OPENSSH" in content[:60] else load_pem_private_key
     try:
-        loaded = load(content, None)
+        loaded = load(content, phrase)
         key = Key(loaded)
         key.sshType()
     except (ValueError, TypeError, UnsupportedAlgorithm, RuntimeError) as wrong:
+        if phrase is None:
+            reason = f"key: {path} holds no private key without a passphrase"
+            raise NotReached(reason, f"set passphrase, or {MAKE}") from wrong
         raise NotReached(
-            f"key: {path} holds no private key without a passphrase", "make one with ssh-keygen -t ed25519 -N ''"
+            f"key: {path} holds no private key that the passphrase opens", "see whether passphrase is its own"
         ) from wrong
     if key.type() == "DSA" or (isinstance(loaded, RSAPrivateKey) and loaded.key_size < LEAST_RSA):
-        raise NotReached(f"key: {path} is too weak", "make one with ssh-keygen -t ed25519 -N ''")
+        raise NotReached(f"key: {path} is too weak", MAKE)
     return key

@@ -49,9 +49,13 @@ class HostKeys(Table):
     key: RelativePath | None = Field(
         default=None,
         description=(
-            "The file of our private key, of OpenSSH's form without a passphrase, which only the gateway's user "
-            "may read. Default: none, then `password` is needed."
+            "The file of our private key, of OpenSSH's form or PEM, which only the gateway's user may read. "
+            "Default: none, then `password` is needed."
         ),
+    )
+    passphrase: SecretText | None = Field(
+        default=None,
+        description="The passphrase with which the key's file is encrypted. Default: none, it is not encrypted.",
     )
     password: SecretText | None = Field(
         default=None,
@@ -94,6 +98,8 @@ class HostKeys(Table):
     def _known(self, info: ValidationInfo) -> Self:
         if self.key is None and self.password is None:
             raise ValueError("key is missing: by it, or by password, the host knows us")
+        if self.passphrase is not None and self.key is None:
+            raise ValueError("passphrase: there is no key that it could open; remove it, or set key")
         if (self.known_hosts is None) == (self.host_key is None):
             raise ValueError("known_hosts is missing: by it, or by host_key, the host is known; set one of them")
         around: Any = info.context

@@ -70,59 +70,9 @@ _JSON: Any = "json"
 """As the file has them: what is made of them is the default."""
 
 
-class LinesSourceSettings(AskingTable):
-    """``[sources.NAME]`` with ``type = "lines"``: devices that connect, or are dialled, and send lines."""
+class StreamKeys(Table):
+    """The keys of a source whose frames come one after the other, whatever brings them."""
 
-    type: Literal["lines"] = Field(description="The kind of source.")
-    listen: Listener | None = Field(
-        default=None,
-        description=(
-            "Where devices connect, or with `udp:` where datagrams arrive. A source has this or `connect`. "
-            "Default: none, for a source that dials."
-        ),
-    )
-    connect: ClientEndpoint | None = Field(
-        default=None,
-        description="Where the gateway connects: a device's address or serial port. It dials again for ever. "
-        "Default: none, for a source that listens.",
-    )
-    tls: Shown | None = Field(
-        default=None,
-        description=(
-            "With `listen`: the certificates that devices are shown, by the names of their tables `[tls.NAME]`; "
-            "the first one to who asks for no name that another has. Default: none, devices speak without TLS."
-        ),
-    )
-    ca: Authorities | None = Field(
-        default=None,
-        description=(
-            'With `connect = "tls:..."`: the certificate of your own CA, where it signed the device\'s; it alone '
-            "is trusted then. Default: the CAs that the operating system trusts. With `tls`: devices must show a "
-            "certificate that this CA signed. Default: they are asked for none."
-        ),
-    )
-    crl: RelativePath | None = Field(
-        default=None,
-        description=(
-            "The PEM file of the CA's list of revoked certificates: a device whose certificate stands on it is "
-            "turned away. It is read anew when it changes. Default: none, what the CA signed is good until it "
-            "expires."
-        ),
-    )
-    own_device_only: bool = Field(
-        default=False,
-        description=(
-            "Whether a device speaks only for itself: a line whose `device` names another than its certificate "
-            "does becomes a dead letter, `forged`."
-        ),
-    )
-    poll: PollSettings | None = Field(
-        default=None,
-        description=(
-            "What a dialled device is asked, and how often: a table, such as "
-            '`{ send = "S\\r\\n", every = "1s" }`. See below. Default: it speaks by itself.'
-        ),
-    )
     framing: Framing = Field(
         default=_LF,
         description=(
@@ -135,14 +85,6 @@ class LinesSourceSettings(AskingTable):
         description=(
             "What a frame holds: `json` (one JSON object), `keyvalue`, `raw`, the name of a `[formats.NAME]`, or a "
             "table like that. See below."
-        ),
-    )
-    ack: bool = Field(
-        default_factory=_answers,
-        description=(
-            "Whether each line is answered, `OK <sequence>` or `ERR <code> <reason>`, once it is on disk. Default: "
-            "`true` where devices connect and speak JSON; `false` with `connect` or another format, since such "
-            "devices rarely read answers, and always with `udp:`."
         ),
     )
     dedupe: FieldPath | None = Field(
@@ -164,30 +106,6 @@ class LinesSourceSettings(AskingTable):
         ge=16,
         le=16_777_216,
         description="Bytes of a line without its end. A longer one is kept in part, as a dead letter.",
-    )
-    max_connections: int = Field(
-        default=1_024, ge=1, le=65_536, description="Connections at a time; further ones are told `ERR busy`."
-    )
-    idle_timeout: Duration = Field(
-        default_factory=_patience,
-        description=(
-            'Silence after which a connection is closed, and dialled again with `connect`; `"0"` for never. '
-            'Default: `"5m"`; `"0"` for a device that is dialled and not polled.'
-        ),
-    )
-    public: bool = Field(
-        default=False,
-        description=(
-            "Whether it is meant that whoever reaches a listener that other machines can reach may send lines. "
-            "Such a source needs this, or `allow`, or `tls` and `ca`."
-        ),
-    )
-    allow: Annotated[Networks, Field(min_length=1)] | None = Field(
-        default=None,
-        description=(
-            'With `listen`: the networks from which devices may come, such as `["10.20.0.0/16"]`; connections and '
-            "datagrams from elsewhere are refused. Default: from everywhere."
-        ),
     )
     rate: AllowedRate = Field(
         default=UNBOUND,
@@ -248,6 +166,98 @@ class LinesSourceSettings(AskingTable):
                 "a reply to a command has no answer, and such a device waits for an ACK of each message"
             )
         return commands
+
+
+class DeviceKeys(AskingTable):
+    """The keys of ``type = "lines"`` for the way to the devices."""
+
+    type: Literal["lines"] = Field(description="The kind of source.")
+    listen: Listener | None = Field(
+        default=None,
+        description=(
+            "Where devices connect, or with `udp:` where datagrams arrive. A source has this or `connect`. "
+            "Default: none, for a source that dials."
+        ),
+    )
+    connect: ClientEndpoint | None = Field(
+        default=None,
+        description="Where the gateway connects: a device's address or serial port. It dials again for ever. "
+        "Default: none, for a source that listens.",
+    )
+    tls: Shown | None = Field(
+        default=None,
+        description=(
+            "With `listen`: the certificates that devices are shown, by the names of their tables `[tls.NAME]`; "
+            "the first one to who asks for no name that another has. Default: none, devices speak without TLS."
+        ),
+    )
+    ca: Authorities | None = Field(
+        default=None,
+        description=(
+            'With `connect = "tls:..."`: the certificate of your own CA, where it signed the device\'s; it alone '
+            "is trusted then. Default: the CAs that the operating system trusts. With `tls`: devices must show a "
+            "certificate that this CA signed. Default: they are asked for none."
+        ),
+    )
+    crl: RelativePath | None = Field(
+        default=None,
+        description=(
+            "The PEM file of the CA's list of revoked certificates: a device whose certificate stands on it is "
+            "turned away. It is read anew when it changes. Default: none, what the CA signed is good until it "
+            "expires."
+        ),
+    )
+    own_device_only: bool = Field(
+        default=False,
+        description=(
+            "Whether a device speaks only for itself: a line whose `device` names another than its certificate "
+            "does becomes a dead letter, `forged`."
+        ),
+    )
+    poll: PollSettings | None = Field(
+        default=None,
+        description=(
+            "What a dialled device is asked, and how often: a table, such as "
+            '`{ send = "S\\r\\n", every = "1s" }`. See below. Default: it speaks by itself.'
+        ),
+    )
+
+
+class LinesSourceSettings(StreamKeys, DeviceKeys):
+    """``[sources.NAME]`` with ``type = "lines"``: devices that connect, or are dialled, and send lines."""
+
+    ack: bool = Field(
+        default_factory=_answers,
+        description=(
+            "Whether each line is answered, `OK <sequence>` or `ERR <code> <reason>`, once it is on disk. Default: "
+            "`true` where devices connect and speak JSON; `false` with `connect` or another format, since such "
+            "devices rarely read answers, and always with `udp:`."
+        ),
+    )
+    max_connections: int = Field(
+        default=1_024, ge=1, le=65_536, description="Connections at a time; further ones are told `ERR busy`."
+    )
+    idle_timeout: Duration = Field(
+        default_factory=_patience,
+        description=(
+            'Silence after which a connection is closed, and dialled again with `connect`; `"0"` for never. '
+            'Default: `"5m"`; `"0"` for a device that is dialled and not polled.'
+        ),
+    )
+    public: bool = Field(
+        default=False,
+        description=(
+            "Whether it is meant that whoever reaches a listener that other machines can reach may send lines. "
+            "Such a source needs this, or `allow`, or `tls` and `ca`."
+        ),
+    )
+    allow: Annotated[Networks, Field(min_length=1)] | None = Field(
+        default=None,
+        description=(
+            'With `listen`: the networks from which devices may come, such as `["10.20.0.0/16"]`; connections and '
+            "datagrams from elsewhere are refused. Default: from everywhere."
+        ),
+    )
 
     @property
     def dial(self) -> Dial | None:

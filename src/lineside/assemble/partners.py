@@ -70,6 +70,7 @@ def connector(
         connect=connect,
         user=user,
         key=key,
+        passphrase=None,
         password=None,
         known_hosts=known_hosts,
         host_key=fingerprint,

@@ -21,7 +21,7 @@ from lineside.assemble.settings import Settings
 from lineside.model.wording import key_path
 from lineside.security.limits import Rate, part_of
 
-SECRETS = frozenset({"api_key", "api_secret", "password", "secret", "jwt_key"})
+SECRETS = frozenset({"api_key", "api_secret", "password", "passphrase", "secret", "jwt_key"})
 """Keys whose values are secrets."""
 ADDRESS = "its address"
 LIBRARIES = (
@@ -51,6 +51,19 @@ class Door(Struct, frozen=True):
     limits: dict[str, float]
 
 
+class Host(Struct, frozen=True):
+    """Where the gateway logs in by SSH."""
+
+    what: str
+    """The table of the configuration."""
+    address: str
+    user: str
+    shows: str
+    """By what it knows us."""
+    known_by: str
+    """By what we know it."""
+
+
 class Place(Struct, frozen=True):
     """Where a secret is."""
 
@@ -71,6 +84,8 @@ class Posture(Struct, frozen=True):
     versions: dict[str, str]
     unsafe: list[str]
     """What an auditor would mark, one line each."""
+    hosts: list[Host] = []
+    """To which the gateway goes by SSH."""
 
 
 def posture(settings: Settings) -> Posture:
@@ -79,8 +94,23 @@ def posture(settings: Settings) -> Posture:
     journal = settings.journal
     there = (settings.path, journal.path, journal.control_path)
     files = {str(path): mode for path in there if (mode := _mode(path)) is not None}
-    unsafe = [*_unsafe(doors, secrets, settings.path), *_unsafe_login(settings)]
-    return Posture(doors, secrets, files, _versions(), unsafe)
+    unsafe = [*_unsafe(doors, secrets, settings.path), *_unsafe_login(settings), *_unsafe_hosts(settings)]
+    return Posture(doors, secrets, files, _versions(), unsafe, [*_hosts(settings)])
+
+
+def _hosts(settings: Settings) -> Iterator[Host]:
+    for name, table in (settings.pulls | settings.ssh_commands).items():
+        ways = [way for way, given in (("a key", table.key), ("a password", table.password)) if given is not None]
+        known = "host_key" if table.known_hosts is None else f"known_hosts {table.known_hosts}"
+        address = f"{table.address.host}:{table.address.port}"
+        yield Host(key_path("sources", name), address, table.user, ", or else ".join(ways), known)
+
+
+def _unsafe_hosts(settings: Settings) -> Iterator[str]:
+    for name, table in (settings.pulls | settings.ssh_commands).items():
+        if table.legacy:
+            where = key_path("sources", name)
+            yield f"{where}.legacy: who can alter the connection to {table.address.host} has a chance against it"
 
 
 def _doors(settings: Settings) -> Iterator[Door]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from types import NoneType
@@ -116,10 +116,16 @@ def key_table(table: type[Table]) -> str:
     """Return the Markdown table of a table's keys."""
     lines = ["| Key | Type | Default | Meaning |", "|---|---|---|---|"]
     # What a table shares with others comes after what is its own.
-    for name, field in sorted(table.model_fields.items(), key=lambda item: item[0] not in table.__annotations__):
+    own = _annotated(next((each for each in table.__mro__ if "type" in _annotated(each)), table))
+    for name, field in sorted(table.model_fields.items(), key=lambda item: item[0] not in own):
         cells = [f"`{name}`", _type(field), _default(field), field.description or ""]
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join([*lines, ""])
+
+
+def _annotated(table: type) -> Mapping[str, object]:
+    annotations: Mapping[str, object] = vars(table).get("__annotations__", {})
+    return annotations
 
 
 def _type(field: FieldInfo) -> str:

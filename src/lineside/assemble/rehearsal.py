@@ -13,7 +13,7 @@ from msgspec import Struct
 from lineside.assemble.filesettings import FileKeys
 from lineside.assemble.formats import JsonFormat
 from lineside.assemble.framings import LengthFraming, StxEtxFraming
-from lineside.assemble.linessettings import LinesSourceSettings
+from lineside.assemble.linessettings import StreamKeys
 from lineside.assemble.settings import Settings
 from lineside.assemble.table import Table
 from lineside.assemble.translation import compile_route, decoder_of, framing_of, limits_of
@@ -89,7 +89,7 @@ class Rehearsal:
         self._source = source
         self._now_ns = now_ns
         table = settings.sources[source]
-        lines = table if isinstance(table, LinesSourceSettings) else None
+        lines = table if isinstance(table, StreamKeys) else None
         self._format = JsonFormat(type="json") if lines is None else lines.format
         self._framed = lines is not None and isinstance(lines.framing, StxEtxFraming | LengthFraming)
         self._fields = JsonLines(getattr(table, "dedupe", None), table.device)

@@ -30,6 +30,7 @@ from lineside.assemble.sqlsettings import (
     SqlSourceSettings,
     SqlTargetSettings,
 )
+from lineside.assemble.sshcommandsettings import SshCommandSettings
 from lineside.assemble.sshsettings import SshSettings
 from lineside.assemble.tasksettings import TaskSettings
 from lineside.assemble.tasksourcesettings import TaskSourceSettings
@@ -49,7 +50,9 @@ SourceSettings = (
     | FolderSourceSettings
     | SftpSourceSettings
     | SftpPullSettings
+    | SshCommandSettings
 )
+StreamSettings = LinesSourceSettings | SshCommandSettings
 
 TARGETS: dict[str, type[TargetSettings]] = {"frappe": FrappeTargetSettings, "sql": SqlTargetSettings}
 """The kinds of targets, by ``type``."""
@@ -62,6 +65,7 @@ SOURCES: dict[str, type[SourceSettings]] = {
     "folder": FolderSourceSettings,
     "sftp": SftpSourceSettings,
     "sftp-pull": SftpPullSettings,
+    "ssh-command": SshCommandSettings,
 }
 """The kinds of sources, by ``type``."""
 
@@ -115,6 +119,16 @@ class Settings(Struct, frozen=True):
     def lines(self) -> dict[str, LinesSourceSettings]:
         """The sources of lines."""
         return {name: each for name, each in self.sources.items() if isinstance(each, LinesSourceSettings)}
+
+    @property
+    def ssh_commands(self) -> dict[str, SshCommandSettings]:
+        """The sources whose lines commands on hosts write."""
+        return {name: each for name, each in self.sources.items() if isinstance(each, SshCommandSettings)}
+
+    @property
+    def streams(self) -> dict[str, StreamSettings]:
+        """The sources of frames, whatever brings them."""
+        return {name: each for name, each in self.sources.items() if isinstance(each, StreamSettings)}
 
     @property
     def hooks(self) -> dict[str, FrappeSourceSettings]:

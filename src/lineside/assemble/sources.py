@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from lineside.assemble.edges import source_part
 from lineside.assemble.linessettings import LinesSourceSettings
+from lineside.assemble.settings import StreamSettings
+from lineside.assemble.sshcommandsettings import SshCommandSettings
 from lineside.assemble.translation import decoder_of, limits_of
 from lineside.edges.lines.commands import ConnectedLines
 from lineside.edges.lines.intake import Intake
 from lineside.edges.lines.patience import PatientJournal
-from lineside.model.ports import Journal
 from lineside.operations.devicelines import CommandRules
 from lineside.operations.results import SourceStatus
 
 if TYPE_CHECKING:
+    from lineside.journal.log import SqliteJournal
+    from lineside.journal.watched import WatchedJournal
     from lineside.security.renewal import Certificates
+    from lineside.store.database import Database
 
 
 class WayIn:
@@ -29,6 +33,7 @@ class WayIn:
         journal: where the events go.
         random: for the delays between two attempts to dial.
         certificates: those that are shown, where the source has TLS.
+        database: the journal's, for who stores there how far it came.
 
     """
 
@@ -36,15 +41,18 @@ class WayIn:
         self,
         reactor: Any,
         name: str,
-        settings: LinesSourceSettings,
-        journal: Journal,
+        settings: StreamSettings,
+        journal: WatchedJournal | SqliteJournal,
         random: Random,
         certificates: Certificates | None = None,
+        database: Database | None = None,
     ) -> None:
-        self.patience = None if settings.ack else PatientJournal(name, journal, reactor)
-        """Keeps what the disk refuses, where nobody can be told; None where devices are answered."""
-        self.dials = settings.dial is not None
-        self.takes_connections = not self.dials and not settings.datagrams
+        again = settings.ack or (isinstance(settings, SshCommandSettings) and settings.follow is not None)
+        self.patience = None if again else PatientJournal(name, journal, reactor)
+        """Keeps what the disk refuses, where nobody can be told; None where it is sent, or found, again."""
+        way = settings if isinstance(settings, LinesSourceSettings) else None
+        self.dials = way is None or way.dial is not None
+        self.takes_connections = way is not None and not self.dials and not way.datagrams
         intake = Intake(name, decoder_of(settings), self.patience or journal, reactor, limits_of(settings))
         self.commands: ConnectedLines | None = None
         """Its devices, where they can be sent commands."""
@@ -53,8 +61,8 @@ class WayIn:
             named = settings.device is not None
             self.commands = ConnectedLines(name, rules, named=named, may_say=intake.may_say)
         intake.commands = self.commands
-        intake.own_device_only = settings.own_device_only
-        self.source = source_part(reactor, settings, intake, random, certificates)
+        intake.own_device_only = way is not None and way.own_device_only
+        self.source = source_part(reactor, settings, intake, random, certificates, journal, database)
 
     @property
     def status(self) -> SourceStatus:

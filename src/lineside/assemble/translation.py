@@ -12,7 +12,7 @@ from lineside.assemble.formats import CsvFormat, FixedColumn, FixedFormat, KeyVa
 from lineside.assemble.framings import CrFraming, CrlfFraming, LengthFraming, LfFraming, StxEtxFraming
 from lineside.assemble.frappesettings import FrappeSourceSettings
 from lineside.assemble.httpsettings import HttpSourceSettings
-from lineside.assemble.linessettings import LinesSourceSettings
+from lineside.assemble.linessettings import LinesSourceSettings, StreamKeys
 from lineside.assemble.routesettings import AttachmentSettings, RouteSettings
 from lineside.assemble.settings import Settings, SourceSettings
 from lineside.assemble.sqlsettings import SqlSourceSettings
@@ -129,7 +129,7 @@ def columns_of(settings: Iterable[FixedColumn]) -> tuple[Column, ...]:
 
 def framing_of(source: SourceSettings) -> Callable[[], Framing] | None:
     """Return what makes the framing of one of a source's streams; None for lines that end with LF."""
-    if not isinstance(source, LinesSourceSettings):
+    if not isinstance(source, StreamKeys):
         return None
     table, most, kept = source.framing, source.max_line, limits_of(source).max_kept
     match table:
@@ -163,7 +163,7 @@ def limits_of(source: SourceSettings) -> Limits:
         max_line=source.max_line,
         max_kept=4 * source.max_line,
         max_in_flight=source.max_in_flight,
-        max_connections=source.max_connections,
+        max_connections=source.max_connections if isinstance(source, LinesSourceSettings) else 1,
         idle_timeout=source.idle_timeout,
         ack=source.ack,
         rate=source.rate if isinstance(source.rate, Rate) else None,

@@ -111,6 +111,11 @@ async def check_targets(
 
         for name, pull in settings.pulls.items():
             take(await sound_pull(reactor, name, pull))
+    if settings.ssh_commands:
+        from lineside.assemble.sshcommandsoundings import sound_ssh_command  # noqa: PLC0415 (the same)
+
+        for name, command_there in settings.ssh_commands.items():
+            take(await sound_ssh_command(reactor, name, command_there))
     for name in settings.databases:
         take(await sound_database(reactor, settings, name))
     problems = [problem for sounding in soundings for problem in sounding.problems]

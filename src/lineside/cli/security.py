@@ -53,6 +53,10 @@ async def show(reactor: Any, settings: Settings, as_json: bool) -> None:
     print_facts(
         [
             *((door.what, _limits(door.limits)) for door in told.doors if door.limits),
+            *(
+                (each.what, f"goes to {each.address} as {each.user}, by {each.shows}; known by {each.known_by}")
+                for each in told.hosts
+            ),
             *((f"secret {each.key}", f"{each.place}{_mode(each.mode)}") for each in told.secrets),
             *((f"mode of {path}", mode) for path, mode in told.files.items()),
             ("tokens", _tokens(found)),

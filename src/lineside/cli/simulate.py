@@ -15,6 +15,7 @@ from msgspec import Struct
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.interfaces import IStreamClientEndpoint
 
+from lineside.cli.legacyhost import command as legacy_host
 from lineside.cli.partner import command as partner
 from lineside.cli.session import config_option, run_command, settings_of
 from lineside.model.errors import ConfigurationError, LinesideError
@@ -129,6 +130,10 @@ def place_of_source(config: Path, name: str, connect: str | None, sample: Path |
     settings = settings_of(config, secrets=False)
     if name not in settings.sources:
         raise ConfigurationError([f'{config}: there is no source "{name}"{did_you_mean(name, settings.sources)}'])
+    if name in settings.ssh_commands:
+        raise ConfigurationError(
+            [f"{config}: sources.{name} goes to its host by itself: play one with `lineside simulate legacy-host`"]
+        )
     if name not in settings.lines:
         raise ConfigurationError([f"{config}: sources.{name} has no lines; only devices of lines can be played"])
     source = settings.lines[name]
@@ -216,10 +221,11 @@ def end_by_signal(reactor: Any, simulation: Simulation) -> None:
 
 @click.group(epilog="Example: lineside simulate scanner --source gate --devices 5 --rate 10")
 def command() -> None:
-    """Play devices, or a trading partner, against a running gateway."""
+    """Play devices, a trading partner or a legacy host against a running gateway."""
 
 
 command.add_command(partner, "partner")
+command.add_command(legacy_host, "legacy-host")
 
 
 @click.command()

@@ -156,7 +156,7 @@ def _circumstances(settings: Settings, source: str, ready: Mapping[str, Ready] =
         lines.append(f"site times of targets.{target} are in {zone.name}, {origin}")
     if not lines:
         lines.append(f"no route takes the events of {source}")
-    if source in settings.lines and not settings.lines[source].ack:
+    if source in settings.streams and not settings.streams[source].ack:
         lines.append(f"{source} has ack = false: its devices get no answers")
     return lines
 

@@ -35,6 +35,14 @@ class SourcePaused(JournalFull):
     """A person stopped the source for a while: what was not stored is sent again."""
 
 
+class Unreached(LinesideError):
+    """What somebody goes to is not to be had now; ``remedy`` says what to do about it."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(reason)
+        self.remedy = remedy
+
+
 class FileNotTaken(LinesideError):
     """A file was not taken, and is where it was: it is to be given again later."""
 

@@ -316,7 +316,7 @@ rows = [{ "item code" = "{{ x" }]
             text, 'targets.erp.type: unknown type "frape"; did you mean "frappe"?; known: frappe, sql'
         )
         text = (TARGET + SOURCE + ROUTE).replace('type = "lines"', "")
-        known = "lines, sql, frappe, http, tasks, folder, sftp, sftp-pull"
+        known = "lines, sql, frappe, http, tasks, folder, sftp, sftp-pull, ssh-command"
         self.assertProblems(text, f"sources.gate.type: is missing; known: {known}")
         self.assertProblems(
             route('deliver_policy = "last"'),

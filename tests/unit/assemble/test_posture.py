@@ -9,7 +9,7 @@ from tests.rig.certificates import Authority
 from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.assemble.config import load
-from lineside.assemble.posture import posture
+from lineside.assemble.posture import Host, posture
 
 CONFIGURATION = """
 [targets.erp]
@@ -157,3 +157,18 @@ class Told(SynchronousTestCase):
     def test_versions(self) -> None:
         """Of what the connections and the store rest on."""
         self.assertLessEqual({"lineside", "python", "openssl", "sqlite", "twisted"}, self.told.versions.keys())
+
+    def test_hosts_that_are_gone_to(self) -> None:
+        """As whom, by what each knows the other; and that weak algorithms may be agreed on."""
+        source = (
+            '[sources.scale]\ntype = "ssh-command"\nconnect = "tcp:10.20.0.9:22"\n'
+            'user = "lineside"\nlegacy = true\n'
+            'password = { env = "KEY" }\nhost_key = "SHA256:7F8QbYpWIKvXr9q1Wl3n3yvWkLZkqZ9m0lXJx0n4sXo"\n'
+            'follow = "/var/log/scale.log"\n'
+        )
+        Path("lineside.toml").write_text(CONFIGURATION + source)
+        told = posture(load(Path("lineside.toml"), {"KEY": "the-key"}))
+        self.assertEqual([Host("sources.scale", "10.20.0.9:22", "lineside", "a password", "host_key")], told.hosts)
+        found = "\n".join(told.unsafe)
+        self.assertIn("sources.scale.legacy: who can alter the connection to 10.20.0.9 has a chance", found)
+        self.assertEqual([], self.told.hosts)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 from tests.rig.sshd import make_key
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -42,6 +44,8 @@ WRONG = {
     "key = 'nothing'": "key: cannot read",
     "key = 'open'": "key: others can read",
     "key = 'empty'": "holds no private key without a passphrase",
+    "key = 'sealed'": "set passphrase, or make one with ssh-keygen",
+    "key = 'sealed'\npassphrase = 'other'": "holds no private key that the passphrase opens",
     "known_hosts = 'nothing'": "known_hosts: cannot read",
     "connect = 'tcp:other.example:22'": "has no key of other.example:22",
     "host_key = 'SHA256:abc'": "set one of them",
@@ -65,6 +69,10 @@ class PullSettings(SynchronousTestCase):
             make_key(tmp_path / name)
         (tmp_path / "open").chmod(0o644)
         (tmp_path / "empty").touch(0o600)
+        sealed = Ed25519PrivateKey.generate()
+        sealing = BestAvailableEncryption(b"secret")
+        (tmp_path / "sealed").write_bytes(sealed.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, sealing))
+        (tmp_path / "sealed").chmod(0o600)
         (tmp_path / "known_hosts").write_text(f"[sftp.acme.example]:2222 {make_key(tmp_path / 'host')}\n")
 
     def load(self, changed: str = "", without: tuple[str, ...] = ()) -> Settings:
@@ -72,7 +80,7 @@ class PullSettings(SynchronousTestCase):
         lines = [f"{key} = {value}" for key, value in RIGHT.items() if key not in keys]
         path = self.directory / "lineside.toml"
         path.write_text("\n".join([SOURCE, *lines, changed, ""]))
-        return load(path, environ={"KEY": "key"})
+        return load(path, environ={"KEY": "key", "PHRASE": "secret"})
 
     def test_what_is_wrong_is_said_with_its_key(self) -> None:
         """All of it before anything starts."""
@@ -101,3 +109,12 @@ class PullSettings(SynchronousTestCase):
         pull = self.load("password = { env = 'KEY' }", ("key",)).pulls["acme"]
         self.assertNotIn("'key'", repr(pull.password))
         self.assertEqual("key", visit_of(pull).password)
+
+    def test_a_passphrase_opens_the_key(self) -> None:
+        """And is of no use without one."""
+        pull = self.load("key = 'sealed'\npassphrase = { env = 'PHRASE' }").pulls["acme"]
+        self.assertEqual("Ed25519", getattr(visit_of(pull).key, "type", lambda: None)())
+        wrong = self.assertRaises(
+            ConfigurationError, self.load, "password = 'x'\npassphrase = { env = 'PHRASE' }", ("key",)
+        )
+        self.assertIn("passphrase: there is no key that it could open", "".join(wrong.problems))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from tests.rig.sshd import make_key
 from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.assemble.config import load
@@ -53,7 +54,8 @@ class ConfigurationReference(SynchronousTestCase):
     def test_every_example_loads(self) -> None:
         """The examples of the page, put together, are a configuration without a warning."""
         examples = re.findall(r"^```toml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
-        self.assertEqual(3, len(examples))
+        self.assertEqual(4, len(examples))
+        make_key(Path("scale_ed25519"))
         path = Path("lineside.toml")
         path.write_text("\n".join(examples), encoding="utf-8")
         settings = load(path, {"LINESIDE_ERP_KEY": "k", "LINESIDE_ERP_SECRET": "s"})

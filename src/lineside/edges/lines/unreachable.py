@@ -10,6 +10,7 @@ from OpenSSL import SSL
 from twisted.internet import error
 from twisted.internet.defer import TimeoutError as WaitedTooLong
 
+from lineside.model.errors import Unreached
 from lineside.security.handshakes import HandshakeFailed
 
 
@@ -52,6 +53,8 @@ def why_unreachable(failed: BaseException) -> Unreachable:
     match failed:
         case PortUnusable():
             return failed.why
+        case Unreached():
+            return Unreachable(str(failed), failed.remedy)
         case HandshakeFailed():
             return Unreachable(failed.reason, failed.remedy or "it is dialled again")
     known = next((why for kind, why in _REASONS if isinstance(failed, kind)), None)

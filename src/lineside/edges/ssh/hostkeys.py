@@ -71,6 +71,18 @@ def host_keys(folder: Path, *, make: bool = True) -> HostKeys:
     return HostKeys(private, algorithms)
 
 
+def own_key(path: Path) -> Key:
+    """Return the Ed25519 key in a file; where there is none it is made.
+
+    Raises:
+        LinesideError: it is not readable, is none, or can be read by others.
+
+    """
+    if not os.path.lexists(path):
+        _make(path, "Ed25519")
+    return _read(path, "Ed25519")
+
+
 def _make(path: Path, kind: str) -> None:
     made = Ed25519PrivateKey.generate() if kind == "Ed25519" else generate_private_key(65_537, RSA_BITS)
     pem = made.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())

@@ -127,10 +127,11 @@ class GuardedTransport(SealedTransport, SSHServerTransport):
         self._exchange = "begun"
 
     def _newKeys(self) -> None:
-        super()._newKeys()
         self._stop("rekey")
         self._stop("age")
         self._timers["age"] = self.clock.callLater(REKEY_SECONDS, self._renew)
+        # What waited for the keys may be so much that the next exchange begins at once.
+        super()._newKeys()
 
     def ssh_SERVICE_REQUEST(self, packet: bytes) -> None:
         """Let the client log in; that is the one service to be asked for, once."""

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from lineside.model.errors import LinesideError
+from lineside.model.errors import Unreached
 
 
-class NotReached(LinesideError):
+class NotReached(Unreached):
     """The host, or what was asked of it, is not to be had now."""
-
-    def __init__(self, reason: str, remedy: str) -> None:
-        super().__init__(reason)
-        self.remedy = remedy
 
 
 class HostNotKnown(NotReached):

@@ -8,6 +8,8 @@ from twisted.conch.ssh.common import NS, getNS
 from twisted.conch.ssh.connection import SSHConnection
 from twisted.conch.ssh.keys import Key
 from twisted.conch.ssh.service import SSHService
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from lineside.edges.ssh.client.algorithms import Algorithms
 from lineside.edges.ssh.quiet import QUIET
@@ -17,10 +19,78 @@ MSG_USERAUTH_REQUEST, MSG_USERAUTH_INFO_RESPONSE = 50, 61
 MOST_PROMPTS = 8
 
 
+KEEPALIVE = 30.0
+"""Seconds between two questions whether the host is still there."""
+MISSED = 3
+"""Questions without an answer after which it is not."""
+
+
 class Channels(SSHConnection):
     """The connection's channels. The host opens none to us."""
 
     _log = QUIET
+    transport: Any
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._clock: IReactorTime | None = None
+        self._asking: IDelayedCall | None = None
+        self._unanswered = 0
+
+    def watch(self, clock: IReactorTime) -> None:
+        """Ask now and then whether the host is there, and cut the connection when it is not."""
+        self._clock = clock
+        self._asking = clock.callLater(KEEPALIVE, self._ask)
+
+    def serviceStopped(self) -> None:
+        """End the channels."""
+        if self._asking is not None and self._asking.active():
+            self._asking.cancel()
+        super().serviceStopped()
+
+    def packetReceived(self, messageNum: int, packet: bytes) -> Any:
+        """Take a message, which is a sign of life."""
+        self._unanswered = 0
+        return super().packetReceived(messageNum, packet)
+
+    def ssh_CHANNEL_OPEN_CONFIRMATION(self, packet: bytes) -> None:
+        """Take a channel for open."""
+        self._is_opening(packet)
+        super().ssh_CHANNEL_OPEN_CONFIRMATION(packet)
+
+    def ssh_CHANNEL_OPEN_FAILURE(self, packet: bytes) -> None:
+        """Take a channel for refused."""
+        self._is_opening(packet)
+        super().ssh_CHANNEL_OPEN_FAILURE(packet)
+
+    def _is_opening(self, packet: bytes) -> None:
+        """End the connection where the channel is open already: conch would forget it, and never tell its end."""
+        if int.from_bytes(packet[:4], "big") in self.localToRemoteChannel:
+            raise ValueError("a second answer to one question")
+
+    def adjustWindow(self, channel: Any, bytesToAdd: int) -> None:
+        """Let the host send more, unless the channel is held: it does this itself when it is let go."""
+        if not getattr(channel, "held", False):
+            super().adjustWindow(channel, bytesToAdd)
+
+    def sendClose(self, channel: Any) -> None:
+        """Close a channel from our side, by which a command's begins to wait for the host's."""
+        super().sendClose(channel)
+        sent = getattr(channel, "close_sent", None)
+        if sent is not None:
+            sent()
+
+    def _ask(self) -> None:
+        assert self._clock is not None
+        if self._unanswered >= MISSED:
+            self.transport.give_up_on(f"the host has not answered for {KEEPALIVE * MISSED:.0f} s")
+            return
+        self._unanswered += 1
+        answered: Deferred[Any] | None = self.sendGlobalRequest(b"keepalive@openssh.com", b"", wantReply=1)
+        if answered is not None:
+            # Either answer shows that somebody is there.
+            answered.addErrback(lambda _: None)
+        self._asking = self._clock.callLater(KEEPALIVE, self._ask)
 
 
 class Proofs(Protocol):

@@ -11,6 +11,7 @@ from msgspec import Struct
 from twisted.conch.ssh.common import NS, getNS
 from twisted.conch.ssh.keys import Key
 from twisted.conch.ssh.transport import (
+    DISCONNECT_BY_APPLICATION,
     DISCONNECT_HOST_KEY_NOT_VERIFIABLE,
     DISCONNECT_PROTOCOL_ERROR,
     MSG_DISCONNECT,
@@ -58,7 +59,8 @@ class ClientTransport(SealedTransport, SSHClientTransport):
         self.supportedMACs = agreed.macs
         self.supportedKeyExchanges = agreed.exchanges
         self.supportedPublicKeys = offered(visit.host.kinds, agreed.host_keys)
-        self._why: NotReached | None = None
+        self.why: NotReached | None = None
+        """Why it ended, where it did not end by us."""
 
     def connectionMade(self) -> None:
         """Say who we are, and what we speak."""
@@ -132,7 +134,7 @@ class ClientTransport(SealedTransport, SSHClientTransport):
         try:
             self._visit.host.check(hostKey)
         except HostNotKnown as unknown:
-            self._why = unknown
+            self.why = unknown
             return fail(unknown)
         return succeed(True)
 
@@ -189,7 +191,7 @@ class ClientTransport(SealedTransport, SSHClientTransport):
         """End it, with a word to the host."""
         if self._ended:
             return
-        why = self._why
+        why = self.why
         if why is None and reason == DISCONNECT_HOST_KEY_NOT_VERIFIABLE:
             # Conch gives that reason for whatever fails in a key exchange.
             why = NotReached(f"{self._visit.host.name} failed in the key exchange", "see the host's own log")
@@ -201,22 +203,43 @@ class ClientTransport(SealedTransport, SSHClientTransport):
     def _fail(self, why: NotReached, reason: int = DISCONNECT_PROTOCOL_ERROR) -> None:
         if self._ended:
             return
-        self._why = why
+        self.why = why
         self._ended = True
         self.sendPacket(MSG_DISCONNECT, reason.to_bytes(4, "big") + NS(b"") + NS(b""))
+        if self.entered.called:
+            # Nobody waits for the end of one that is in use: a host that hangs would not let it come.
+            self.transport.abortConnection()
+            return
         self.transport.loseConnection()
-        if not self.entered.called:
-            self.entered.errback(why)
+        self.entered.errback(why)
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self._ended
+
+    def give_up_on(self, reason: str) -> None:
+        """Cut the connection to a host that is not there any more."""
+        self.why = NotReached(reason, "see the network and the host; it is tried again")
+        self.cut()
+
+    def leave(self) -> None:
+        """End the connection, with a word to the host."""
+        if not self._ended:
+            self._ended = True
+            self.sendPacket(MSG_DISCONNECT, DISCONNECT_BY_APPLICATION.to_bytes(4, "big") + NS(b"") + NS(b""))
+            self.transport.loseConnection()
 
     def connectionLost(self, reason: Failure | None = connectionDone) -> None:
         """End what hung on it."""
+        if self.why is None and not self._ended:
+            lost = "" if reason is None else f": {reason.getErrorMessage().rstrip('.')}"
+            remedy = "see that an SSH server answers there; it is tried again"
+            self.why = NotReached(f"{self._visit.host.name} closed the connection{lost}", remedy)
         self._ended = True
         if self.service is not None:
             self.service.serviceStopped()
             self.service = None
         if not self.entered.called:
-            lost = "" if reason is None else f": {reason.getErrorMessage()}"
-            remedy = "see that an SSH server answers there; it is tried again"
-            self.entered.errback(
-                self._why or NotReached(f"{self._visit.host.name} closed the connection{lost}", remedy)
-            )
+            left = NotReached(f"{self._visit.host.name} was left", "it is tried again")
+            self.entered.errback(self.why or left)
