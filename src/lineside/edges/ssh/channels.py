@@ -35,6 +35,7 @@ WINDOW = 2 << 20
 """Bytes that a client may send ahead on a channel with files: what a long line holds."""
 SMALL_WINDOW = 64 << 10
 """The same where a person types."""
+_DATA = struct.Struct(">2L")
 WIDEST, TALLEST = 500, 300
 
 
@@ -126,6 +127,27 @@ class Connection(SSHConnection):
         """Take a message."""
         self._unanswered = 0
         return super().packetReceived(messageNum, packet)
+
+    def data_received(self, packet: memoryview) -> None:
+        """Take a CHANNEL_DATA (RFC 4254, section 5.2), which most of what comes is; conch copies it three times.
+
+        Raises:
+            KeyError: there is no such channel.
+            ValueError: it has more or less data than it says.
+
+        """
+        self._unanswered = 0
+        number, length = _DATA.unpack_from(packet)
+        channel = self.channels[number]
+        if len(packet) != _DATA.size + length:
+            raise ValueError("the length is not that of the data")
+        if length > channel.localWindowLeft or length > channel.localMaxPacket:
+            self.sendClose(channel)
+            return
+        channel.localWindowLeft -= length
+        if channel.localWindowLeft < channel.localWindowSize // 2:
+            self.adjustWindow(channel, channel.localWindowSize - channel.localWindowLeft)
+        channel.dataReceived(bytes(packet[_DATA.size :]))
 
     def getChannel(self, channelType: bytes, windowSize: int, maxPacket: int, data: bytes) -> Session:
         """Open a session."""

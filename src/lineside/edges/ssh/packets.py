@@ -63,8 +63,10 @@ class Sealer(Protocol):
 class Opener(Protocol):
     """Gets payloads out of what was received."""
 
-    def open(self, sequence: int, received: bytearray, at: int) -> tuple[bytes, int] | None:
+    def open(self, sequence: int, received: memoryview, at: int) -> tuple[memoryview, int] | None:
         """Return the payload of the packet at a place and where the next one begins; None while it is not whole.
+
+        The payload is a view, for packets are 32 KiB and each copy of them counts.
 
         Raises:
             BadPacket: it is none.
@@ -80,13 +82,13 @@ class Plain:
         """See `Sealer`."""
         return _padded(payload, 8, counted=4)
 
-    def open(self, sequence: int, received: bytearray, at: int) -> tuple[bytes, int] | None:
+    def open(self, sequence: int, received: memoryview, at: int) -> tuple[memoryview, int] | None:
         """See `Opener`."""
         if len(received) - at < 4:
             return None
         length = _length(received[at : at + 4], 8, counted=4)
         end = at + 4 + length
-        return None if len(received) < end else (_payload(bytes(received[at + 4 : end])), end)
+        return None if len(received) < end else (_payload(bytes(received[at + 4 : end]), 0), end)
 
 
 class CounterMode:
@@ -111,36 +113,35 @@ class CounterMode:
         packet = _padded(payload, BLOCK, counted=4)
         return self._encrypt(packet) + hmac.digest(self._key, number + packet, self._mac.digest)
 
-    def open(self, sequence: int, received: bytearray, at: int) -> tuple[bytes, int] | None:
+    def open(self, sequence: int, received: memoryview, at: int) -> tuple[memoryview, int] | None:
         """See `Opener`."""
         number = sequence.to_bytes(4, "big")
         return self._open_sealed(number, received, at) if self._mac.sealed else self._open(number, received, at)
 
-    def _open_sealed(self, number: bytes, received: bytearray, at: int) -> tuple[bytes, int] | None:
+    def _open_sealed(self, number: bytes, received: memoryview, at: int) -> tuple[memoryview, int] | None:
         if len(received) - at < 4:
             return None
         end = at + 4 + _length(received[at : at + 4], BLOCK, counted=0)
         if len(received) < end + self._mac.size:
             return None
-        packet = bytes(received[at:end])
-        self._check(number + packet, received[end : end + self._mac.size])
-        return _payload(self._decrypt(packet[4:])), end + self._mac.size
+        self._check(number + received[at:end], received[end : end + self._mac.size])
+        return _payload(self._decrypt(received[at + 4 : end]), 0), end + self._mac.size
 
-    def _open(self, number: bytes, received: bytearray, at: int) -> tuple[bytes, int] | None:
+    def _open(self, number: bytes, received: memoryview, at: int) -> tuple[memoryview, int] | None:
         if len(received) - at < BLOCK:
             return None
         if self._head is None:
-            self._head = self._decrypt(bytes(received[at : at + BLOCK]))
+            self._head = self._decrypt(received[at : at + BLOCK])
         end = at + 4 + _length(self._head[:4], BLOCK, counted=4)
         if len(received) < end + self._mac.size:
             return None
-        packet = self._head + self._decrypt(bytes(received[at + BLOCK : end]))
+        signed = b"".join((number, self._head, self._decrypt(received[at + BLOCK : end])))
         self._head = None
-        self._check(number + packet, received[end : end + self._mac.size])
-        return _payload(packet[4:]), end + self._mac.size
+        self._check(signed, received[end : end + self._mac.size])
+        return _payload(signed, 8), end + self._mac.size
 
-    def _check(self, signed: bytes, mac: bytearray) -> None:
-        if not hmac.compare_digest(hmac.digest(self._key, signed, self._mac.digest), bytes(mac)):
+    def _check(self, signed: bytes, mac: memoryview) -> None:
+        if not hmac.compare_digest(hmac.digest(self._key, signed, self._mac.digest), mac):
             raise BadPacket("the MAC is not right")
 
 
@@ -157,7 +158,7 @@ class GaloisMode:
         packet = _padded(payload, BLOCK, counted=0)
         return packet[:4] + self._aes.encrypt(self._nonce(), packet[4:], packet[:4])
 
-    def open(self, sequence: int, received: bytearray, at: int) -> tuple[bytes, int] | None:
+    def open(self, sequence: int, received: memoryview, at: int) -> tuple[memoryview, int] | None:
         """See `Opener`."""
         if len(received) - at < 4:
             return None
@@ -166,7 +167,7 @@ class GaloisMode:
         if len(received) < end:
             return None
         try:
-            return _payload(self._aes.decrypt(self._nonce(), bytes(received[at + 4 : end]), head)), end
+            return _payload(self._aes.decrypt(self._nonce(), received[at + 4 : end], head), 0), end
         except InvalidTag as altered:
             raise BadPacket("the tag is not right") from altered
 
@@ -209,15 +210,15 @@ def _padded(payload: bytes, block: int, *, counted: int) -> bytes:
     return head + bytes((padding,)) + payload + os.urandom(padding)
 
 
-def _length(head: bytes | bytearray, block: int, *, counted: int) -> int:
+def _length(head: bytes | memoryview, block: int, *, counted: int) -> int:
     length = int.from_bytes(head, "big")
     if not 5 <= length <= LONGEST or (length + counted) % block:
         raise BadPacket(f"a packet of {length} bytes")
     return length
 
 
-def _payload(content: bytes) -> bytes:
-    padding = content[0]
-    if padding < 4 or padding + 1 >= len(content):
-        raise BadPacket(f"{padding} bytes of padding in {len(content)}")
-    return content[1:-padding]
+def _payload(content: bytes, at: int) -> memoryview:
+    padding = content[at]
+    if padding < 4 or at + 1 + padding >= len(content):
+        raise BadPacket(f"{padding} bytes of padding in {len(content) - at}")
+    return memoryview(content)[at + 1 : -padding]

@@ -7,9 +7,10 @@ there are keys.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from twisted.conch.ssh.connection import MSG_CHANNEL_DATA
 from twisted.conch.ssh.transport import MSG_DISCONNECT, MSG_NEWKEYS, SSHTransportBase
 
 from lineside.edges.ssh.packets import SEQUENCES, Opener, Plain, Sealer
@@ -49,13 +50,14 @@ class SealedTransport(SSHTransportBase):
     def __init__(self, exchanges: Sequence[bytes], strict: bytes) -> None:
         self._exchanges = exchanges
         self._strict_word = strict
-        self._received = bytearray()
+        self._received = b""
         self._sealer: Sealer = Plain()
         self._opener: Opener = Plain()
         self._strict = False
         self._exchange = "none"
         self._ended = False
         self._since_keys = 0
+        self._data_received: Callable[[memoryview], None] | None = None
 
     def dataReceived(self, data: bytes) -> None:
         """Take what came; what is malformed, or out of its order, ends the connection."""
@@ -80,9 +82,10 @@ class SealedTransport(SSHTransportBase):
 
     def _packets(self) -> None:
         at = 0
+        received = memoryview(self._received)
         try:
             while not self._ended:
-                opened = self._opener.open(self.incomingPacketSequence, self._received, at)
+                opened = self._opener.open(self.incomingPacketSequence, received, at)
                 if opened is None:
                     return
                 payload, following = opened
@@ -91,9 +94,17 @@ class SealedTransport(SSHTransportBase):
                 self.incomingPacketSequence = (self.incomingPacketSequence + 1) % SEQUENCES
                 if self.incomingPacketSequence == 0 and self.sessionID is None:
                     raise ProtocolError("sequence numbers may not wrap before there are keys")
-                self.dispatchMessage(payload[0], payload[1:])
+                if payload[0] == MSG_CHANNEL_DATA and self._data_received is not None:
+                    self._data_received(payload[1:])
+                else:
+                    self.dispatchMessage(payload[0], bytes(payload[1:]))
         finally:
-            del self._received[:at]
+            self._received = self._received[at:]
+
+    def setService(self, service: Any) -> None:
+        """Give messages from now on to a service; CHANNEL_DATA without a detour, where it has ``data_received``."""
+        super().setService(service)
+        self._data_received = getattr(service, "data_received", None)
 
     def dispatchMessage(self, messageNum: int, payload: bytes) -> None:
         """Hold a message to its place, and give it on."""

@@ -93,10 +93,10 @@ class GuardedTransport(SealedTransport, SSHServerTransport):
             if len(self._received) > LONGEST_BANNER:
                 raise ProtocolError("no version came")
             return False
-        line = bytes(self._received[:end]).rstrip(b"\r")
+        line = self._received[:end].rstrip(b"\r")
         if not line.startswith((b"SSH-2.0-", b"SSH-1.99-")):
             raise ProtocolError("no version of SSH 2 came")
-        del self._received[: end + 1]
+        self._received = self._received[end + 1 :]
         self.otherVersionString = line
         self.gotVersion = True
         return True

@@ -75,8 +75,8 @@ class ClientTransport(SealedTransport, SSHClientTransport):
 
     def _version(self) -> bool:
         while (end := self._received.find(b"\n")) >= 0:
-            line = bytes(self._received[:end]).rstrip(b"\r")
-            del self._received[: end + 1]
+            line = self._received[:end].rstrip(b"\r")
+            self._received = self._received[end + 1 :]
             # Some hosts say other things before.
             if line.startswith(b"SSH-"):
                 if not line.startswith((b"SSH-2.0-", b"SSH-1.99-")):

@@ -28,6 +28,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from lineside.edges.ssh.dropbox.box import DropBox
+from lineside.edges.ssh.dropbox.requests import NoRequest, Requests
 from lineside.edges.ssh.dropbox.session import (
     LONGEST_DATA,
     LONGEST_MESSAGE,
@@ -71,7 +72,7 @@ class DropBoxProtocol(FileTransferServer):
         super().__init__(avatar=self._session)
         self._box = box
         self._clock = clock
-        self._received = bytearray()
+        self._requests = Requests(LONGEST_PACKET)
         self._answers: list[bytes] = []
         self._flushing = False
         self._going_on = False
@@ -95,29 +96,21 @@ class DropBoxProtocol(FileTransferServer):
 
     def dataReceived(self, data: bytes) -> None:
         """Carry out what is whole, unless enough is under way."""
-        self._received += data
-        self._go_on()
+        if self._requests.add(data):
+            self._go_on()
 
     def _go_on(self) -> None:
-        begin = 0
-        received = self._received
-        while len(received) - begin >= 9 and not self._enough():
-            length, kind, number = struct.unpack_from("!LBL", received, begin)
-            if not 5 <= length <= LONGEST_PACKET:
-                log.warn("sftp.nonsense", user=self._box.user, bytes=length, remedy="the client speaks no SFTP")
-                received.clear()
-                self._hang_up()
-                return
-            end = begin + 4 + length
-            if len(received) < end:
-                break
-            data = bytes(memoryview(received)[begin + 5 : end])
-            begin = end
-            self._carry_out(kind, number, data)
-        del received[:begin]
+        try:
+            while not self._enough() and (request := self._requests.next()) is not None:
+                self._carry_out(request.kind, request.body)
+        except NoRequest as nonsense:
+            log.warn("sftp.nonsense", user=self._box.user, reason=str(nonsense), remedy="the client speaks no SFTP")
+            self._requests.clear()
+            self._hang_up()
+            return
         self._hold_back()
 
-    def _carry_out(self, kind: int, number: int, data: bytes) -> None:
+    def _carry_out(self, kind: int, data: bytes) -> None:
         name = self.packetTypes.get(kind)
         carry_out = None if name is None else getattr(self, f"packet_{name}", None)
         if name != "INIT":
@@ -160,7 +153,7 @@ class DropBoxProtocol(FileTransferServer):
         channel = self._channel
         if channel is None or self._lost:
             return
-        if self._enough() and len(self._received) > 0:
+        if len(self._requests) > 0 and self._enough():
             if self._window is None:
                 # Conch widens a window that is half used; one of no size never is.
                 self._window, channel.localWindowSize = channel.localWindowSize, 0
@@ -199,7 +192,7 @@ class DropBoxProtocol(FileTransferServer):
         if not self._lost:
             assert self.transport is not None
             self.transport.write(b"".join(answers))
-            if self._received or self._window is not None:
+            if len(self._requests) > 0 or self._window is not None:
                 self._go_on()
 
     def packet_OPEN(self, data: bytes) -> None:
@@ -259,7 +252,7 @@ class DropBoxProtocol(FileTransferServer):
         at = 8 + length
         file = self.openFiles.get(data[8:at])
         offset, length = struct.unpack_from("!QL", data, at)
-        piece = data[at + 12 :]
+        piece = memoryview(data)[at + 12 :]
         if len(piece) != length:
             raise ValueError("the length is not that of the data")
         if file is None:
@@ -341,7 +334,7 @@ class DropBoxProtocol(FileTransferServer):
         left = list(self.openFiles.values())
         self.openFiles.clear()
         self.openDirs.clear()
-        self._received.clear()
+        self._requests.clear()
         for file in left:
             if isinstance(file, Upload):
                 self._session.tell("sftp.cut", file=f"/inbox/{file.name}", bytes=file.size)

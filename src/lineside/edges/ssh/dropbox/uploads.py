@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from twisted.conch.interfaces import ISFTPFile
 from twisted.conch.ssh.filetransfer import FX_FAILURE, FX_PERMISSION_DENIED, SFTPError
@@ -22,6 +22,8 @@ from lineside.model.sizes import size_text
 if TYPE_CHECKING:
     from lineside.edges.ssh.dropbox.box import DropBox
 
+Piece: TypeAlias = bytes | memoryview
+"""Of a file; a view is of the request that it came in, and of hardly more."""
 EARLY_BYTES = 8 << 20
 EARLY_PIECES = 1024
 """How much may come ahead of its turn."""
@@ -48,8 +50,8 @@ class Upload:
         self._resumed = size > 0
         self._grown = False
         self._written = size
-        self._queue: list[tuple[int, bytes, Deferred[None]]] = []
-        self._early: dict[int, bytes] = {}
+        self._queue: list[tuple[int, Piece, Deferred[None]]] = []
+        self._early: dict[int, Piece] = {}
         self._early_bytes = 0
         self._failed: Exception | None = None
         self._ended = False
@@ -61,7 +63,7 @@ class Upload:
         self._syncing = False
         self._gone: list[Deferred[None]] = []
 
-    def writeChunk(self, offset: int, data: bytes) -> Deferred[None]:
+    def writeChunk(self, offset: int, data: Piece) -> Deferred[None]:
         """Write; the Deferred fires when the disk has it, or at once with what comes ahead of its turn."""
         if self._failed is not None:
             return fail(self._failed)
@@ -85,14 +87,14 @@ class Upload:
                 self._write(start, piece).addErrback(lambda _: None)
         return written
 
-    def _wait(self, offset: int, data: bytes) -> Deferred[None]:
+    def _wait(self, offset: int, data: Piece) -> Deferred[None]:
         self._early_bytes += len(data) - len(self._early.get(offset, b""))
         self._early[offset] = data
         if self._early_bytes > EARLY_BYTES or len(self._early) > EARLY_PIECES:
             return self._fail(f"nothing came for byte {self.size} on: a file is sent from its beginning to its end")
         return succeed(None)
 
-    def _write(self, offset: int, data: bytes) -> Deferred[None]:
+    def _write(self, offset: int, data: Piece) -> Deferred[None]:
         written: Deferred[None] = Deferred()
         self._queue.append((offset, data, written))
         self.queued += len(data)
@@ -230,10 +232,10 @@ class Upload:
             waiting.callback(None)
 
 
-def _write(descriptor: int, pieces: Sequence[tuple[int, bytes, Any]], cut: int | None) -> None:
+def _write(descriptor: int, pieces: Sequence[tuple[int, Piece, Any]], cut: int | None) -> None:
     if cut is not None:
         os.ftruncate(descriptor, cut)
-    following: list[bytes | memoryview] = []
+    following: list[Piece] = []
     begin = end = pieces[0][0]
     for offset, data, _ in pieces:
         if offset != end:
@@ -244,7 +246,7 @@ def _write(descriptor: int, pieces: Sequence[tuple[int, bytes, Any]], cut: int |
     _write_row(descriptor, begin, following)
 
 
-def _write_row(descriptor: int, offset: int, pieces: list[bytes | memoryview]) -> None:
+def _write_row(descriptor: int, offset: int, pieces: list[Piece]) -> None:
     while pieces:
         written = os.pwritev(descriptor, pieces, offset)
         offset += written
@@ -307,6 +309,6 @@ class Download:
         """Refuse."""
         return fail(SFTPError(FX_PERMISSION_DENIED, "it is open for reading"))
 
-    def writeChunk(self, offset: int, data: bytes) -> Deferred[None]:
+    def writeChunk(self, offset: int, data: Piece) -> Deferred[None]:
         """Refuse."""
         return fail(SFTPError(FX_PERMISSION_DENIED, "it is open for reading"))
