@@ -102,7 +102,7 @@ class DropBoxProtocol(FileTransferServer):
     def _go_on(self) -> None:
         try:
             while not self._enough() and (request := self._requests.next()) is not None:
-                self._carry_out(request.kind, request.body)
+                self._carry_out(request)
         except NoRequest as nonsense:
             log.warn("sftp.nonsense", user=self._box.user, reason=str(nonsense), remedy="the client speaks no SFTP")
             self._requests.clear()
@@ -110,26 +110,29 @@ class DropBoxProtocol(FileTransferServer):
             return
         self._hold_back()
 
-    def _carry_out(self, kind: int, data: bytes) -> None:
-        name = self.packetTypes.get(kind)
+    def _carry_out(self, request: bytes) -> None:
+        name = self.packetTypes.get(request[0])
+        # A copy of a piece of a file would be one of 256 KiB.
+        data: Any = memoryview(request)[1:] if name == "WRITE" else request[1:]
+        number = bytes(data[:4])
         carry_out = None if name is None else getattr(self, f"packet_{name}", None)
         if name != "INIT":
             self._unanswered += 1
             if name not in _TOGETHER:
-                self._alone = data[:4]
+                self._alone = number
         if carry_out is None:
-            self._sendStatus(data[:4], FX_OP_UNSUPPORTED, b"there is no such request here")
+            self._sendStatus(number, FX_OP_UNSUPPORTED, b"there is no such request here")
             return
         try:
             if name in _OF_HANDLES and not self._has(data, self.openDirs if name == "READDIR" else self.openFiles):
-                self._sendStatus(data[:4], FX_FAILURE, b"there is no such handle")
+                self._sendStatus(number, FX_FAILURE, b"there is no such handle")
                 return
             carry_out(data)
         except (struct.error, AssertionError, IndexError, ValueError):
             if name == "INIT":
                 self._hang_up()
                 return
-            self._sendStatus(data[:4], FX_BAD_MESSAGE, b"the request is malformed")
+            self._sendStatus(number, FX_BAD_MESSAGE, b"the request is malformed")
 
     def _has(self, data: bytes, opened: Container[bytes]) -> bool:
         # Conch fails with an error of its own for a file that is read as a folder.
@@ -245,16 +248,16 @@ class DropBoxProtocol(FileTransferServer):
             self._session.tell("sftp.received", file=f"/inbox/{file.name}", bytes=file.size)
         self._sendStatus(number, FX_OK, b"closed")
 
-    def packet_WRITE(self, data: bytes) -> None:
+    def packet_WRITE(self, data: memoryview) -> None:
         """Write a piece of a file."""
-        number = data[:4]
+        number = bytes(data[:4])
         (length,) = struct.unpack_from("!L", data, 4)
         at = 8 + length
-        file = self.openFiles.get(data[8:at])
         offset, length = struct.unpack_from("!QL", data, at)
-        piece = memoryview(data)[at + 12 :]
+        piece = data[at + 12 :]
         if len(piece) != length:
             raise ValueError("the length is not that of the data")
+        file = self.openFiles.get(bytes(data[8:at]))
         if file is None:
             self._sendStatus(number, FX_FAILURE, b"there is no such handle")
             return

@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import struct
-from typing import NamedTuple
+from collections import deque
 
+_LENGTH = 4
 _LEAST = 5
-"""Bytes after the length in the shortest request: its kind and its number, or the version."""
+"""Bytes of the shortest request: its kind, and its number or the version."""
 _PIECES = 64
-"""Pieces that are kept as they came; a client that sends a byte at a time makes many, and each takes more than a byte."""
+"""Pieces that are kept as they came: a client that sends byte by byte makes many, each much larger than a byte."""
 
 
 class NoRequest(Exception):
     """What came is no request."""
 
 
-class Request(NamedTuple):
-    """A request as it came."""
-
-    kind: int
-    body: bytes
-    """From its number on."""
-
-
 class Requests:
     """Cuts what a channel brings into requests, whatever pieces it comes in.
 
-    A piece is put to the others once a request is whole, so that the bytes of a file are copied twice, however large
-    the requests of its client are.
+    The pieces are joined once the request is whole, and each byte is copied once for it.
 
     Args:
         longest: bytes of a request that are taken.
@@ -36,53 +27,63 @@ class Requests:
 
     def __init__(self, longest: int) -> None:
         self._longest = longest
-        self._whole = b""
+        self._pieces: deque[bytes] = deque()
         self._at = 0
-        self._pieces: list[bytes] = []
         self._size = 0
-        self._wanted = 4
+        self._length: int | None = None
 
     def __len__(self) -> int:
         """Return how many bytes wait."""
         return self._size
 
     def add(self, data: bytes) -> bool:
-        """Take what came; whether `next` may have a request that it did not have before."""
+        """Take what came; whether `next` may have a request now."""
         self._pieces.append(data)
         self._size += len(data)
         if len(self._pieces) > _PIECES:
-            self._pieces = [b"".join(self._pieces)]
-        return self._size >= self._wanted
+            self._join()
+        return self._size >= (_LENGTH if self._length is None else self._length)
 
-    def next(self) -> Request | None:
-        """Return the next request; None while it is not whole.
+    def next(self) -> bytes | None:
+        """Return the next request, from its kind on; None while it is not whole.
 
         Raises:
             NoRequest: it is too short or too long to be one.
 
         """
-        if self._size < self._wanted:
+        if self._length is None:
+            if self._size < _LENGTH:
+                return None
+            length = int.from_bytes(self._take(_LENGTH), "big")
+            if not _LEAST <= length <= self._longest:
+                raise NoRequest(f"a request of {length} bytes")
+            self._length = length
+        if self._size < self._length:
             return None
-        self._have(4)
-        (length,) = struct.unpack_from("!L", self._whole, self._at)
-        if not _LEAST <= length <= self._longest:
-            raise NoRequest(f"a request of {length} bytes")
-        self._wanted = 4 + length
-        if self._size < self._wanted:
-            return None
-        self._have(self._wanted)
-        begin, self._at = self._at, self._at + self._wanted
-        self._size -= self._wanted
-        self._wanted = 4
-        return Request(self._whole[begin + 4], self._whole[begin + 5 : self._at])
+        length, self._length = self._length, None
+        return self._take(length)
 
     def clear(self) -> None:
         """Forget what waits."""
-        self._whole, self._at, self._size, self._wanted = b"", 0, 0, 4
         self._pieces.clear()
+        self._at, self._size, self._length = 0, 0, None
 
-    def _have(self, size: int) -> None:
-        if len(self._whole) - self._at < size:
-            self._whole = b"".join((self._whole[self._at :], *self._pieces))
+    def _join(self) -> None:
+        whole = b"".join(self._pieces)[self._at :]
+        self._pieces = deque([whole])
+        self._at = 0
+
+    def _take(self, size: int) -> bytes:
+        self._size -= size
+        taken = []
+        while size > 0:
+            piece = self._pieces[0]
+            end = self._at + size
+            taken.append(memoryview(piece)[self._at : end])
+            if end < len(piece):
+                self._at = end
+                break
+            size = end - len(piece)
             self._at = 0
-            self._pieces.clear()
+            self._pieces.popleft()
+        return b"".join(taken)
