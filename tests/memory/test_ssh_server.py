@@ -215,6 +215,32 @@ class Known(SynchronousTestCase):
             ((last, _),) = self.say(90, NS(b"session") + struct.pack(">3L", number, 1 << 20, 32_768))
         self.assertEqual(last, 92)
 
+    def test_more_data_than_a_session_takes_closes_it(self) -> None:
+        """A packet that is too long, or one more than the window has room for while a session is held back."""
+        open_session = NS(b"session") + struct.pack(">3L", 7, 1 << 20, 32_768)
+        self.say(90, open_session)
+        self.say(90, open_session)
+        self.assertEqual(self.say(94, struct.pack(">L", 0) + NS(bytes(32_769))), [(97, struct.pack(">L", 7))])
+        self.visit.server.service.channels[1].localWindowSize = 0
+        answers = [[*self.say(94, struct.pack(">L", 1) + NS(bytes(32_768)))] for _ in range(3)]
+        self.assertEqual(answers, [[], [], [(97, struct.pack(">L", 7))]])
+        self.assertFalse(self.visit.pipe.disconnecting)
+
+    def test_data_for_nobody_or_of_another_length_than_they_say_end_it(self) -> None:
+        """The other side and this one would not agree on how much the window still has."""
+        for said in (
+            struct.pack(">L", 1) + NS(b"four"),
+            struct.pack(">L", 0) + NS(b"four")[:-1],
+            struct.pack(">L", 0) + NS(b"four") + b"\0",
+            b"\0\0",
+        ):
+            self.visit = Visit()
+            self.visit.log_in()
+            self.say(90, NS(b"session") + struct.pack(">3L", 7, 1 << 20, 32_768))
+            self.visit.client.sendPacket(94, said)
+            self.visit.pump()
+            self.assertTrue(self.visit.pipe.disconnecting, said)
+
     def test_answers_to_what_was_not_asked_end_it(self) -> None:
         """An open channel is not forgotten by them, and its connection does not count for ever."""
         for answer in (91, 92):
