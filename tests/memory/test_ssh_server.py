@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+from socket import socket
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
@@ -10,13 +12,16 @@ from hypothesis import strategies as st
 from tests.rig.ssh_memory import ADDRESS, BANNER, OPS, Client, Visit, kexinit, packet
 from twisted.conch.ssh.common import NS
 from twisted.conch.ssh.keys import Key
+from twisted.internet.protocol import Protocol
+from twisted.internet.tcp import Connection
+from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.edges.ssh.channels import MAX_CHANNELS
 from lineside.edges.ssh.door import Limits
 from lineside.edges.ssh.packets import LONGEST
 from lineside.edges.ssh.sealed import STRICT_CLIENT, STRICT_SERVER
-from lineside.edges.ssh.transport import REKEY_SECONDS
+from lineside.edges.ssh.transport import READ, REKEY_SECONDS
 from lineside.operations.results import SshCounts
 
 
@@ -221,10 +226,29 @@ class Known(SynchronousTestCase):
         self.say(90, open_session)
         self.say(90, open_session)
         self.assertEqual(self.say(94, struct.pack(">L", 0) + NS(bytes(32_769))), [(97, struct.pack(">L", 7))])
-        self.visit.server.service.channels[1].localWindowSize = 0
+        service: Any = self.visit.server.service
+        service.channels[1].localWindowSize = 0
         answers = [[*self.say(94, struct.pack(">L", 1) + NS(bytes(32_768)))] for _ in range(3)]
         self.assertEqual(answers, [[], [], [(97, struct.pack(">L", 7))]])
         self.assertFalse(self.visit.pipe.disconnecting)
+
+    def test_more_is_read_at_a_time_from_who_has_logged_in(self) -> None:
+        """Files come in large pieces; a stranger has no such buffer. It is Twisted's transports that heed it."""
+        _, stranger = self.visit.connect()
+        self.assertEqual(getattr(stranger.transport, "bufferSize", None), None)
+        wanted = self.visit.server.transport.bufferSize
+        asked = []
+
+        class Socket(socket):
+            def recv(self, size: int, flags: int = 0) -> bytes:
+                asked.append(size)
+                return b""
+
+        with Socket() as idle:
+            connection = Connection(idle, Protocol(), MemoryReactorClock())
+            connection.bufferSize = wanted
+            connection.doRead()
+        self.assertEqual(asked, [READ])
 
     def test_data_for_nobody_or_of_another_length_than_they_say_end_it(self) -> None:
         """The other side and this one would not agree on how much the window still has."""

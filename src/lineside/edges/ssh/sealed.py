@@ -15,6 +15,7 @@ from twisted.conch.ssh.transport import MSG_DISCONNECT, MSG_NEWKEYS, SSHTranspor
 
 from lineside.edges.ssh.packets import SEQUENCES, Opener, Plain, Sealer
 from lineside.edges.ssh.quiet import QUIET
+from lineside.straight import write
 
 STRICT_SERVER, STRICT_CLIENT = b"kex-strict-s-v00@openssh.com", b"kex-strict-c-v00@openssh.com"
 REKEY_BYTES = 1 << 30
@@ -151,7 +152,7 @@ class SealedTransport(SSHTransportBase):
             self._blockedByKeyExchange.append((messageType, payload))
             return
         packet = self._sealer.seal(self.outgoingPacketSequence, bytes((messageType,)) + payload)
-        self.transport.write(packet)
+        write(self.transport, packet)
         self.outgoingPacketSequence = (self.outgoingPacketSequence + 1) % SEQUENCES
         if messageType == MSG_NEWKEYS:
             assert self.nextEncryptions.sealer is not None

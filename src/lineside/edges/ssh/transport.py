@@ -38,6 +38,8 @@ PATIENCE = 60.0
 """Seconds that a new key exchange may take."""
 GOING = 5.0
 """Seconds that a client has to take the word that it is turned away."""
+READ = 256 << 10
+"""Bytes that are read at a time from who has logged in: more would make everybody else wait."""
 _INIT = 30
 """By which a client begins each of `KEY_EXCHANGES`."""
 
@@ -81,6 +83,8 @@ class GuardedTransport(SealedTransport, SSHServerTransport):
     def logged_in(self) -> None:
         """Let the client stay."""
         self.known = True
+        # Twisted's 64 KiB are two packets of a file.
+        self.transport.bufferSize = READ
         self._stop("login")
 
     def _broken(self, wrong: Exception) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -37,7 +38,7 @@ class Cutting(SynchronousTestCase):
         edges = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
         requests = Requests(LONGEST)
         found: list[bytes] = []
-        for begin, end in zip(edges, edges[1:], strict=False):
+        for begin, end in pairwise(edges):
             ready = requests.add(stream[begin:end])
             if at_once:
                 came = all_of(requests)
