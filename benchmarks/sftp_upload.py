@@ -69,6 +69,12 @@ class Side:
         """End it."""
         if self.server is not None:
             if self.server.stdin is None:
+                # A session that outlives sshd is nobody's child, and its processor time would be lost.
+                sessions = Path(f"/proc/{self.server.pid}/task/{self.server.pid}/children")
+                for _ in range(200):
+                    if not sessions.read_text():
+                        break
+                    time.sleep(0.05)
                 self.server.terminate()
             self.server.communicate(timeout=PATIENCE)
 

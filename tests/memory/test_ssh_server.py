@@ -9,13 +9,15 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.rig.ssh_memory import ADDRESS, BANNER, OPS, Client, Visit, kexinit, packet
+from tests.rig.ssh_memory import ADDRESS, BANNER, OPS, Client, Pipe, Visit, kexinit, packet
 from twisted.conch.ssh.common import NS
 from twisted.conch.ssh.keys import Key
+from twisted.internet.interfaces import ITCPTransport
 from twisted.internet.protocol import Protocol
 from twisted.internet.tcp import Connection
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import directlyProvides
 
 from lineside.edges.ssh.channels import MAX_CHANNELS
 from lineside.edges.ssh.door import Limits
@@ -249,6 +251,23 @@ class Known(SynchronousTestCase):
             connection.bufferSize = wanted
             connection.doRead()
         self.assertEqual(asked, [READ])
+
+    def test_nothing_waits_for_an_acknowledgement_of_tcp(self) -> None:
+        """A window that is widened late stalls an upload."""
+
+        class TcpPipe(Pipe):
+            no_delay = False
+
+            def setTcpNoDelay(self, enabled: bool) -> None:
+                self.no_delay = enabled
+
+        pipe = TcpPipe()
+        directlyProvides(pipe, ITCPTransport)
+        server = self.visit.door.buildProtocol(ADDRESS)
+        assert server is not None
+        server.makeConnection(pipe)
+        self.assertTrue(pipe.no_delay)
+        server.connectionLost()
 
     def test_data_for_nobody_or_of_another_length_than_they_say_end_it(self) -> None:
         """The other side and this one would not agree on how much the window still has."""

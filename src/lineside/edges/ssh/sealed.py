@@ -12,6 +12,7 @@ from typing import Any
 
 from twisted.conch.ssh.connection import MSG_CHANNEL_DATA
 from twisted.conch.ssh.transport import MSG_DISCONNECT, MSG_NEWKEYS, SSHTransportBase
+from twisted.internet.interfaces import ITCPTransport
 
 from lineside.edges.ssh.packets import SEQUENCES, Opener, Plain, Sealer
 from lineside.edges.ssh.quiet import QUIET
@@ -72,6 +73,15 @@ class SealedTransport(SSHTransportBase):
         except Exception as wrong:  # noqa: BLE001
             # Conch's own parsing raises whatever it happens upon; none of it may be our end.
             self._broken(wrong)
+
+    def _send_promptly(self) -> None:
+        """Let small packets go at once.
+
+        By Nagle's algorithm (RFC 9293, section 3.7.4) the word that widens a channel's window waits until the other
+        side has acknowledged what went before, which it delays; meanwhile it has no window to send.
+        """
+        if ITCPTransport.providedBy(self.transport):
+            self.transport.setTcpNoDelay(True)
 
     def _version(self) -> bool:
         """Take the other side's version off what was received; whether it was there."""

@@ -77,6 +77,7 @@ class GuardedTransport(SealedTransport, SSHServerTransport):
         self.peer = str(getattr(host, "host", "") or "unix")
         self._timers["login"] = self.clock.callLater(self._patience, self._late)
         self.transport.registerProducer(self, True)
+        self._send_promptly()
         self.transport.write(self.ourVersionString + b"\r\n")
         self.sendKexInit()
 

@@ -64,6 +64,7 @@ class ClientTransport(SealedTransport, SSHClientTransport):
 
     def connectionMade(self) -> None:
         """Say who we are, and what we speak."""
+        self._send_promptly()
         self.transport.write(self.ourVersionString + b"\r\n")
         self.sendKexInit()
 
