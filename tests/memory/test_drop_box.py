@@ -18,8 +18,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
 from lineside.edges.ssh.dropbox.box import DropBox
-from lineside.edges.ssh.dropbox.protocol import ENOUGH_BYTES, GATHER
-from lineside.edges.ssh.dropbox.uploads import EARLY_BYTES, SYNC_EVERY, TOGETHER
+from lineside.edges.ssh.dropbox.protocol import ENOUGH_BYTES
+from lineside.edges.ssh.dropbox.uploads import EARLY_BYTES, SYNC_EVERY
 from lineside.security.audit import Act
 from lineside.testing.workers import HeldWorker
 
@@ -161,42 +161,6 @@ class Whole(BoxCase):
         self.client.turn()
         self.assertEqual(self.client.answers[9_001].status[0], sftp.FX_OK)
         self.assertEqual(self.taking.taken, [("a.csv", b"".join(pieces))])
-
-    async def test_pieces_are_gathered_while_more_is_on_its_way(self) -> None:
-        """For a moment, or until there are enough; they are told as written when they are."""
-        await self.begin()
-        handle = self.client.open("/inbox/a.csv", NEW).text
-        path = self.root / ".partial" / "a.csv"
-        piece = bytes(TOGETHER // 4)
-        stream = b""
-        for number in range(6):
-            body = NS(handle) + struct.pack("!Q", number * len(piece)) + NS(piece)
-            stream += struct.pack("!LBL", len(body) + 5, sftp.FXP_WRITE, 100 + number) + body
-        each = len(stream) // 6
-
-        def receive(begin: int, end: int) -> tuple[int, int]:
-            self.client.protocol.dataReceived(stream[begin:end])
-            self.client.turn()
-            return path.stat().st_size // len(piece), len(self.client.answers)
-
-        self.assertEqual(receive(0, each + 1), (0, 0))
-        self.clock.advance(GATHER)
-        self.assertEqual(receive(each + 1, each + 2), (1, 1))
-        self.assertEqual(receive(each + 2, 4 * each + 1), (1, 1))
-        self.assertEqual(receive(4 * each + 1, 5 * each + 1), (5, 5))
-        self.assertEqual(receive(5 * each + 1, 6 * each), (6, 6))
-
-    async def test_who_leaves_a_request_half_sent_leaves_no_timer(self) -> None:
-        """The connection and what hung on it are gone together."""
-        await self.begin()
-        handle = self.client.open("/inbox/a.csv", NEW).text
-        before = [*self.clock.getDelayedCalls()]
-        body = NS(handle) + struct.pack("!Q", 0) + NS(KB)
-        self.client.protocol.dataReceived(NS(struct.pack("!BL", sftp.FXP_WRITE, 9_000) + body) + b"\0")
-        self.assertGreater(len(self.clock.getDelayedCalls()), len(before))
-        self.client.lose()
-        self.client.turn()
-        self.assertEqual(self.clock.getDelayedCalls(), before)
 
     async def test_a_draft_waits_for_its_name(self) -> None:
         """A whole file ``.filepart`` is listed, and taken when its client gives it the name that was meant."""

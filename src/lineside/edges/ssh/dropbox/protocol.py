@@ -22,7 +22,7 @@ from twisted.conch.ssh.filetransfer import (
     SFTPError,
 )
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -46,8 +46,6 @@ ENOUGH_BYTES = 4 << 20
 """Bytes that are to be written, were asked for or wait for their client, above which no more is read from it."""
 ENOUGH_REQUESTS = 256
 """Requests that are not answered, likewise."""
-GATHER = 0.01
-"""Seconds for which pieces of a file are gathered while a further request is on its way."""
 TOLD_ALOUD = 20
 """Refusals that are told on the channel's standard error too, for clients that show no status text."""
 _TOGETHER = frozenset({"READ", "WRITE", "FSTAT"})
@@ -84,7 +82,6 @@ class DropBoxProtocol(FileTransferServer):
         self._asked_bytes = 0
         self._aloud = 0
         self._lost = False
-        self._gathering: IDelayedCall | None = None
         self._window: int | None = None
         self._channel: Any = None
 
@@ -111,22 +108,7 @@ class DropBoxProtocol(FileTransferServer):
             self._requests.clear()
             self._hang_up()
             return
-        if self._enough() or not len(self._requests):
-            self._write_out()
-        elif self._gathering is None:
-            self._gathering = self._clock.callLater(GATHER, self._write_out)
         self._hold_back()
-
-    def _write_out(self) -> None:
-        self._stop_gathering()
-        for file in self.openFiles.values():
-            if isinstance(file, Upload):
-                file.write_out()
-
-    def _stop_gathering(self) -> None:
-        gathering, self._gathering = self._gathering, None
-        if gathering is not None and gathering.active():
-            gathering.cancel()
 
     def _carry_out(self, request: bytes) -> None:
         name = self.packetTypes.get(request[0])
@@ -356,7 +338,6 @@ class DropBoxProtocol(FileTransferServer):
         self.openFiles.clear()
         self.openDirs.clear()
         self._requests.clear()
-        self._stop_gathering()
         for file in left:
             if isinstance(file, Upload):
                 self._session.tell("sftp.cut", file=f"/inbox/{file.name}", bytes=file.size)

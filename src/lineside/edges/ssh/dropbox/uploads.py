@@ -27,8 +27,6 @@ Piece: TypeAlias = bytes | memoryview
 EARLY_BYTES = 8 << 20
 EARLY_PIECES = 1024
 """How much may come ahead of its turn."""
-TOGETHER = 1 << 20
-"""Bytes that are gathered for one call: a thread that takes it and comes back costs as much as to write them."""
 AT_ONCE = 512
 """Pieces that are written by one call (IOV_MAX is 1,024)."""
 LONGEST_READ = 256 << 10
@@ -61,16 +59,12 @@ class Upload:
         self._cut_at: int | None = None
         self._work = Background(f"upload of {name}")
         self._writing = False
-        self._due = False
         self._synced = size
         self._syncing = False
         self._gone: list[Deferred[None]] = []
 
     def writeChunk(self, offset: int, data: Piece) -> Deferred[None]:
-        """Take a piece; it is written once enough was gathered, or with `write_out`.
-
-        The Deferred fires when the disk has it, or at once with what comes ahead of its turn.
-        """
+        """Write; the Deferred fires when the disk has it, or at once with what comes ahead of its turn."""
         if self._failed is not None:
             return fail(self._failed)
         if self._append:
@@ -105,25 +99,14 @@ class Upload:
         self._queue.append((offset, data, written))
         self.queued += len(data)
         self.size = max(self.size, offset + len(data))
-        if self.queued >= TOGETHER:
-            self._begin_writing()
-        return written
-
-    def write_out(self) -> None:
-        """Write what was gathered, however little it is."""
-        if self._queue:
-            self._due = True
-            self._begin_writing()
-
-    def _begin_writing(self) -> None:
         if not self._writing:
             self._writing = True
             self._work.run("write", self._write_all())
+        return written
 
     async def _write_all(self) -> None:
-        while self._queue and (self._due or self.queued >= TOGETHER):
+        while self._queue:
             pieces, self._queue = self._queue[:AT_ONCE], self._queue[AT_ONCE:]
-            self._due = self._due and bool(self._queue)
             end = max(offset + len(data) for offset, data, _ in pieces)
             cut, self._cut_at = self._cut_at, None
             failed: Failure | None = None
@@ -201,7 +184,6 @@ class Upload:
             self._let_go()
 
     async def _written_out(self) -> None:
-        self.write_out()
         await self._work.finish()
 
     def sync(self) -> None:
