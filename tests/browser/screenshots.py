@@ -16,6 +16,7 @@ from random import Random
 from typing import Literal
 
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from tests.rig.forked import Nursery
 from tests.rig.running_plant import CONFIGURATION, EMPLOYEES, RunningPlant
 
 ROOT = Path(__file__).parents[2]
@@ -108,8 +109,8 @@ class PlantInPictures(RunningPlant):
 
     configuration = CONFIGURATION + TASKS
 
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
+    def __init__(self, directory: Path, nursery: Nursery) -> None:
+        super().__init__(directory, nursery)
         (directory / "tasks").mkdir()
         (directory / "tasks/yard.py").write_text(CODE)
 
@@ -211,7 +212,8 @@ def main() -> None:
     if program is None:
         sys.exit("this needs Debian's Chromium: apt-get install chromium")
     with tempfile.TemporaryDirectory() as directory:
-        plant = PlantInPictures(Path(directory))
+        nursery = Nursery()
+        plant = PlantInPictures(Path(directory), nursery)
         try:
             plant.start()
             work(plant, SECONDS)
@@ -222,6 +224,7 @@ def main() -> None:
                 browser.close()
         finally:
             plant.stop()
+            nursery.close()
 
 
 if __name__ == "__main__":

@@ -46,8 +46,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def plant(browser: Browser, tmp_path_factory: pytest.TempPathFactory, nursery: Nursery) -> Iterator[RunningPlant]:
     """Run an ERP and a gateway for the tests of a file."""
-    directory = tmp_path_factory.mktemp("plant")
-    running = RunningPlant(directory, nursery.program(directory / "bin"))
+    running = RunningPlant(tmp_path_factory.mktemp("plant"), nursery)
     try:
         running.start()
         yield running
