@@ -31,9 +31,12 @@ def chromium() -> str | None:
     return shutil.which("chromium-headless-shell") or shutil.which("chromium")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Run Debian's Chromium; nothing is downloaded."""
+    """Run Debian's Chromium; nothing is downloaded.
+
+    Not for longer than a file: meanwhile an event loop of asyncio counts as running, and no test could run its own.
+    """
     program = chromium()
     if program is None:
         lacking("there is no Chromium")
