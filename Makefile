@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 ARGS ?=
-WORKERS ?= 2
+WORKERS ?= 3
 BIN := .venv/bin
 UV = $(PYTHON) tools/bootstrap.py uv
 LOCKED := uv.lock pyproject.toml tools/bootstrap.py tools/network.py tools/uv_wheel.py
@@ -22,12 +22,14 @@ help: ## list the targets
 demo: .venv/.ready-runtime dashboard-if-possible ## watch lines become documents; ARGS='--seconds 20' ends by itself
 	@$(BIN)/lineside demo $(ARGS)
 
-# The tests start hundreds of processes; each would compile the source anew where Python may write no byte code.
+# The tests start hundreds of processes; each would compile the source anew where Python may write no byte code, and
+# each worker the tests at every run. Half of the time is waiting, for processes, disks and peers: hence one worker
+# more than most machines' cores.
 test: .venv/.ready-dev dashboard-if-possible ## run the tests; ARGS goes to pytest (-n 0 for one process, --pdb)
 	@$(BIN)/python tools/test_servers.py
 	@$(BIN)/python tools/tls_scanner.py
 	@$(BIN)/python -m compileall -q src tests/rig workshop
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 acceptance: .venv/.ready-dev dashboard-if-possible ## run the long proofs
 	$(BIN)/python -m pytest -m acceptance tests/acceptance $(ARGS)

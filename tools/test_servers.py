@@ -20,6 +20,7 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
     "mariadb-server": ("mariadbd", "/usr/sbin/mariadbd"),
     "postgresql": ("/usr/lib/postgresql/*/bin/postgres",),
     "chromium": ("chromium",),
+    "chromium-headless-shell": ("chromium-headless-shell",),
     "redis-server": ("redis-server",),
     "openssl": ("openssl",),
     "openssh-client": ("sftp",),

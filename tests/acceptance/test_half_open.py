@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.rig.daemon import lacking
+from tests.rig.forked import Nursery
 from tests.rig.half_open import MIB, AttackedPlant, GoodDevice, is_served
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -27,14 +28,14 @@ class TenThousand(SynchronousTestCase):
     """Half of them at each door, from two addresses."""
 
     @pytest.fixture(autouse=True)
-    def own_directory(self, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-        self.directory = tmp_path
+    def own_directory(self, tmp_path: Path, nursery: Nursery, capfd: pytest.CaptureFixture[str]) -> None:
+        self.directory, self.nursery = tmp_path, nursery
         self.captured = capfd
 
     def setUp(self) -> None:
         if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 2 * COUNT:
             lacking("the system allows a process too few open files")
-        self.plant = LargePlant(self.directory)
+        self.plant = LargePlant(self.directory, self.nursery)
         self.addCleanup(self.plant.stop)
         self.plant.start()
         self.addCleanup(self.plant.hang_up)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.rig.api_plant import ApiPlant, schemathesis
+from tests.rig.forked import Nursery
 from twisted.trial.unittest import SynchronousTestCase
 
 SECONDS = 3600
@@ -19,12 +20,12 @@ class Depth(SynchronousTestCase):
     """See `tests.loopback.test_http_conformance`."""
 
     @pytest.fixture(autouse=True)
-    def own_directory(self, tmp_path: Path) -> None:
-        self.directory = tmp_path
+    def own_directory(self, tmp_path: Path, nursery: Nursery) -> None:
+        self.directory, self.nursery = tmp_path, nursery
 
     def test_nothing_that_is_asked_is_answered_otherwise_than_described(self) -> None:
         """Also when answers lead to the next questions; the seed stands in the report of a failure."""
-        plant = ApiPlant(self.directory)
+        plant = ApiPlant(self.directory, self.nursery)
         self.addCleanup(plant.stop)
         plant.start()
         token = plant.token("tester", "admin")

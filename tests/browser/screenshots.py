@@ -10,12 +10,15 @@ import sys
 import sysconfig
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Literal
 
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from tests.rig.forked import Nursery
 from tests.rig.running_plant import CONFIGURATION, EMPLOYEES, RunningPlant
 
 ROOT = Path(__file__).parents[2]
@@ -124,8 +127,8 @@ class PlantInPictures(RunningPlant):
 
     configuration = CONFIGURATION + TASKS
 
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
+    def __init__(self, directory: Path, nursery: Nursery) -> None:
+        super().__init__(directory, nursery)
         (directory / "tasks").mkdir()
         (directory / "tasks/yard.py").write_text(CODE)
 
@@ -249,28 +252,37 @@ def main() -> None:
     program = shutil.which("chromium")
     if program is None:
         sys.exit("this needs Debian's Chromium: apt-get install chromium")
+    nursery = Nursery()
+    try:
+        with at_work(PlantInPictures, nursery) as plant, opened_chromium(program) as browser:
+            work(plant, SECONDS)
+            take(browser, plant, folder)
+            take_tasks(browser, plant, folder)
+        with at_work(PlantWithPartner, nursery) as plant, opened_chromium(program) as browser:
+            take_file(browser, plant, folder)
+    finally:
+        nursery.close()
+
+
+@contextmanager
+def at_work(kind: type[RunningPlant], nursery: Nursery) -> Iterator[RunningPlant]:
+    """Run a plant in a directory of its own."""
     with tempfile.TemporaryDirectory() as directory:
-        plant = PlantInPictures(Path(directory))
+        plant = kind(Path(directory), nursery)
         try:
             plant.start()
-            work(plant, SECONDS)
-            with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-                take(browser, plant, folder)
-                take_tasks(browser, plant, folder)
-                browser.close()
+            yield plant
         finally:
             plant.stop()
-    with tempfile.TemporaryDirectory() as directory:
-        partnered = PlantWithPartner(Path(directory))
-        try:
-            partnered.start()
-            with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-                take_file(browser, partnered, folder)
-                browser.close()
-        finally:
-            partnered.stop()
+
+
+@contextmanager
+def opened_chromium(program: str) -> Iterator[Browser]:
+    """Run a browser."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 if __name__ == "__main__":

@@ -45,8 +45,7 @@ class FilePlant(RunningPlant):
 @pytest.fixture(scope="module")
 def plant(browser: Browser, tmp_path_factory: pytest.TempPathFactory, nursery: Nursery) -> Iterator[FilePlant]:
     """Run an ERP and a gateway with a partner's folder for the tests of this file."""
-    directory = tmp_path_factory.mktemp("plant")
-    running = FilePlant(directory, nursery.program(directory / "bin"))
+    running = FilePlant(tmp_path_factory.mktemp("plant"), nursery)
     try:
         running.start()
         yield running

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import sync_playwright
-from tests.rig.browser_case import BUILT, PATIENCE
+from tests.rig.browser_case import BUILT, PATIENCE, chromium
 from tests.rig.daemon import lacking
 from tests.rig.live_case import PACKAGES, LiveCase, token
 from twisted.internet.endpoints import TCP4ServerEndpoint
@@ -47,7 +46,7 @@ class Pages(LiveCase):
     async def setUp(self) -> None:  # type: ignore[override]
         from twisted.internet import reactor  # noqa: PLC0415, TID251 (the sockets are real)
 
-        self.chromium = shutil.which("chromium")
+        self.chromium = chromium()
         if self.chromium is None:
             lacking("there is no Chromium")
         if not BUNDLE.exists() or not BUILT.exists():

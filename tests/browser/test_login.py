@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from tests.rig.browser_case import BrowserCase
+from tests.rig.forked import Nursery
 from tests.rig.running_plant import CONFIGURATION, RunningPlant
 
 LOG_IN = """
@@ -33,9 +34,9 @@ class PeoplePlant(RunningPlant):
 
 
 @pytest.fixture(scope="module")
-def plant(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlant]:
+def plant(browser: Browser, tmp_path_factory: pytest.TempPathFactory, nursery: Nursery) -> Iterator[RunningPlant]:
     """Run an ERP and a gateway for the tests of this file."""
-    running = PeoplePlant(tmp_path_factory.mktemp("people"))
+    running = PeoplePlant(tmp_path_factory.mktemp("people"), nursery)
     try:
         running.start()
         yield running

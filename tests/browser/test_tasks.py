@@ -9,6 +9,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 from tests.rig.browser_case import TokenCase
+from tests.rig.forked import Nursery
 from tests.rig.task_plant import TaskPlant
 
 LIVE = "each as it changes"
@@ -25,9 +26,9 @@ SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
 @pytest.fixture(scope="module")
-def plant(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TaskPlant]:
+def plant(browser: Browser, tmp_path_factory: pytest.TempPathFactory, nursery: Nursery) -> Iterator[TaskPlant]:
     """Run an ERP and a gateway with tasks for the tests of this file."""
-    running = TaskPlant(tmp_path_factory.mktemp("plant"))
+    running = TaskPlant(tmp_path_factory.mktemp("plant"), nursery)
     try:
         running.start()
         yield running

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import socket
 import ssl
 import threading
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.rig.forked import Nursery
 from tests.rig.running_plant import CONFIGURATION, DEADLINE, RunningPlant
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -82,8 +81,8 @@ class SecuredLines(SynchronousTestCase):
     """Over mutual TLS, with keys by which a repeat is known."""
 
     @pytest.fixture(autouse=True)
-    def own_directory(self, tmp_path: Path) -> None:
-        self.directory = tmp_path
+    def own_directory(self, tmp_path: Path, nursery: Nursery) -> None:
+        self.directory, self.nursery = tmp_path, nursery
 
     def context(self, name: str) -> ssl.SSLContext:
         paper = self.pki.issue(name, Purpose(sources=("gate",)))
@@ -96,7 +95,7 @@ class SecuredLines(SynchronousTestCase):
         self.pki = Pki(self.directory / "pki")
         self.pki.init()
         self.pki.issue("gateway", Purpose(hosts=("localhost",)))
-        plant = RunningPlant(self.directory)
+        plant = RunningPlant(self.directory, self.nursery)
         plant.configuration = CONFIGURATION.replace('device = "reader"\n', SECURED, 1)
         self.addCleanup(plant.stop)
         plant.start()
@@ -112,8 +111,7 @@ class SecuredLines(SynchronousTestCase):
                     len(device.acknowledged) > seen + BURST for device, seen in zip(devices, before, strict=True)
                 ),
             )
-            os.kill(plant.gateway_pid, signal.SIGKILL)
-            plant.stop_gateway()
+            plant.kill_gateway()
             plant.start_gateway()
         for device in devices:
             device.enough.set()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from random import Random
 
-from tests.rig.forked import ROOT
+import pytest
+from tests.rig.forked import Nursery
+from tests.rig.quick import Quick
 from tests.rig.tasks_that_die import judge
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -22,31 +22,25 @@ WISHES = 12
 class TaskDeaths(SynchronousTestCase):
     """Processes over one database, one after the other."""
 
-    def setUp(self) -> None:
-        self.directory = Path(self.mktemp())
-        self.directory.mkdir()
+    @pytest.fixture(autouse=True)
+    def own_directory(self, tmp_path: Path, nursery: Nursery) -> None:
+        self.directory, self.nursery = tmp_path, nursery
 
-    def start(self, wishes: int, *death: str) -> subprocess.Popen[bytes]:
+    def start(self, wishes: int, *death: str) -> Quick:
         """Start one."""
-        directory = self.directory.resolve()
-        with (directory / "told").open("wb") as told:
-            process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "tests.rig.tasks_that_die",
-                    str(self.directory.resolve()),
-                    str(wishes),
-                    *death,
-                ],
-                cwd=ROOT,
-                stderr=told,
+        with (self.directory / "told").open("wb") as told:
+            process = Quick(
+                self.nursery.socket,
+                [str(self.directory), str(wishes), *death],
+                self.directory,
+                os.environ,
+                (0, 1, told.fileno()),
+                "tests.rig.tasks_that_die",
             )
-        self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         return process
 
-    def ended(self, process: subprocess.Popen[bytes]) -> tuple[int, str]:
+    def ended(self, process: Quick) -> tuple[int, str]:
         """Wait for its end; returns its exit code and what it said."""
         code = process.wait(DEADLINE)
         return code, (self.directory / "told").read_text()
@@ -122,8 +116,7 @@ class AtRandom(TaskDeaths):
         random = Random(seed)
         for _ in range(8):
             process = self.start(150)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(random.uniform(0.5, 2.0))
+            with contextlib.suppress(TimeoutError):
+                process.wait(random.uniform(0.01, 1.2))
             process.kill()
-            process.wait()
         self.is_kept(150)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-import tempfile
 import zlib
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from tests.loopback.test_secured_listeners import Secured
+from tests.rig.forked import Nursery
 from tests.rig.half_open import MIB, AttackedPlant, GoodDevice, is_served
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, wrapClientTLS
@@ -140,19 +141,25 @@ class Drips(Secured):
         self.assertLessEqual(told, {b"", b"HTTP/1.1 408 Request Timeout"})
 
 
+@pytest.fixture(scope="class")
+def plant(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, nursery: Nursery
+) -> Iterator[None]:
+    """Run one plant for all tests of a class."""
+    request.cls.plant = AttackedPlant(tmp_path_factory.mktemp("plant"), nursery)
+    try:
+        request.cls.plant.start()
+        yield
+    finally:
+        request.cls.plant.stop()
+
+
+@pytest.mark.usefixtures("plant")
 class Floods(SynchronousTestCase):
     """A gateway as a process, so that its memory is its own."""
 
     plant: AttackedPlant
     """One for all: each attack finds what the one before has left."""
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        held = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(held.cleanup)
-        cls.plant = AttackedPlant(Path(held.name))
-        cls.addClassCleanup(cls.plant.stop)
-        cls.plant.start()
 
     def setUp(self) -> None:
         self.addCleanup(self.plant.hang_up)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,6 @@ from tests.rig.forked import Finished, Nursery
 from tests.rig.told import Program
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
-
-from lineside.demo.children import LINESIDE
 
 CONFIGURATION = """
 [journal]
@@ -59,7 +56,8 @@ class Commands(TestCase):
         none = await self.lineside("audit", "list")
         self.assertEqual(none.code, 1)
         self.assertIn("there is no journal", none.err)
-        gateway = Program(reactor, [sys.executable, *LINESIDE, "run", "--log-format", "json"], self.directory)
+        command = ["lineside", "run", "--log-format", "json"]
+        gateway = Program(reactor, command, self.directory, spawn=self.nursery.spawn(reactor))
         began = await gateway.heard("audit.began")
         await gateway.heard("gateway.ready")
         self.assertEqual((await self.lineside("token", "create", "board", "--role", "viewer")).code, 0)
@@ -96,10 +94,10 @@ class Commands(TestCase):
         self.assertEqual(refused.code, 1)
         self.assertIn("there is no token by which anybody could say who they are", refused.err)
         self.assertEqual((await self.lineside("token", "create", "board", "--role", "viewer")).code, 0)
-        command = [sys.executable, *LINESIDE, "run", "--log-format", "json"]
+        command = ["lineside", "run", "--log-format", "json"]
         from twisted.internet import reactor  # noqa: PLC0415, TID251 (processes are real)
 
-        gateway = Program(reactor, command, self.directory)
+        gateway = Program(reactor, command, self.directory, spawn=self.nursery.spawn(reactor))
         await gateway.heard("http.listening")
         await gateway.heard("gateway.ready")
         await gateway.end("TERM")

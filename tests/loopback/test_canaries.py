@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from random import Random
@@ -13,7 +12,10 @@ from typing import Any
 from urllib.parse import quote
 
 import jwt
+import pytest
 import treq
+from tests.rig.forked import Nursery
+from tests.rig.quick import Quick
 from tests.rig.role_table import table
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, connectProtocol
@@ -27,7 +29,6 @@ from twisted.web.http_headers import Headers
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
-from lineside.demo.children import LINESIDE
 from lineside.edges.frappe.client import FrappeClient
 from lineside.edges.frappe.prepare import prepare
 from lineside.standin.authentication import Credentials
@@ -195,6 +196,10 @@ class Canaries(TestCase):
 
     timeout = 170
 
+    @pytest.fixture(autouse=True)
+    def around(self, nursery: Nursery) -> None:
+        self.nursery = nursery
+
     async def setUp(self) -> None:  # type: ignore[override]
         from twisted.internet import reactor  # noqa: PLC0415, TID251 (processes and sockets are real)
 
@@ -236,7 +241,7 @@ class Canaries(TestCase):
 
         def work() -> str:
             done = subprocess.run(
-                [sys.executable, *LINESIDE, *arguments, "-c", "lineside.toml"],
+                [*self.nursery.command, *arguments, "-c", "lineside.toml"],
                 cwd=self.directory,
                 env=self.environ,
                 capture_output=True,
@@ -260,20 +265,9 @@ class Canaries(TestCase):
     async def begin(self, form: str) -> None:
         self.log = self.directory / f"{form}.log"
         self.opened = self.log.open("wb")
-        command = [
-            sys.executable,
-            *LINESIDE,
-            "run",
-            "--log-format",
-            form,
-            "--log-level",
-            "debug",
-            "-c",
-            "lineside.toml",
-        ]
-        self.gateway = subprocess.Popen(  # noqa: ASYNC220 (it takes milliseconds)
-            command, cwd=self.directory, env=self.environ, stdout=self.opened, stderr=self.opened
-        )
+        command = ("run", "--log-format", form, "--log-level", "debug", "-c", "lineside.toml")
+        streams = (0, self.opened.fileno(), self.opened.fileno())
+        self.gateway = Quick(self.nursery.socket, command, self.directory, self.environ, streams)
         self.addCleanup(self.end)
         await self.until("the gateway", lambda: b"gateway.ready" in self.log.read_bytes())
         text = self.log.read_text()
@@ -288,10 +282,9 @@ class Canaries(TestCase):
         self.url = f"http://{found['http.listening']}"
         self.port = int(found["source.listening"].rpartition(":")[2])
 
-    def end(self) -> Deferred[int]:
+    def end(self) -> None:
         self.opened.close()
         self.gateway.kill()
-        return deferToThread(self.gateway.wait, DEADLINE)
 
     async def ask(self, method: str, path: str, body: bytes = b"", token: str | None = None, **more: str) -> str:
         """Ask over HTTP; return the body of the answer, and its headers."""

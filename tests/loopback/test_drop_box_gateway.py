@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from typing import IO
 
 from tests.rig.drop_box_case import PATIENCE, DropBoxCase
-
-from lineside.demo.children import LINESIDE
 
 CONFIGURATION = """
 [targets.erp]
@@ -46,7 +43,7 @@ class DropBoxOfAGateway(DropBoxCase):
     def run_gateway(self) -> None:
         """Start it, and learn its port."""
         self.gateway = subprocess.Popen(
-            [sys.executable, *LINESIDE, "run"],
+            [*self.nursery.command, "run"],
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -101,7 +98,7 @@ class DropBoxOfAGateway(DropBoxCase):
         self.assertEqual(rows[0].split(",")[:3], ["row", "sequence", "status"])
         self.assertEqual([row.split(",")[2] for row in rows[1:4]], ["pending", "pending", "dead-letter"])
         told = subprocess.run(
-            [sys.executable, *LINESIDE, "audit", "list"],
+            [*self.nursery.command, "audit", "list"],
             cwd=self.folder,
             capture_output=True,
             text=True,

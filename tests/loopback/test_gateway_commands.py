@@ -8,7 +8,6 @@ import pty
 import signal
 import socket
 import subprocess
-import sys
 import termios
 import threading
 from collections.abc import Callable, Iterator
@@ -57,7 +56,7 @@ class Lineside:
     def __init__(self, directory: Path, nursery: Nursery) -> None:
         self.directory = directory
         self.configuration = directory / "lineside.toml"
-        self._nursery = nursery
+        self.nursery = nursery
         self._running: list[subprocess.Popen[str]] = []
 
     def configure(self, url: str) -> None:
@@ -65,12 +64,12 @@ class Lineside:
 
     def __call__(self, *arguments: str, configuration: Path | None = None) -> Finished:
         """Run a command to its end."""
-        return self._nursery.run([*arguments, "-c", str(configuration or self.configuration)], KEYS, PATIENCE)
+        return self.nursery.run([*arguments, "-c", str(configuration or self.configuration)], KEYS, PATIENCE)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start a command; it is killed in the end if it still runs."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "lineside", *arguments],
+            [*self.nursery.command, *arguments],
             cwd=self.directory,
             env={**os.environ, **KEYS},
             stdout=subprocess.PIPE,
@@ -213,7 +212,7 @@ class WithAGateway(CommandsCase):
 
     def test_a_line_is_tried_at_the_site(self) -> None:
         """`try --erp` asks over real connections, shows the request in the site's own time, and ends with 0."""
-        program = [sys.executable, "-m", "lineside", "try", "gate", "--erp", "--json"]
+        program = [*self.lineside.nursery.command, "try", "gate", "--erp", "--json"]
         environ = {**os.environ, **KEYS}
         done = subprocess.run(
             program,
@@ -337,7 +336,7 @@ class WithAGateway(CommandsCase):
         before = termios.tcgetattr(theirs)
         for end in ends:
             top = subprocess.Popen(
-                [sys.executable, "-m", "lineside", "top"],
+                [*self.lineside.nursery.command, "top"],
                 cwd=self.lineside.directory,
                 env={**os.environ, **KEYS, "TERM": "xterm", "COLUMNS": "120", "LINES": "40"},
                 stdin=theirs,
@@ -372,7 +371,10 @@ class WithAGateway(CommandsCase):
         """One journal serves one gateway; the process that has it is named."""
         done = self.lineside("run")
         self.assertEqual(done.code, 1)
-        self.assertIn(f"is in use by another process (pid {self.gateway.process.pid})", done.err)
+        self.assertRegex(done.err, r"is in use by another process \(pid \d+\)")
+        named = int(done.err.partition("(pid ")[2].partition(")")[0])
+        held = [open_file.readlink() for open_file in Path(f"/proc/{named}/fd").iterdir()]
+        self.assertIn(self.lineside.directory / "journal.db", held)
 
 
 class WithoutAGateway(CommandsCase):

@@ -8,6 +8,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 from tests.rig.api_plant import ApiPlant, schemathesis
+from tests.rig.forked import Nursery
 from tests.rig.running_plant import DEADLINE
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -21,12 +22,12 @@ class Conformance(SynchronousTestCase):
     """schemathesis asks every endpoint with what the description allows, and with what it does not."""
 
     @pytest.fixture(autouse=True)
-    def own_directory(self, tmp_path: Path) -> None:
-        self.directory = tmp_path
+    def own_directory(self, tmp_path: Path, nursery: Nursery) -> None:
+        self.directory, self.nursery = tmp_path, nursery
 
     def test_every_endpoint_keeps_to_its_description(self) -> None:
         """Statuses, media types and schemas are as described; the valid is taken, and the rest refused."""
-        plant = ApiPlant(self.directory)
+        plant = ApiPlant(self.directory, self.nursery)
         self.addCleanup(plant.stop)
         plant.start()
         token = plant.token("tester", "admin")

@@ -33,14 +33,14 @@ class Guide(SynchronousTestCase):
 
     @pytest.fixture(autouse=True)
     def own_directory(self, tmp_path: Path, nursery: Nursery) -> None:
-        self.directory = tmp_path
+        self.directory, self.nursery = tmp_path, nursery
         self.program = nursery.program(tmp_path / "bin")
 
     def test_each_curl_answers_as_the_guide_says(self) -> None:
         """One after the other, as somebody would who reads it; where an answer is shown, it is that."""
         if shutil.which("curl") is None:
             lacking("curl is not installed")
-        plant = GuidedPlant(self.directory, self.program)
+        plant = GuidedPlant(self.directory, self.nursery)
         self.addCleanup(plant.stop)
         plant.start()
         environ = {**os.environ, "TOKEN": plant.token("reader", "admin")}

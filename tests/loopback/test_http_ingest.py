@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from tests.rig.api_plant import ApiPlant
+from tests.rig.forked import Nursery
 from tests.rig.running_plant import DEADLINE
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -32,11 +33,11 @@ class Posting(SynchronousTestCase):
     timeout = 180
 
     @pytest.fixture(autouse=True)
-    def own_directory(self, tmp_path: Path) -> None:
-        self.directory = tmp_path
+    def own_directory(self, tmp_path: Path, nursery: Nursery) -> None:
+        self.directory, self.nursery = tmp_path, nursery
 
     def setUp(self) -> None:
-        self.plant = ApiPlant(self.directory)
+        self.plant = ApiPlant(self.directory, self.nursery)
         self.addCleanup(self.plant.stop)
         self.plant.start()
         url = urlsplit(self.plant.url)

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from tests.rig.forked import Nursery
 from tests.rig.running_plant import CONFIGURATION, DEADLINE, RunningPlant
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -39,11 +40,11 @@ class Floods(SynchronousTestCase):
     """What one address cannot do to another."""
 
     @pytest.fixture(autouse=True)
-    def own_directory(self, tmp_path: Path) -> None:
-        self.directory = tmp_path
+    def own_directory(self, tmp_path: Path, nursery: Nursery) -> None:
+        self.directory, self.nursery = tmp_path, nursery
 
     def setUp(self) -> None:
-        self.plant = LimitedPlant(self.directory)
+        self.plant = LimitedPlant(self.directory, self.nursery)
         self.addCleanup(self.plant.stop)
         self.plant.start()
 

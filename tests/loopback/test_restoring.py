@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
+import pytest
+from tests.rig.forked import Nursery
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -36,13 +37,13 @@ document = { description = "{{ n }}" }
 class Restoring(SynchronousTestCase):
     """One event before the copy, one after it, and one after the copy was put back."""
 
+    @pytest.fixture(autouse=True)
+    def around(self, nursery: Nursery) -> None:
+        self.nursery = nursery
+
     def setUp(self) -> None:
         """Do as the page says, with this ``lineside`` and a directory of the test's own for ``/backup``."""
-        programs = Path("bin").absolute()
-        programs.mkdir()
-        lineside = programs / "lineside"
-        lineside.write_text(f'#!/bin/sh\nexec {sys.executable} -m lineside "$@"\n')
-        lineside.chmod(0o700)
+        programs = self.nursery.program(Path("bin").absolute()).parent
         Path("lineside.toml").write_text(CONFIGURATION)
         self.path = f"{programs}:{os.environ['PATH']}"
         blocks = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)

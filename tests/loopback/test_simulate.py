@@ -9,17 +9,14 @@ import signal
 import socket
 import socketserver
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
+from tests.rig.forked import Nursery
 from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.testing.ledger import LineAcked, LineSent, read_entries
-
-LINESIDE = (sys.executable, "-m", "lineside")
-
 
 CONFIGURATION = """
 [journal]
@@ -83,8 +80,8 @@ class Simulate(SynchronousTestCase):
     """The command."""
 
     @pytest.fixture(autouse=True)
-    def own_directory(self, tmp_path: Path) -> None:
-        self.directory = tmp_path
+    def own_directory(self, tmp_path: Path, nursery: Nursery) -> None:
+        self.directory, self.nursery = tmp_path, nursery
 
     def gateway(self, cut_every: int = 0) -> PlayedGateway:
         gateway = PlayedGateway(cut_every)
@@ -97,7 +94,7 @@ class Simulate(SynchronousTestCase):
 
     def simulate(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*LINESIDE, "simulate", *arguments], capture_output=True, text=True, timeout=60, check=False
+            [*self.nursery.command, "simulate", *arguments], capture_output=True, text=True, timeout=60, check=False
         )
 
     def test_a_counted_run(self) -> None:
@@ -185,7 +182,7 @@ class Simulate(SynchronousTestCase):
         ours, theirs = pty.openpty()
         self.addCleanup(os.close, ours)
         running = subprocess.Popen(
-            [*LINESIDE, "simulate", "scanner", "--connect", gateway.endpoint, "--rate", "50"],
+            [*self.nursery.command, "simulate", "scanner", "--connect", gateway.endpoint, "--rate", "50"],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,

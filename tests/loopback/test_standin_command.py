@@ -12,17 +12,23 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
 
+import pytest
 from tests.rig.certificates import Authority
+from tests.rig.forked import Nursery
 from twisted.trial.unittest import SynchronousTestCase
 
 KEY = {"Authorization": "token key:secret", "Content-Type": "application/json"}
 
 
 class Command(SynchronousTestCase):
+    @pytest.fixture(autouse=True)
+    def around(self, nursery: Nursery) -> None:
+        self.nursery = nursery
+
     def start(self, *options: str) -> subprocess.Popen[str]:
         arguments = ["standin", "--data", "erp.db", "--api-key", "key", "--api-secret", "secret", *options]
         process = subprocess.Popen(
-            [sys.executable, "-m", "lineside", *arguments],
+            [*self.nursery.command, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -60,7 +66,7 @@ class Command(SynchronousTestCase):
         todo = {"description": "x", "lineside_id": "a" * 32}
         name = self.ask(f"{url}/api/resource/ToDo", todo)[1]["data"]["name"]
         first.kill()
-        first.wait()
+        first.communicate()
 
         second = self.start("--port", "0", "--employees", "2")
         url = self.address(second)

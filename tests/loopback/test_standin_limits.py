@@ -6,13 +6,14 @@ import http.client
 import json
 import signal
 import subprocess
-import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from queue import Queue
 from threading import Thread
 from typing import Any
 
+import pytest
+from tests.rig.forked import Nursery
 from twisted.trial.unittest import SynchronousTestCase
 
 from lineside.standin.exchange import MAX_BODY, MAX_LINE
@@ -22,10 +23,14 @@ LAB = Path(__file__).parents[1] / "data" / "lab-doctypes.json"
 
 
 class OnASocket(SynchronousTestCase):
+    @pytest.fixture(autouse=True)
+    def around(self, nursery: Nursery) -> None:
+        self.nursery = nursery
+
     def serve(self, *options: str) -> http.client.HTTPConnection:
         arguments = ["standin", "--port", "0", "--data", "erp.db", "--api-key", "key", "--api-secret", "secret"]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "lineside", *arguments, *options],
+            [*self.nursery.command, *arguments, *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -84,7 +89,7 @@ class OnASocket(SynchronousTestCase):
         Path("mine.json").write_text('{"doctype": {"fields": []}}')
         connection = ["standin", "--data", "e.db", "--api-key", "k", "--api-secret", "s", "--doctypes", "mine.json"]
         done = subprocess.run(
-            [sys.executable, "-m", "lineside", *connection], capture_output=True, text=True, check=False, timeout=60
+            [*self.nursery.command, *connection], capture_output=True, text=True, check=False, timeout=60
         )
         self.assertEqual(done.returncode, 2)
         self.assertIn("mine.json: Object missing required field `name`", done.stderr)

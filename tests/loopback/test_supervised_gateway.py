@@ -10,7 +10,6 @@ import signal
 import socket
 import sqlite3
 import subprocess
-import sys
 import threading
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -64,7 +63,7 @@ class SupervisedGateway(SynchronousTestCase):
     def start(self, **environ: str) -> None:
         inherited = {name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"}
         self.gateway = subprocess.Popen(
-            [sys.executable, "-m", "lineside", "run", "--log-format", "json"],
+            [*self.nursery.command, "run", "--log-format", "json"],
             cwd=self.directory,
             env={**inherited, "CREDENTIALS_DIRECTORY": str(self.directory), **environ},
             stderr=subprocess.PIPE,

@@ -7,7 +7,6 @@ import os
 import pty
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,8 +16,6 @@ import pytest
 from tests.rig.forked import Nursery
 from tests.rig.task_gateway import PATIENCE, TaskGateway
 from twisted.trial.unittest import SynchronousTestCase
-
-from lineside.demo.children import LINESIDE
 
 NO_TASKS = """
 [journal]
@@ -142,7 +139,7 @@ class AtWork(FloorCase):
         ):
             with subprocess.Popen(
                 [
-                    *(sys.executable, *LINESIDE, "tasks", "run", "hang", "--follow", "--json"),
+                    *(self.floor.program, "tasks", "run", "hang", "--follow", "--json"),
                     *("-c", str(self.floor.configuration)),
                 ],
                 stdout=subprocess.PIPE,
@@ -169,8 +166,7 @@ class AtWork(FloorCase):
         with subprocess.Popen(
             [
                 *(
-                    sys.executable,
-                    *LINESIDE,
+                    self.floor.program,
                     "tasks",
                     "run",
                     "count",

@@ -26,7 +26,7 @@ class Guide(SynchronousTestCase):
 
     @pytest.fixture(autouse=True)
     def own_directory(self, tmp_path: Path, nursery: Nursery) -> None:
-        self.directory = tmp_path
+        self.directory, self.nursery = tmp_path, nursery
         self.program = nursery.program(tmp_path / "bin")
 
     def run_block(self, text: str, port: str = PORT) -> subprocess.CompletedProcess[str]:
@@ -50,7 +50,7 @@ class Guide(SynchronousTestCase):
         )
         done = self.run_block(made)
         self.assertEqual(0, done.returncode, done.stderr)
-        plant = RunningPlant(self.directory, self.program)
+        plant = RunningPlant(self.directory, self.nursery)
         others = re.sub(r"\[sources\.gate\].*?\n\n", "", CONFIGURATION, flags=re.DOTALL)
         plant.configuration = others + configuration.replace(f"tcp:{PORT}", "tcp:0:interface=127.0.0.1")
         self.addCleanup(plant.stop)

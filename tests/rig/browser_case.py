@@ -26,10 +26,18 @@ VIEWS = {"Overview": "/#/", "Events": "/#/events", "Dead letters": "/#/dead-lett
 expect.set_options(timeout=PATIENCE)
 
 
-@pytest.fixture(scope="session")
+def chromium() -> str | None:
+    """Return Debian's Chromium: the engine alone where it is there, which costs half of it with its windows."""
+    return shutil.which("chromium-headless-shell") or shutil.which("chromium")
+
+
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Run Debian's Chromium; nothing is downloaded."""
-    program = shutil.which("chromium")
+    """Run Debian's Chromium; nothing is downloaded.
+
+    Not for longer than a file: meanwhile an event loop of asyncio counts as running, and no test could run its own.
+    """
+    program = chromium()
     if program is None:
         lacking("there is no Chromium")
     if not BUILT.exists() or not AXE.exists():
@@ -46,8 +54,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def plant(browser: Browser, tmp_path_factory: pytest.TempPathFactory, nursery: Nursery) -> Iterator[RunningPlant]:
     """Run an ERP and a gateway for the tests of a file."""
-    directory = tmp_path_factory.mktemp("plant")
-    running = RunningPlant(directory, nursery.program(directory / "bin"))
+    running = RunningPlant(tmp_path_factory.mktemp("plant"), nursery)
     try:
         running.start()
         yield running

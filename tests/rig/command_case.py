@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.rig.forked import Nursery
 from tests.rig.live_case import KEY
 from tests.rig.told import Program
 from twisted.internet.defer import Deferred
@@ -16,8 +17,6 @@ from twisted.internet.protocol import connectionDone
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
-
-from lineside.demo.children import LINESIDE
 
 CONFIGURATION = """
 [journal]
@@ -93,8 +92,8 @@ class CommandCase(TestCase):
     erp = "http://127.0.0.1:9"
 
     @pytest.fixture(autouse=True)
-    def own_directory(self, tmp_path: Path) -> None:
-        self.directory = tmp_path
+    def own_directory(self, tmp_path: Path, nursery: Nursery) -> None:
+        self.directory, self.nursery = tmp_path, nursery
 
     async def setUp(self) -> None:  # type: ignore[override]
         from twisted.internet import reactor  # noqa: PLC0415, TID251 (processes and sockets are real)
@@ -121,7 +120,9 @@ class CommandCase(TestCase):
 
     def program(self, *arguments: str) -> Program:
         """Start ``lineside`` with these arguments."""
-        program = Program(self.reactor, [sys.executable, *LINESIDE, *arguments], self.directory)
+        program = Program(
+            self.reactor, ["lineside", *arguments], self.directory, spawn=self.nursery.spawn(self.reactor)
+        )
         self._programs.append(program)
         return program
 

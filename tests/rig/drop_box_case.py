@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+from tests.rig.forked import Nursery
+from tests.rig.quick import Quick
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 ROOT = Path(__file__).parents[2]
@@ -22,8 +24,8 @@ class DropBoxCase(SynchronousTestCase):
     """One user, "acme", whose key is made for the test."""
 
     @pytest.fixture(autouse=True)
-    def own_directory(self, tmp_path: Path) -> None:
-        self.folder = tmp_path
+    def own_directory(self, tmp_path: Path, nursery: Nursery) -> None:
+        self.folder, self.nursery = tmp_path, nursery
 
     def setUp(self) -> None:
         for program in ("ssh-keygen", "sftp", "scp"):
@@ -39,31 +41,32 @@ class DropBoxCase(SynchronousTestCase):
     def start(self, *, held: bool = False, **limits: Any) -> None:
         """Start the server; with ``held`` it takes no files in."""
         words = [str(self.folder), json.dumps(limits), *(["--held"] if held else [])]
-        self.server = subprocess.Popen(
-            [sys.executable, "-m", "tests.rig.drop_box_server", *words],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        theirs_in, ours_in = os.pipe()
+        ours_out, theirs_out = os.pipe()
+        self._input, self._output = os.fdopen(ours_in, "w"), os.fdopen(ours_out)
+        streams = (theirs_in, theirs_out, 2)
+        self.server = Quick(self.nursery.socket, words, ROOT, os.environ, streams, "tests.rig.drop_box_server")
+        os.close(theirs_in)
+        os.close(theirs_out)
         self.addCleanup(self.end)
         self.port = int(self.hear())
 
     def end(self) -> None:
         """Let the server end, and see that it ends well."""
-        if self.server.returncode is None:
-            self.server.communicate(timeout=PATIENCE)
-            self.assertEqual(self.server.returncode, 0)
+        self._input.close()
+        if self.server.code is None:
+            self.assertEqual(self.server.wait(PATIENCE), 0)
+        self._output.close()
 
     def kill(self) -> None:
         """Kill the server."""
         self.server.kill()
-        self.server.communicate(timeout=PATIENCE)
+        self._input.close()
+        self._output.close()
 
     def hear(self) -> str:
         """Return the next line of the server; it comes, or the server has ended."""
-        assert self.server.stdout is not None
-        line = self.server.stdout.readline().strip()
+        line = self._output.readline().strip()
         self.assertNotEqual(line, "", "the server has ended")
         return line
 

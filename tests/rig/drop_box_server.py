@@ -1,6 +1,6 @@
 """A drop box behind conch's SSH server, in a process of its own.
 
-    python -m tests.rig.drop_box_server FOLDER [--held] [limits as JSON]
+    drop_box_server FOLDER [--held] [limits as JSON]
 
 In FOLDER it keeps its host key, the partner's folders in ``acme`` and what was taken in ``taken``; it takes the
 user "acme" with FOLDER's ``id.pub``. It prints its port once it listens, then ``begun NAME`` and ``taken NAME``.
@@ -142,7 +142,8 @@ def serve(folder: Path, limits: Limits, *, held: bool) -> None:
     reactor.run()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Serve as the arguments say."""
     words = sys.argv[1:]
     given: dict[str, Any] = next((json.loads(word) for word in words[1:] if word.startswith("{")), {})
     serve(Path(words[0]), convert(given, Limits), held="--held" in words)

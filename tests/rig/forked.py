@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -18,10 +19,11 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec import Struct
+from tests.rig.hatched import Hatched
 from tests.rig.nursery import Order
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import UNIXClientEndpoint, connectProtocol
-from twisted.internet.protocol import connectionDone
+from twisted.internet.protocol import ProcessProtocol, connectionDone
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 
@@ -119,11 +121,20 @@ class Nursery:
         self._process.communicate()
         self._directory.cleanup()
 
+    @property
+    def command(self) -> tuple[str, ...]:
+        """What stands for ``lineside`` before its arguments, where a program is named; it starts at once.
+
+        Its process stands before that of the command, which a SIGKILL reaches a moment later: only who has read its
+        outputs to their end knows that it is gone. A `Quick` or `spawn` has the command's own process.
+        """
+        return (sys.executable, "-I", "-S", str(QUICK), self.socket)
+
     def program(self, directory: Path) -> Path:
         """Make the program ``lineside`` in a directory, for shells: that of the package, and it starts at once."""
         directory.mkdir(exist_ok=True)
         program = directory / "lineside"
-        program.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {QUICK} {self.socket} "$@"\n')
+        program.write_text(f'#!/bin/sh\nexec {shlex.join(self.command)} "$@"\n')
         program.chmod(0o700)
         return program
 
@@ -141,6 +152,18 @@ class Nursery:
         forked = Forked(Order(arguments, dict(environ), str(log), dies_at), line)
         connectProtocol(UNIXClientEndpoint(reactor, self.socket), forked).addErrback(forked.failed)
         return forked
+
+    def spawn(
+        self, reactor: Any
+    ) -> Callable[[ProcessProtocol, str, Sequence[str], Mapping[str, str], str], Hatched]:
+        """Make a `spawnProcess` for the program ``lineside``, of whose name nothing depends."""
+
+        def spawn(
+            protocol: ProcessProtocol, name: str, command: Sequence[str], env: Mapping[str, str], path: str
+        ) -> Hatched:
+            return Hatched(reactor, self.socket, protocol, command[1:], env, path)
+
+        return spawn
 
     def run(self, arguments: Sequence[str], environ: Mapping[str, str], within: float) -> Finished:
         """Run a command to its end, ``within`` so many seconds; needs no reactor."""

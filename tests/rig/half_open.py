@@ -9,6 +9,7 @@ import os
 import socket
 from pathlib import Path
 
+from tests.rig.forked import Nursery
 from tests.rig.running_plant import CONFIGURATION, DEADLINE, RunningPlant
 
 GOOD = "127.0.0.7"
@@ -26,8 +27,8 @@ class AttackedPlant(RunningPlant):
     places = 100
     """Of each listener."""
 
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
+    def __init__(self, directory: Path, nursery: Nursery) -> None:
+        super().__init__(directory, nursery)
         self.configuration = CONFIGURATION + '\n[limits]\ntrusted = ["127.0.0.1/32"]\n'
         for table, key in (
             ("http", f"max_connections = {self.places}"),

@@ -15,6 +15,7 @@ import pytest
 from node_wheel import PROGRAM
 from tests.rig.certificates import Authority
 from tests.rig.daemon import lacking
+from tests.rig.forked import Nursery
 from tests.rig.told import Program, of
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, connectProtocol
@@ -185,10 +186,12 @@ class LiveCase(TestCase):
     """Whether clients come over TLS."""
     more = ""
     """Further tables of the configuration."""
+    forks = True
+    """Whether the nursery starts the gateway: not in a network of one's own, for the nursery's is another."""
 
     @pytest.fixture(autouse=True)
-    def own_directory(self, tmp_path: Path) -> None:
-        self.directory = tmp_path
+    def own_directory(self, tmp_path: Path, nursery: Nursery) -> None:
+        self.directory, self.nursery = tmp_path, nursery
 
     async def setUp(self) -> None:  # type: ignore[override]
         from twisted.internet import reactor  # noqa: PLC0415, TID251 (processes and sockets are real)
@@ -218,9 +221,7 @@ class LiveCase(TestCase):
             )
             + self.more
         )
-        self.gateway = Program(
-            self.reactor, [sys.executable, *LINESIDE, "run", "--log-format", "json"], self.directory
-        )
+        self.gateway = self.lineside("run", "--log-format", "json")
         web = await self.gateway.heard("http.listening")
         self.port = int(web["address"].rpartition(":")[2])
         lines = await self.gateway.heard("source.listening")
@@ -228,6 +229,13 @@ class LiveCase(TestCase):
         self.device_port = int(lines["address"].rpartition(":")[2])
         self.device = Device(self.acknowledged)
         await connectProtocol(TCP4ClientEndpoint(self.reactor, "127.0.0.1", self.device_port), self.device)
+
+    def lineside(self, *arguments: str) -> Program:
+        """Start ``lineside``."""
+        if not self.forks:
+            return Program(self.reactor, [sys.executable, *LINESIDE, *arguments], self.directory)
+        spawn = self.nursery.spawn(self.reactor)
+        return Program(self.reactor, ["lineside", *arguments], self.directory, spawn=spawn)
 
     async def kill_gateway(self) -> None:
         """End the gateway as a power cut would, and start it anew on the same journal."""

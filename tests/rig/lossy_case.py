@@ -10,6 +10,7 @@ from tests.rig.told import Program, of
 class LossyCase(LiveCase):
     """Both SDKs at once, straight at the gateway; the device's own connection loses nothing."""
 
+    forks = False
     limit = 2_000
 
     async def setUp(self) -> None:  # type: ignore[override]

@@ -31,9 +31,26 @@ PRELOADED = (
     *(f"lineside.cli.{name}_" if name == "try" else f"lineside.cli.{name}" for name in COMMANDS),
     "lineside.assemble.build",
     "lineside.assemble.config",
+    "lineside.assemble.frappesites",
+    "lineside.assemble.listening",
+    "lineside.assemble.live",
+    "lineside.assemble.posts",
+    "lineside.assemble.reactor",
+    "lineside.assemble.web",
+    "lineside.edges.http.login",
+    "lineside.edges.http.part",
+    "lineside.edges.lines.framed",
+    "lineside.edges.websocket.part",
+    "lineside.operations.history",
+    "lineside.operations.reactorlag",
+    "lineside.operations.tasks",
     "lineside.standin.server",
+    "lineside.standin.tls",
+    "encodings.idna",
     "twisted.internet.epollreactor",
+    "tests.rig.drop_box_server",
     "tests.rig.gateway_that_dies",
+    "tests.rig.tasks_that_die",
 )
 
 
@@ -48,9 +65,11 @@ class Order(Struct):
     """The named point, and at which passage; see `tests.rig.gateway_that_dies`."""
     directory: str | None = None
     """In which it works; then ``environ`` is all of its environment."""
+    module: str = "lineside.cli"
+    """Whose function ``main`` it runs: a rig's, in the place of ``lineside``."""
 
 
-def serve(path: str) -> None:
+def serve(path: str) -> Order:
     """Fork for each connection, for as long as the parent lives. Returns in a forked command, to run it."""
     die_with_parent()
     os.setsid()
@@ -63,12 +82,11 @@ def serve(path: str) -> None:
             connection, _ = listening.accept()
             if os.fork() == 0:
                 listening.close()
-                attend(connection)
-                return
+                return attend(connection)
             connection.close()
 
 
-def attend(connection: socket.socket) -> None:
+def attend(connection: socket.socket) -> Order:
     """Fork the command and watch over it to its end. Returns in the command alone."""
     die_with_parent()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -79,7 +97,7 @@ def attend(connection: socket.socket) -> None:
     pid = os.fork()
     if pid == 0:
         become(order, connection, streams)
-        return
+        return order
     for stream in streams:
         os.close(stream)
     with suppress(OSError):
@@ -109,7 +127,11 @@ def become(order: Order, connection: socket.socket, streams: list[int]) -> None:
         os.chdir(order.directory)
         os.environ.clear()
     os.environ.update(order.environ)
-    sys.argv = ["lineside", *order.arguments]
+    if os.environ.get("PYTHONUNBUFFERED"):
+        # Python asks for it at its start only.
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    sys.argv = [order.module.partition(".")[0], *order.arguments]
     if order.dies_at is not None:
         from tests.rig.gateway_that_dies import arm  # noqa: PLC0415
 
@@ -125,7 +147,5 @@ if __name__ == "__main__":
     for module in PRELOADED:
         importlib.import_module(module)
     assert "twisted.internet.reactor" not in sys.modules
-    serve(sys.argv[1])
-    from lineside.cli import main
-
-    main()
+    ordered = serve(sys.argv[1])
+    importlib.import_module(ordered.module).main()

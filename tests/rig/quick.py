@@ -25,6 +25,7 @@ class Quick:
         directory: in which it works.
         environ: all of its environment.
         streams: its standard input, output and error.
+        module: whose ``main`` it is, in the place of ``lineside``.
 
     """
 
@@ -35,13 +36,25 @@ class Quick:
         directory: Path | str,
         environ: Mapping[str, str],
         streams: Sequence[int] = (0, 1, 2),
+        module: str = "lineside.cli",
     ) -> None:
         self._connection = socket.socket(socket.AF_UNIX)
         self._connection.connect(nursery)
-        order = {"arguments": list(arguments), "environ": dict(environ), "log": "", "directory": str(directory)}
+        order = {
+            "arguments": list(arguments),
+            "environ": dict(environ),
+            "log": "",
+            "directory": str(directory),
+            "module": module,
+        }
         socket.send_fds(self._connection, [json.dumps(order).encode() + b"\n"], list(streams))
-        self._told = self._connection.makefile("rb")
-        self.pid = int(self._told.readline().removeprefix(b"\0pid "))
+        told = b""
+        while b"\n" not in told:
+            if not (more := self._connection.recv(4096)):
+                raise ConnectionError("the nursery went away")
+            told += more
+        first, _, self._told = told.partition(b"\n")
+        self.pid = int(first.removeprefix(b"\0pid "))
         self.code: int | None = None
         """The exit code, negative for a signal; None while nobody saw it end."""
 
@@ -59,9 +72,9 @@ class Quick:
         """
         if self.code is None:
             self._connection.settimeout(within)
-            told = b"".join(iter(self._told.readline, b""))
-            self.code = int(told.removeprefix(b"\n\0ended "))
-            self._told.close()
+            while more := self._connection.recv(4096):
+                self._told += more
+            self.code = int(self._told.removeprefix(b"\n\0ended "))
             self._connection.close()
         return self.code
 
@@ -73,7 +86,7 @@ class Quick:
 
 def main() -> None:
     """Run a command as if it were this process."""
-    passed_on = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    passed_on = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGABRT)
     # None may come before it is known to whom it goes.
     signal.pthread_sigmask(signal.SIG_BLOCK, passed_on)
     quick = Quick(sys.argv[1], sys.argv[2:], Path.cwd(), os.environ)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,8 @@ from string import Template
 from typing import Any, TypeVar
 from urllib.request import Request, urlopen
 
-from lineside.demo.children import LINESIDE
+from tests.rig.forked import Nursery
+from tests.rig.quick import Quick
 
 T = TypeVar("T")
 
@@ -75,27 +76,28 @@ class RunningPlant:
 
     Args:
         directory: where all files are.
-        program: stands for ``lineside`` where a command is run to its end; see `tests.rig.forked.Nursery.program`.
+        nursery: where all commands start.
 
     """
 
     configuration = CONFIGURATION
 
-    def __init__(self, directory: Path, program: Path | None = None) -> None:
+    def __init__(self, directory: Path, nursery: Nursery) -> None:
         self.directory = directory
-        self._program = [sys.executable, *LINESIDE] if program is None else [str(program)]
+        self._nursery = nursery
         self._config = directory / "lineside.toml"
         self._log = directory / "gateway.log"
-        self._erp: subprocess.Popen[str] | None = None
-        self._gateway: subprocess.Popen[str] | None = None
+        self._erp: Quick | None = None
+        self._gateway: Quick | None = None
         self._sent = 0
 
     def start(self) -> None:
         """Start both; the gateway's configuration is written for the ports that they got."""
         options = ["--port", "0", "--data", str(self.directory / "erp.db"), "--employees", str(EMPLOYEES)]
-        self._erp = self._run("standin", *options, "--api-key", "key", "--api-secret", "secret")
-        assert self._erp.stdout is not None
-        self.erp_url = self._erp.stdout.readline().partition("listening on ")[2].strip()
+        said = self.directory / "standin.log"
+        self._erp = self._run("standin", *options, "--api-key", "key", "--api-secret", "secret", log=said)
+        listening = re.compile(r"^listening on (\S+)\n", re.MULTILINE)
+        self.erp_url = self.until("the stand-in to listen", lambda: listening.search(said.read_text()))[1]
         self._configure(0)
         self.lineside("erp", "prepare")
         self.start_gateway()
@@ -120,6 +122,11 @@ class RunningPlant:
     def stop_gateway(self) -> None:
         """End the gateway as its operator does."""
         self._end(self._gateway)
+
+    def kill_gateway(self) -> None:
+        """End the gateway as a power cut would."""
+        assert self._gateway is not None
+        self._gateway.kill()
 
     def stop(self) -> None:
         """End everything."""
@@ -173,41 +180,35 @@ class RunningPlant:
 
     def lineside(self, *arguments: str) -> str:
         """Run a command to its end, and return what it printed."""
-        command = [*self._program, *arguments, "-c", str(self._config)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        done = self._nursery.run([*arguments, "-c", str(self._config)], {}, DEADLINE)
+        assert done.code == 0, done.err
+        return done.out
 
-    def until(self, what: str, holds: Callable[[], T]) -> T:
+    def until(self, what: str, holds: Callable[[], T | None]) -> T:
         """Wait until ``holds`` returns something true, and return it."""
         late = time.monotonic() + DEADLINE
         while not (found := holds()):
-            assert time.monotonic() < late, f"waited {DEADLINE:g} s for {what}:\n{self._log.read_text()[-3000:]}"
+            assert time.monotonic() < late, f"waited {DEADLINE:g} s for {what}:\n{self._last()}"
             time.sleep(LOOK_AGAIN)
         return found
+
+    def _last(self) -> str:
+        return self._log.read_text()[-3000:] if self._log.exists() else ""
 
     def _configure(self, web: int) -> None:
         self._config.write_text(Template(self.configuration).substitute(erp=self.erp_url, web=web))
 
-    def _run(self, *arguments: str, log: Path | None = None) -> subprocess.Popen[str]:
-        with (log or self.directory / f"{arguments[0]}.log").open("a") as told:
-            return subprocess.Popen(
-                [sys.executable, *LINESIDE, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=told,
-                text=True,
-            )
+    def _run(self, *arguments: str, log: Path) -> Quick:
+        with log.open("a") as told, Path(os.devnull).open() as nothing:
+            streams = (nothing.fileno(), told.fileno(), told.fileno())
+            return Quick(self._nursery.socket, arguments, Path.cwd(), os.environ, streams)
 
     @staticmethod
-    def _end(process: subprocess.Popen[str] | None) -> None:
-        if process is None or process.poll() is not None:
+    def _end(process: Quick | None) -> None:
+        if process is None or process.code is not None:
             return
         process.send_signal(signal.SIGTERM)
         try:
             process.wait(DEADLINE)
-        except subprocess.TimeoutExpired:
+        except TimeoutError:
             process.kill()
-            process.wait()
-        assert process.stdout is not None
-        process.stdout.close()

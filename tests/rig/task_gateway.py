@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from tests.rig.forked import Finished, Nursery
-
-from lineside.demo.children import LINESIDE
+from tests.rig.quick import Quick
 
 T = TypeVar("T")
 
@@ -146,7 +145,9 @@ class TaskGateway:
         (directory / "tasks").mkdir()
         (directory / "tasks/floor.py").write_text(CODE)
         self._nursery = nursery
-        self._process: subprocess.Popen[str] | None = None
+        self.program = nursery.program(directory / "bin")
+        self._process: Quick | None = None
+        self._told: TextIO | None = None
         self.log: list[dict[str, Any]] = []
         """What the gateway logged since its start, and a test did not wait for."""
 
@@ -156,13 +157,12 @@ class TaskGateway:
 
     def start(self) -> None:
         """Start the gateway; returns when it is ready."""
-        self._process = subprocess.Popen(
-            [sys.executable, *LINESIDE, "run", "--log-format", "json", "-c", str(self.configuration)],
-            cwd=self.directory,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        ours, theirs = os.pipe()
+        self._told = os.fdopen(ours)
+        command = ("run", "--log-format", "json", "-c", str(self.configuration))
+        with open(theirs, "wb"), Path(os.devnull).open("r+b") as nothing:  # noqa: PTH123 (it is no path)
+            streams = (nothing.fileno(), nothing.fileno(), theirs)
+            self._process = Quick(self._nursery.socket, command, self.directory, os.environ, streams)
         self.log = []
         addresses = {}
         for event in ("source.listening", "http.listening", "gateway.ready"):
@@ -173,18 +173,24 @@ class TaskGateway:
     def logged(self, event: str) -> dict[str, Any]:
         """Read the log up to an event of this name; a gateway that does not come to it is killed."""
         assert self._process is not None
-        assert self._process.stderr is not None
-        late = threading.Timer(PATIENCE, self._process.kill)
-        late.start()
-        try:
-            for line in self._process.stderr:
+        assert self._told is not None
+        with self._killed_when_late():
+            for line in self._told:
                 entry: dict[str, Any] = json.loads(line)
                 self.log.append(entry)
                 if entry["event"] == event:
                     return entry
+        raise AssertionError(f"the gateway did not come to {event}: {self.log}")
+
+    @contextmanager
+    def _killed_when_late(self) -> Iterator[None]:
+        assert self._process is not None
+        late = threading.Timer(PATIENCE, os.kill, (self._process.pid, signal.SIGKILL))
+        late.start()
+        try:
+            yield
         finally:
             late.cancel()
-        raise AssertionError(f"the gateway did not come to {event}: {self.log}")
 
     def kill(self) -> None:
         """End the gateway as a power cut would."""
@@ -193,17 +199,19 @@ class TaskGateway:
     def stop(self, name: str = "TERM") -> int:
         """End the gateway with a signal; returns its exit code."""
         assert self._process is not None
+        assert self._told is not None
         self._process.send_signal(signal.Signals[f"SIG{name}"])
-        _, rest = self._process.communicate(timeout=PATIENCE)
-        self.log += [json.loads(line) for line in rest.splitlines()]
-        code, self._process = self._process.returncode, None
+        with self._killed_when_late():
+            self.log += [json.loads(line) for line in self._told]
+        self._told.close()
+        code, self._process = self._process.wait(PATIENCE), None
         return code
 
     def end(self) -> None:
         """Leave nothing behind."""
-        if self._process is not None:
+        if self._process is not None and self._told is not None:
             self._process.kill()
-            self._process.communicate()
+            self._told.close()
 
     def send(self, line: bytes) -> str:
         """Send a line as a device does; returns the answer."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
+from tests.rig.forked import Nursery
 from tests.rig.running_plant import CONFIGURATION, DEADLINE, RunningPlant
 
 TASKS = """
@@ -64,8 +65,8 @@ class TaskPlant(RunningPlant):
 
     configuration = CONFIGURATION + TASKS
 
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
+    def __init__(self, directory: Path, nursery: Nursery) -> None:
+        super().__init__(directory, nursery)
         self._code = directory / "tasks"
         self._code.mkdir()
         (self._code / "yard.py").write_text(CODE)

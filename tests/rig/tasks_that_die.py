@@ -1,15 +1,13 @@
 """A process with tasks that kills itself with SIGKILL when it passes a named point for the n-th time.
 
-``python -m tests.rig.tasks_that_die DIRECTORY WISHES [POINT PASSAGES]`` asks for so many runs of each task, each
+With the arguments ``DIRECTORY WISHES [POINT PASSAGES]`` it asks for so many runs of each task, each
 for an occasion of its own, and ends when none is open any more. Started again it asks for the same. What its
 functions do is written to ``effects`` in the directory, a line for each.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
 import sqlite3
 import sys
 import time
@@ -20,7 +18,6 @@ from random import Random
 from typing import Any
 
 from tests.rig.gateway_that_dies import Death, replace
-from tests.rig.nursery import PR_SET_PDEATHSIG
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
@@ -186,9 +183,10 @@ class Life:
         await database.close()
 
 
-def main(directory: str, wishes: str, point: str = "", passages: str = "1") -> None:
+def main() -> None:
     """Live, and die where it is wanted."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    directory, wishes, *death = sys.argv[1:]
+    point, passages = death or ("", "1")
     passed = TaskDeath(point, int(passages)).passed if point else lambda _: None
     watch_statements(passed)
     life = Life(Path(directory), int(wishes), passed)
@@ -215,7 +213,3 @@ def judge(directory: Path, wishes: int) -> list[str]:
         elif what == "step" and rest in recorded:
             wrong.append(f"step {rest} was recorded and is repeated")
     return wrong
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

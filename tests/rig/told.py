@@ -30,6 +30,7 @@ class Program(ProcessProtocol):
         command: the program, as a path, and its arguments.
         directory: in which it runs.
         environ: variables beside its usual ones.
+        spawn: starts it, in the place of the reactor's `spawnProcess`; see `tests.rig.forked.Nursery.spawn`.
 
     """
 
@@ -39,6 +40,7 @@ class Program(ProcessProtocol):
         command: Sequence[str],
         directory: Path,
         environ: Mapping[str, str] = MappingProxyType({}),
+        spawn: Callable[..., object] | None = None,
     ) -> None:
         self.said: list[Said] = []
         """What it told and `heard` did not take yet."""
@@ -50,7 +52,7 @@ class Program(ProcessProtocol):
         self._gone: Deferred[None] = Deferred()
         self._code: int | None = None
         everything = {**os.environ, "PYTHONUNBUFFERED": "1", **environ}
-        reactor.spawnProcess(self, command[0], list(command), env=everything, path=str(directory))
+        (spawn or reactor.spawnProcess)(self, command[0], list(command), env=everything, path=str(directory))
 
     @property
     def pid(self) -> int:

@@ -40,10 +40,13 @@ def describe(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
     """Return the description as JSON's values."""
     described = [endpoint for endpoint in endpoints if endpoint.described]
     types = [kind for endpoint in described for kind in _types(endpoint)]
-    _, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    # All at once: each call looks through every type that it meets, and a start waits for this.
+    found, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    schemas = {id(kind): schema for kind, schema in zip(types, found, strict=True)}
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in described:
-        paths.setdefault(quote(endpoint.path, safe="/{}"), {})[endpoint.method.lower()] = _operation(endpoint)
+        path = quote(endpoint.path, safe="/{}")
+        paths.setdefault(path, {})[endpoint.method.lower()] = _operation(endpoint, schemas)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -66,18 +69,14 @@ def _types(endpoint: Endpoint) -> list[Any]:
     return [kind for content in contents for kind in content.values() if not isinstance(kind, dict)]
 
 
-def _content(content: Mapping[str, Any]) -> dict[str, Any]:
-    described = {}
-    for media_type, kind in content.items():
-        if isinstance(kind, dict):
-            schema = kind
-        else:
-            [schema], _ = msgspec.json.schema_components([kind], ref_template="#/components/schemas/{name}")
-        described[media_type] = {"schema": schema}
-    return described
+def _content(content: Mapping[str, Any], schemas: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
+    return {
+        media_type: {"schema": kind if isinstance(kind, dict) else schemas[id(kind)]}
+        for media_type, kind in content.items()
+    }
 
 
-def _operation(endpoint: Endpoint) -> dict[str, Any]:
+def _operation(endpoint: Endpoint, schemas: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
     told: dict[str, Any] = {"operationId": endpoint.name, "summary": endpoint.summary}
     if endpoint.tag:
         told["tags"] = [endpoint.tag]
@@ -94,11 +93,11 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         ]
     if endpoint.takes:
         required = endpoint.stream or any(map(_needed, endpoint.takes.values()))
-        told["requestBody"] = {"required": required, "content": _content(endpoint.takes)}
+        told["requestBody"] = {"required": required, "content": _content(endpoint.takes, schemas)}
     told["responses"] = {
         str(status): {
             "description": reply.description,
-            **({"content": _content(reply.content)} if reply.content else {}),
+            **({"content": _content(reply.content, schemas)} if reply.content else {}),
         }
         for status, reply in {**endpoint.replies, **_problems(endpoint)}.items()
     }
