@@ -5,7 +5,16 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from lineside.wire.edifact.segments import CHARSETS, Broken, Elements, Segments, Service, tag_of, take_apart
+from lineside.wire.edifact.segments import (
+    CHARSETS,
+    Broken,
+    Elements,
+    Garbled,
+    Segments,
+    Service,
+    tag_of,
+    take_apart,
+)
 
 
 class Header(Struct, frozen=True):
@@ -65,7 +74,7 @@ class Message(Struct, frozen=True):
         return b"".join(segment + end for segment in self.segments)
 
     def elements(self, place: int) -> Elements:
-        """Return one of its segments taken apart; raises `UnicodeDecodeError`."""
+        """Return one of its segments taken apart; raises `Garbled`."""
         return take_apart(self.segments[place], self.service, self.header.charset)
 
 
@@ -204,8 +213,8 @@ class Interchange:
             charset = self.header.charset
         try:
             return take_apart(segment, self._segments.service, charset)
-        except UnicodeDecodeError as wrong:
-            raise Broken("21", tag, f"{tag} has characters that its charset does not know") from wrong
+        except Garbled as wrong:
+            raise Broken("21", tag, f"{tag} has {wrong}") from wrong
 
 
 def _header(elements: Elements) -> Header:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from lineside.wire.edifact.interchange import Fault, Message
-from lineside.wire.edifact.segments import Elements
+from lineside.wire.edifact.segments import Elements, Garbled
 
 KIND = ["ORDERS", "D", "96A", "UN"]
 TAGS = frozenset(
@@ -88,9 +88,8 @@ class _Order:
             self._place = place
             try:
                 elements = self._message.elements(place)
-            except UnicodeDecodeError as wrong:
-                charset = self._message.header.syntax
-                raise self._wrong("21", f"a character that {charset} does not know") from wrong
+            except Garbled as wrong:
+                raise self._wrong("21", str(wrong)) from wrong
             tag = elements[0][0]
             if tag not in TAGS or tag in {"UNH", "UNT"}:
                 raise self._wrong("15", f"a segment {tag[:3]} has no place in ORDERS")

@@ -6,6 +6,7 @@ import re
 
 from msgspec import Struct
 from pydifact.control.characters import Characters
+from pydifact.exceptions import EDISyntaxError
 from pydifact.parser import Parser
 from pydifact.tokenizer import Tokenizer
 
@@ -47,6 +48,10 @@ class Broken(ValueError):
         super().__init__(reason)
         self.code = code
         self.tag = tag
+
+
+class Garbled(ValueError):
+    """A segment has characters that none may have: code 21 of list 0085. `str` says which, for people."""
 
 
 class Service(Struct, frozen=True):
@@ -144,12 +149,18 @@ def take_apart(segment: bytes, service: Service, charset: str) -> Elements:
     """Return a segment's elements.
 
     Raises:
-        UnicodeDecodeError: it is not of this charset.
+        Garbled: it is not of this charset, or releases what cannot be released.
 
     """
-    text = segment.decode(charset) + service.terminator
-    tokens = Tokenizer().get_tokens(text, service.characters)
-    raw = next(_PARSER.convert_tokens_to_raw_segments(tokens), [""])
+    try:
+        text = segment.decode(charset) + service.terminator
+    except UnicodeDecodeError as wrong:
+        raise Garbled(f"a character that {charset} does not know") from wrong
+    try:
+        tokens = Tokenizer().get_tokens(text, service.characters)
+        raw = next(_PARSER.convert_tokens_to_raw_segments(tokens), [""])
+    except EDISyntaxError as wrong:
+        raise Garbled("a line end behind the release character") from wrong
     return [[element] if isinstance(element, str) else list(element) for element in raw]
 
 

@@ -115,9 +115,17 @@ class OrdersAsJson(SynchronousTestCase):
         utf8 = interchange(message(b"M1", party)).replace(b"UNOC", b"UNOY")
         self.assertEqual("Müller", order(utf8)["parties"]["BY"]["name"])
         self.assertEqual(
-            {0: "edifact: segment 4: a character that UNOA does not know"},
+            {0: "edifact: segment 4: a character that ascii does not know"},
             events(utf8.replace(b"UNOY", b"UNOA")).errors,
         )
+
+    def test_a_released_line_end_is_no_character(self) -> None:
+        """In a message it is that message's fault, in the interchange's own segments nothing of it counts."""
+        told = events(interchange(message(b"M1", *LINE), message(b"M2", b"FTX+AAI+++two?\nlines")))
+        self.assertEqual({1: "edifact: segment 4: a line end behind the release character"}, told.errors)
+        refusal = survey(ORDER.replace(b"UNZ+", b"UNZ+?\n")).refusal
+        assert refusal is not None
+        self.assertIn("UNZ has a line end behind the release character", str(refusal))
 
     @settings(deadline=None, max_examples=60)
     @given(
