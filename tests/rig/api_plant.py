@@ -31,6 +31,13 @@ dedupe = "scan_id"
 type = "http"
 anonymous = true
 
+[sources.counts]
+type = "folder"
+path = "acme"
+done = ".done"
+every = 0.2
+format = { type = "csv" }
+
 [erp.Employee]
 fields = ["employee_name", "company"]
 filter_by = ["company"]
@@ -48,11 +55,16 @@ class ApiPlant(RunningPlant):
     configuration = CONFIGURATION + MORE
 
     def start(self) -> None:
-        """Start it, with a database that has a table."""
+        """Start it, with a database that has a table, and a file that a partner has put."""
         with sqlite3.connect(self.directory / "plant.db") as plant:
             plant.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY, due TEXT, line TEXT)")
         plant.close()
+        folder = self.directory / "acme"
+        folder.mkdir()
+        (folder / "counts.csv").write_text("item,qty\n00042,3\n00043,7\n")
+        (folder / "counts.csv.done").touch()
         super().start()
+        self.until("the file to be read", lambda: "counts.csv" in self.lineside("files", "list"))
 
 
 def schemathesis(url: str, token: str, *options: str, seconds: float) -> str:
