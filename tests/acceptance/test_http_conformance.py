@@ -28,6 +28,7 @@ class Depth(SynchronousTestCase):
         plant = ApiPlant(self.directory, self.nursery)
         self.addCleanup(plant.stop)
         plant.start()
+        plant.take_a_file()
         token = plant.token("tester", "admin")
         seed = f"--seed={secrets.randbelow(1 << 32)}"
         told = schemathesis(

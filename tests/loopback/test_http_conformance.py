@@ -30,6 +30,7 @@ class Conformance(SynchronousTestCase):
         plant = ApiPlant(self.directory, self.nursery)
         self.addCleanup(plant.stop)
         plant.start()
+        plant.take_a_file()
         token = plant.token("tester", "admin")
         told = schemathesis(
             plant.url,

@@ -55,16 +55,18 @@ class ApiPlant(RunningPlant):
     configuration = CONFIGURATION + MORE
 
     def start(self) -> None:
-        """Start it, with a database that has a table, and a file that a partner has put."""
+        """Start it, with a database that has a table."""
         with sqlite3.connect(self.directory / "plant.db") as plant:
             plant.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY, due TEXT, line TEXT)")
         plant.close()
+        super().start()
+
+    def take_a_file(self) -> None:
+        """Let a partner put a file, and wait until it is taken."""
         folder = self.directory / "acme"
-        folder.mkdir()
         (folder / "counts.csv").write_text("item,qty\n00042,3\n00043,7\n")
         (folder / "counts.csv.done").touch()
-        super().start()
-        self.until("the file to be read", lambda: "counts.csv" in self.lineside("files", "list"))
+        self.until("the file to be taken", lambda: "counts.csv" in self.lineside("files", "list"))
 
 
 def schemathesis(url: str, token: str, *options: str, seconds: float) -> str:

@@ -147,3 +147,7 @@ def main() -> None:
     words = sys.argv[1:]
     given: dict[str, Any] = next((json.loads(word) for word in words[1:] if word.startswith("{")), {})
     serve(Path(words[0]), convert(given, Limits), held="--held" in words)
+
+
+if __name__ == "__main__":
+    main()
