@@ -36,7 +36,11 @@ class Listening(TestCase):
         port = udp.getsockname()[1]
         with self.assertRaisesRegex(LinesideError, "dns: cannot listen on tcp:.* in use"):
             await self.view(port).start()
-        with socket.create_server(("127.0.0.1", port)):
+        self.nobody_listens(port)
+
+    def nobody_listens(self, port: int) -> None:
+        """No connection is taken. To listen there oneself may fail: others connect from any port meanwhile."""
+        with self.assertRaises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
             pass
 
     async def test_shows_what_it_answers(self) -> None:
@@ -48,5 +52,5 @@ class Listening(TestCase):
         self.assertEqual((shown.counts.answers["NOERROR"], shown.down, shown.all_down), (0, {}, []))
         port = int(shown.address.partition(":")[2])
         await view.stop()
-        with open_socket(port, "127.0.0.1"), socket.create_server(("127.0.0.1", port)):
-            pass
+        with open_socket(port, "127.0.0.1"):
+            self.nobody_listens(port)
