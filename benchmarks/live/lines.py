@@ -45,7 +45,7 @@ def run(plan: Plan) -> Sent:
     device = socket.create_connection(("127.0.0.1", plan.lines_port))
     device.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     poll.register(device, select.EPOLLIN)
-    clients = {each.fileno(): each for each in walk(plan.port, plan.clients, wire.subscribe(plan.token))}
+    clients = {each.fileno(): each for each in walk(wire, plan.port, plan.clients, wire.subscribe(plan.token))}
     for number in clients:
         poll.register(number, select.EPOLLIN)
     seen = dict.fromkeys(clients, 0)

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 import msgspec
-from wires import MARK, WIRES, Step, message
+from wires import MARK, WIRES, Step, Wire, message
 
 TOGETHER = 50
 """Clients that connect at a time."""
@@ -86,7 +86,7 @@ def processor_time(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def walk(port: int, number: int, steps: list[Step]) -> list[socket.socket]:
+def walk(wire: Wire, port: int, number: int, steps: list[Step]) -> list[socket.socket]:
     """Return so many connections that took all steps, side by side."""
     made = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(number)]
     for said, expected in steps:
@@ -99,6 +99,9 @@ def walk(port: int, number: int, steps: list[Step]) -> list[socket.socket]:
                 if not data:
                     raise SystemExit(f"the server closed a connection; it said {answer[-300:]!r}")
                 answer += data
+            if wire.ping in answer:
+                # Some are asked for a sign of life the moment they are there.
+                each.sendall(wire.pong)
     for each in made:
         each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return made
@@ -111,7 +114,7 @@ class Load:
         self._plan = plan
         self._wire = wire = WIRES[plan.wire]
         self._poll = select.epoll()
-        self._publishers = walk(plan.publish_port, PUBLISHERS, wire.enter(plan.token))
+        self._publishers = walk(wire, plan.publish_port, PUBLISHERS, wire.enter(plan.token))
         self._answering = {each.fileno(): each for each in self._publishers}
         for number in self._answering:
             self._poll.register(number, select.EPOLLIN)
@@ -120,7 +123,7 @@ class Load:
         self._clients: dict[int, socket.socket] = {}
         while len(self._clients) < plan.clients:
             together = min(TOGETHER, plan.clients - len(self._clients))
-            for client in walk(plan.port, together, wire.subscribe(plan.token)):
+            for client in walk(wire, plan.port, together, wire.subscribe(plan.token)):
                 client.setblocking(False)
                 self._clients[client.fileno()] = client
                 self._poll.register(client.fileno(), select.EPOLLIN)
