@@ -67,7 +67,7 @@ class LogInCase(TestCase):
 
         """
         endpoint = HostnameEndpoint(self.reactor, "127.0.0.1", settings.address.port)
-        transport = await enter(endpoint, visit_of(settings), self.reactor, connecting=30.0, entering=30.0)
+        transport = await enter(endpoint, visit_of(settings), self.reactor, connecting=30.0)
         transport.leave()
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_ssh_private_key
 from twisted.conch.ssh.keys import Key
+from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.threads import deferToThreadPool
 
 from lineside.assemble.hostsettings import HostKeys, read
 from lineside.edges.ssh.client.algorithms import LEGACY, MODERN
@@ -18,6 +23,17 @@ from lineside.edges.ssh.client.transport import Visit
 LEAST_RSA = 2048
 """Bits of our key."""
 MAKE = "make one with ssh-keygen -t ed25519 -N ''"
+
+
+def host_endpoint(reactor: Any, settings: HostKeys) -> IStreamClientEndpoint:
+    """Return the endpoint of a host."""
+    address = settings.address
+    return HostnameEndpoint(reactor, address.host, address.port, address.timeout)
+
+
+def visiting(reactor: Any, settings: HostKeys) -> Callable[[], Awaitable[Visit]]:
+    """Return what reads, in a thread, who we are and by what the host is known."""
+    return lambda: deferToThreadPool(reactor, reactor.getThreadPool(), visit_of, settings)
 
 
 def visit_of(settings: HostKeys) -> Visit:

@@ -6,9 +6,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.endpoints import HostnameEndpoint
-
-from lineside.assemble.hosts import visit_of
+from lineside.assemble.hosts import host_endpoint, visit_of
 from lineside.assemble.hostsettings import HostKeys, address_of
 from lineside.edges.ssh.client.connecting import enter
 from lineside.edges.ssh.client.failures import HostNotKnown, NotLetIn
@@ -17,7 +15,6 @@ from lineside.edges.ssh.client.transport import ClientTransport
 from lineside.model.errors import ConfigurationError
 from lineside.testing.partner import Hopeless
 
-ENTERING = 30.0
 PATIENCE = 60.0
 """Seconds that the gateway may be silent while it is asked something."""
 LARGEST = 64_000_000
@@ -76,12 +73,12 @@ def connector(
         host_key=fingerprint,
         legacy=False,
     )
-    endpoint = HostnameEndpoint(reactor, address.host, address.port)
+    endpoint = host_endpoint(reactor, host)
 
     async def opened() -> SftpBox:
         visit = visit_of(host)
         try:
-            transport = await enter(endpoint, visit, reactor, connecting=address.timeout, entering=ENTERING)
+            transport = await enter(endpoint, visit, reactor, connecting=address.timeout)
         except (HostNotKnown, NotLetIn) as refused:
             raise Hopeless(f"{refused}; {refused.remedy}") from refused
         try:

@@ -7,13 +7,10 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from twisted.internet.endpoints import HostnameEndpoint
-from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.logger import Logger
 
 from lineside.assemble.files import FileSource
-from lineside.assemble.hosts import visit_of
-from lineside.assemble.hostsettings import HostKeys
+from lineside.assemble.hosts import host_endpoint, visit_of
 from lineside.assemble.parts import JournalPart
 from lineside.assemble.pullsettings import SftpPullSettings
 from lineside.edges.files.aside import Aside
@@ -76,12 +73,6 @@ class PullSource:
                 remedy="let the host be updated, and remove legacy = true; until then keep its network apart",
             )
         log.info("source.pulling", source=self.id, address=self.address)
-
-
-def host_endpoint(reactor: Any, settings: HostKeys) -> IStreamClientEndpoint:
-    """Return the endpoint of a host."""
-    address = settings.address
-    return HostnameEndpoint(reactor, address.host, address.port, address.timeout)
 
 
 def pulled_of(settings: SftpPullSettings) -> Pulled:

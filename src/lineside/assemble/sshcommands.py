@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from functools import partial
 from random import Random
 from typing import Any
 
-from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
-from lineside.assemble.hosts import visit_of
-from lineside.assemble.pulls import host_endpoint
+from lineside.assemble.hosts import host_endpoint, visiting
 from lineside.assemble.sshcommandsettings import SshCommandSettings
 from lineside.assemble.translation import framing_of
 from lineside.edges.lines.dialled import DialledSource
@@ -20,7 +17,6 @@ from lineside.edges.lines.intake import Intake
 from lineside.edges.lines.polling import Poll
 from lineside.edges.ssh.client.command import CommandEndpoint
 from lineside.edges.ssh.client.follow import Followed, FollowedFile, Ledger
-from lineside.edges.ssh.client.transport import Visit
 from lineside.store.database import Database
 from lineside.wire.framing import Delimited
 
@@ -70,11 +66,6 @@ def command_endpoint(reactor: Any, name: str, settings: SshCommandSettings) -> C
         reactor,
         connecting=settings.address.timeout,
     )
-
-
-def visiting(reactor: Any, settings: SshCommandSettings) -> Callable[[], Awaitable[Visit]]:
-    """Return what reads, in a thread, who we are and by what the host is known."""
-    return lambda: deferToThreadPool(reactor, reactor.getThreadPool(), visit_of, settings)
 
 
 class FollowedSource:

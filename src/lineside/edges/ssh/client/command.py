@@ -12,13 +12,12 @@ from zope.interface import implementer
 
 from lineside.edges.ssh.client.channel import CommandChannel
 from lineside.edges.ssh.client.complaints import Complaints
-from lineside.edges.ssh.client.connecting import enter
+from lineside.edges.ssh.client.connecting import ENTERING, enter
 from lineside.edges.ssh.client.failures import HostNotKnown, NotReached
 from lineside.edges.ssh.client.transport import Visit
 
 log = Logger()
 
-ENTERING = 30.0
 BEGINNING = 30.0
 """Seconds that the host may take until the command runs."""
 
@@ -80,7 +79,7 @@ class CommandEndpoint:
 
     async def _begin(self) -> CommandChannel:
         visit = await self._visit()
-        transport = await enter(self._endpoint, visit, self._clock, connecting=self._connecting, entering=ENTERING)
+        transport = await enter(self._endpoint, visit, self._clock, connecting=self._connecting)
         channel = CommandChannel(self._command, self._complaints, self._clock)
         try:
             transport.channels.watch(self._clock)

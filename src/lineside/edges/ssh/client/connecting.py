@@ -12,9 +12,12 @@ from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from lineside.edges.ssh.client.failures import NotReached
 from lineside.edges.ssh.client.transport import ClientTransport, Visit
 
+ENTERING = 30.0
+"""Seconds that keys and log-in may take."""
+
 
 async def enter(
-    endpoint: IStreamClientEndpoint, visit: Visit, clock: IReactorTime, *, connecting: float, entering: float
+    endpoint: IStreamClientEndpoint, visit: Visit, clock: IReactorTime, *, connecting: float
 ) -> ClientTransport:
     """Return a connection on which we are let in; its ``channels`` may be opened. The caller cuts it.
 
@@ -23,7 +26,6 @@ async def enter(
         visit: who we are, and by what the host is known.
         clock: must follow a monotonic clock.
         connecting: seconds until there must be a connection.
-        entering: seconds that keys and log-in may take.
 
     Raises:
         NotReached: there is no host, it is another, or it does not let us in.
@@ -45,12 +47,12 @@ async def enter(
             f"{visit.host.name} cannot be reached: {failed}", "see connect, the network and the host's SSH server"
         ) from failed
     entered = cast(Deferred[object], transport.entered)
-    entered.addTimeout(entering, clock)
+    entered.addTimeout(ENTERING, clock)
     try:
         await entered
     except TookTooLong as late:
         transport.cut()
-        raise NotReached(f"{visit.host.name} did not let us in within {entering:.0f} s", "see its load") from late
+        raise NotReached(f"{visit.host.name} did not let us in within {ENTERING:.0f} s", "see its load") from late
     except BaseException:
         transport.cut()
         raise

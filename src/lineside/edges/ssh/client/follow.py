@@ -20,7 +20,6 @@ from twisted.logger import Logger
 
 from lineside.background import Background
 from lineside.delivery.backoff import Backoff
-from lineside.edges.ssh.client.command import ENTERING
 from lineside.edges.ssh.client.complaints import Complaints
 from lineside.edges.ssh.client.connecting import enter
 from lineside.edges.ssh.client.failures import HostNotKnown, NotReached
@@ -169,7 +168,7 @@ class FollowedFile:
     async def _visit_host(self) -> None:
         self._looked = False
         visit = await self._visit()
-        transport = await enter(self._endpoint, visit, self._clock, connecting=self._connecting, entering=ENTERING)
+        transport = await enter(self._endpoint, visit, self._clock, connecting=self._connecting)
         transport.channels.watch(self._clock)
         try:
             while True:

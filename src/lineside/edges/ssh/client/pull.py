@@ -32,7 +32,6 @@ UNFINISHED = (b".part", b".filepart", b".tmp", b".crdownload", b".swp")
 """Ends of names under which programs write what is not whole yet."""
 PATIENCE = 60.0
 """Seconds that a host may be silent while it is asked something."""
-ENTERING = 30.0
 DOUBTFUL = AHEAD * PIECE
 """Bytes at the end of a part that are fetched again: a crash of the machine may have spoilt them."""
 MOST_MOVES = 100
@@ -169,7 +168,7 @@ class SftpPull:
 
     async def _look(self) -> None:
         visit = await self._aside.run(self._visit)
-        transport = await enter(self._endpoint, visit, self._clock, connecting=self._connecting, entering=ENTERING)
+        transport = await enter(self._endpoint, visit, self._clock, connecting=self._connecting)
         try:
             await self._fetch_all(await open_sftp(transport.channels, self._clock, PATIENCE))
         finally:
