@@ -15,11 +15,14 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Literal
+from typing import Literal, TypeVar
 
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from tests.rig.file_plant import FilePlant
 from tests.rig.forked import Nursery
 from tests.rig.running_plant import CONFIGURATION, EMPLOYEES, RunningPlant
+
+Plant = TypeVar("Plant", bound=RunningPlant)
 
 ROOT = Path(__file__).parents[2]
 SITE = "/opt/lineside/lib/python3.11/site-packages"
@@ -103,22 +106,6 @@ async def report(context):
 async def labels(context):
     await context.sleep(random.uniform(0.05, 0.3))
 """
-FILES = """
-[sources.counts]
-type = "folder"
-path = "acme"
-pattern = "*.csv"
-sender = "acme"
-done = ".done"
-every = 0.2
-format = { type = "csv", types = { qty = "int" } }
-
-[routes.counted]
-sources = ["counts"]
-doctype = "ToDo"
-[routes.counted.document]
-description = "Counted {{ item }}: {{ qty }}"
-"""
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
@@ -131,12 +118,6 @@ class PlantInPictures(RunningPlant):
         super().__init__(directory, nursery)
         (directory / "tasks").mkdir()
         (directory / "tasks/yard.py").write_text(CODE)
-
-
-class PlantWithPartner(RunningPlant):
-    """Has a partner's folder too."""
-
-    configuration = CONFIGURATION + FILES
 
 
 def run_tasks(plant: RunningPlant) -> int:
@@ -217,14 +198,12 @@ def take_tasks(browser: Browser, plant: RunningPlant, folder: Path) -> None:
         page.context.close()
 
 
-def take_file(browser: Browser, plant: RunningPlant, folder: Path) -> None:
+def take_file(browser: Browser, plant: FilePlant, folder: Path) -> None:
     """Take the pictures of a partner's file of which one row is bad, light and dark."""
     random = Random(7)
     rows = [f"{random.randint(1, 400):05},{random.randint(1, 60)}" for _ in range(9)]
     rows[4] = "00117,a dozen"
-    inbox = plant.directory / "acme"
-    (inbox / "counts-48.csv").write_text("\n".join(["item,qty", *rows, ""]))
-    (inbox / "counts-48.csv.done").touch()
+    plant.put("counts-48.csv", "\n".join(["item,qty", *rows, ""]))
     for scheme in SCHEMES:
         page = opened(browser, plant, scheme, SIZE)
         page.goto("/#/files/1")
@@ -258,14 +237,14 @@ def main() -> None:
             work(plant, SECONDS)
             take(browser, plant, folder)
             take_tasks(browser, plant, folder)
-        with at_work(PlantWithPartner, nursery) as plant, opened_chromium(program) as browser:
-            take_file(browser, plant, folder)
+        with at_work(FilePlant, nursery) as partnered, opened_chromium(program) as browser:
+            take_file(browser, partnered, folder)
     finally:
         nursery.close()
 
 
 @contextmanager
-def at_work(kind: type[RunningPlant], nursery: Nursery) -> Iterator[RunningPlant]:
+def at_work(kind: type[Plant], nursery: Nursery) -> Iterator[Plant]:
     """Run a plant in a directory of its own."""
     with tempfile.TemporaryDirectory() as directory:
         plant = kind(Path(directory), nursery)

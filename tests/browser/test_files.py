@@ -7,39 +7,11 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 from tests.rig.browser_case import BrowserCase
+from tests.rig.file_plant import FilePlant
 from tests.rig.forked import Nursery
-from tests.rig.running_plant import CONFIGURATION, RunningPlant
 
-FILES = """
-[sources.counts]
-type = "folder"
-path = "acme"
-pattern = "*.csv"
-done = ".done"
-every = 0.2
-format = { type = "csv", types = { qty = "int" } }
-
-[routes.counted]
-sources = ["counts"]
-doctype = "ToDo"
-backoff = ["200ms", "500ms", "1s"]
-[routes.counted.document]
-description = "{{ item }}: {{ qty }} counted"
-"""
 BAD = 4
 """Which row of a file has no number for its quantity."""
-
-
-class FilePlant(RunningPlant):
-    """Has a partner's folder."""
-
-    configuration = CONFIGURATION + FILES
-
-    def put(self, name: str, text: str) -> None:
-        """Let the partner put a file."""
-        folder = self.directory / "acme"
-        (folder / name).write_text(text)
-        (folder / f"{name}.done").touch()
 
 
 @pytest.fixture(scope="module")

@@ -3,37 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
-from pathlib import Path
-from typing import Any
 
-import pytest
-from tests.rig.forked import Forked, Nursery
-from tests.rig.sshd import Sshd
-from twisted.internet.defer import Deferred
-from twisted.internet.task import deferLater
-from twisted.trial.unittest import TestCase
+from tests.rig.dying_case import DyingCase
 
-from lineside.model.event import NO_SEQ, Record
-from lineside.testing.journals import JournalOnFile
-
-CONFIGURATION = """
-[targets.erp]
-type = "frappe"
-url = "http://127.0.0.1:9"
-api_key = "none"
-api_secret = "none"
-
-[routes.note]
-doctype = "ToDo"
-document = {{ description = "{{{{ code }}}}" }}
-
+SOURCE = """
 [sources.acme]
 type = "sftp-pull"
-connect = "tcp:127.0.0.1:{port}"
-user = "{user}"
-key = "host/client"
-known_hosts = "known_hosts"
 folder = "{folder}"
 every = "100ms"
 then = "move"
@@ -43,36 +18,14 @@ ROWS = 7_000
 FILES = 3
 
 
-class Killed(TestCase):
-    """One partner, one gateway, several deaths."""
-
-    timeout = 120
-
-    @pytest.fixture(autouse=True)
-    def own_directory(self, tmp_path: Path, nursery: Nursery) -> None:
-        self.directory, self.nursery = tmp_path, nursery
+class Killed(DyingCase):
+    """A partner's folder on the host."""
 
     def setUp(self) -> None:
-        from twisted.internet import reactor  # noqa: PLC0415, TID251 (processes are real)
-
-        self.reactor: Any = reactor
-        self.host = Sshd(reactor, self.directory / "host")
-        self.host.start()
-        self.addCleanup(lambda: Deferred.fromCoroutine(self.host.stop()))
+        super().setUp()
         self.out = self.directory / "out"
         self.out.mkdir()
-        (self.directory / "known_hosts").write_text(self.host.known_hosts)
-        (self.directory / "lineside.toml").write_text(
-            CONFIGURATION.format(port=self.host.port, user=self.host.user, folder=self.out)
-        )
-
-    def run_gateway(self) -> Forked:
-        return self.nursery.start(
-            self.reactor,
-            ["run", "-c", str(self.directory / "lineside.toml")],
-            log=self.directory / "gateway.log",
-            environ={},
-        )
+        self.configure(SOURCE.format(folder=self.out))
 
     def part(self) -> int:
         """Return how many bytes of a file are here that is being fetched."""
@@ -81,11 +34,6 @@ class Killed(TestCase):
 
     def moved(self) -> set[str]:
         return {path.name for path in (self.out / "done").glob("*")}
-
-    async def until(self, gateway: Forked, come: Any) -> None:
-        while not come():
-            self.assertIsNone(gateway.code, self.directory)
-            await deferLater(self.reactor, 0.002)
 
     async def test_each_row_becomes_one_event_whatever_dies(self) -> None:
         """Killed while it fetches, and when a file was moved; the host's process dies too; a file comes again."""
@@ -100,7 +48,7 @@ class Killed(TestCase):
             gateway = self.run_gateway()
             before = len(self.moved())
             if deaths % 2:
-                await self.until(gateway, lambda before=before: len(self.moved()) > before)
+                await self.until(gateway, lambda before=before: len(self.moved()) > before)  # type: ignore[misc]
             else:
                 await self.until(gateway, lambda: self.part() > 2_200_000)
             gateway.signal("KILL")
@@ -117,20 +65,5 @@ class Killed(TestCase):
         self.assertEqual(sorted(row for text in contents.values() for row in text.splitlines()[1:]), told)
         archived = {path.name: path.read_text() for path in archive.iterdir()}
         self.assertEqual(contents, archived)
-        log = (self.directory / "gateway.log").read_text()
-        self.assertIn("pull.resumed", log)
-        self.assertNotIn("stumbled", log)
-
-    async def journal(self) -> list[Record]:
-        """Read what is stored, once nobody writes any more."""
-        file = JournalOnFile(self.directory / "journal.db", time.time_ns)
-        try:
-            records: list[Record] = []
-            after, head = NO_SEQ, file.journal.head
-            while after < head:
-                page = await file.journal.read(after, sources=None, limit=5_000)
-                records += page.records
-                after = page.next_after
-            return records
-        finally:
-            file.close()
+        self.assertIn("pull.resumed", self.said())
+        self.assertNotIn("stumbled", self.said())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -14,16 +13,16 @@ from msgspec import Struct
 from tests.rig.forked import Nursery
 from tests.rig.gateway_that_dies import mark
 from tests.rig.judgement import judge
+from tests.rig.stored import whole_journal
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.task import deferLater
 
 from lineside.demo.children import Process, Start
 from lineside.demo.plant import Plant
-from lineside.model.event import NO_SEQ, Record
+from lineside.model.event import Record
 from lineside.testing.devices import LineDevice
 from lineside.testing.fleet import Fleet
-from lineside.testing.journals import JournalOnFile
 from lineside.testing.ledger import Entry, LedgerFile, Line, LineAcked, read_entries
 from lineside.testing.workload import checkins, counts, employees, items, new_run
 
@@ -222,17 +221,7 @@ class Proof:
 
     async def journal(self) -> list[Record]:
         """Read the whole journal out of its file; no gateway may hold it."""
-        file = JournalOnFile(self.journal_path, time.time_ns)
-        try:
-            records: list[Record] = []
-            after, head = NO_SEQ, file.journal.head
-            while after < head:
-                page = await file.journal.read(after, limit=1000)
-                records += page.records
-                after = page.next_after
-            return records
-        finally:
-            file.close()
+        return await whole_journal(self.journal_path)
 
     def log(self) -> str:
         """Return the log since the gateway was started last."""
